@@ -1,0 +1,246 @@
+"""The contract of every attack: observe one model, then score all models symmetrically.
+
+``observe(view, original, case, rng)`` sees one model (and the original where the attack declares so) and never a
+reference. ``score(signals, case)`` sees the signals of all J models, the audited one first, and must treat them
+alike, so that an honest retrain in place of the audited model is exchangeable with the references. An attack
+never sees a threshold and never judges itself.
+
+Adding an attack: one file below ``attacks/`` with a subclass of :class:`Attack`, and one test.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, ClassVar, Literal, Protocol, final
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Inputs = np.ndarray[Any, Any] | Mapping[str, np.ndarray[Any, Any]]
+Signals = Mapping[str, np.ndarray[Any, Any]]
+ClaimKind = Literal["random", "class", "subject", "other"]
+
+
+class Access(IntEnum):
+    """What the attacker must have. Each level includes the ones before it."""
+
+    LABELS = 0
+    LOGITS = 1
+    FEATURES = 2
+    GRADIENTS = 3
+    WEIGHTS = 4
+    TRAIN = 5
+
+
+class NotApplicable(Exception):  # noqa: N818 - a reason, not a failure
+    """Raised by ``observe`` where the attack has no meaning here; becomes a ``skipped`` result with the reason."""
+
+
+class Data(Protocol):
+    """One set of n examples; in memory or memory-mapped."""
+
+    @property
+    def y(self) -> Ints:
+        """Labels, shape (n,)."""
+
+    @property
+    def ids(self) -> np.ndarray[Any, Any] | None:
+        """Row identifiers, shape (n,), or None."""
+
+    @property
+    def group(self) -> np.ndarray[Any, Any] | None:
+        """Data subject of each row, shape (n,), or None."""
+
+    @property
+    def request(self) -> np.ndarray[Any, Any] | None:
+        """Deletion request of each row, shape (n,), or None."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, index: Ints) -> Inputs:
+        """Inputs of the rows ``index``: (b, ...) or a mapping of such arrays."""
+
+    def take(self, index: Ints) -> Data:
+        """The subset of rows ``index``, in that order."""
+
+    def fingerprint(self, key: bytes) -> str:
+        """Keyed (HMAC-SHA256) digest of the content."""
+
+
+class View(Protocol):
+    """One model with its cached outputs on the sets of a case. Arrays are float64 and read-only."""
+
+    @property
+    def access(self) -> Access:
+        """The most that can be had of this model."""
+
+    def logits(self, role: str) -> Floats:
+        """Logits on a set, shape (n, C)."""
+
+    def features(self, role: str) -> Floats:
+        """Penultimate features (the head's input) on a set, shape (n, d)."""
+
+    def head(self) -> tuple[Floats, Floats]:
+        """The final linear layer: weight (C, d), bias (C,)."""
+
+    def forward(self, x: Any) -> Any:
+        """Differentiable logits (torch.Tensor) of a torch.Tensor input on the model's device; weights frozen."""
+
+    def tensor(self, x: np.ndarray[Any, Any]) -> Any:
+        """``x`` as a torch.Tensor on the model's device."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """The sets an attack may use and what is known of them.
+
+    Attributes:
+        kind: the declared claim.
+        classes: forgotten classes (class claims), else empty.
+        sets: ``forget`` (n_F), ``holdout`` (n_H, never seen; for class claims: of the forgotten classes),
+            ``retain``, ``test`` (never seen; for class claims: retained classes only), ``auxiliary`` (never seen,
+            used in no test). Scoring may run without the inputs x: then only labels are read.
+        labels: labels of each set, shape (n,).
+        n_classes: number of classes C.
+    """
+
+    kind: ClaimKind
+    classes: tuple[int, ...]
+    sets: Mapping[str, Data]
+    labels: Mapping[str, Ints]
+    n_classes: int
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What an attack says of J models, the audited one in row 0.
+
+    Attributes:
+        examples: (J, n_F + n_H) per-example scores, forget rows first; higher = more like a member; or None.
+        statistic: (J,) the primary model-level statistic for class claims; higher = more is left; or None.
+        sampling_error: (J,) standard error of ``statistic`` over the examples; or None.
+        unit: unit of ``statistic``.
+        invalid: "" or why the result on the audited model supports no PASS.
+        details: sentences for the report (composition of fit sets, validity).
+        curves: optional (J, m) curve per model over ``curve_x`` (m,).
+    """
+
+    examples: Floats | None = None
+    statistic: Floats | None = None
+    sampling_error: Floats | None = None
+    unit: str = ""
+    invalid: str = ""
+    details: tuple[str, ...] = ()
+    curves: Floats | None = None
+    curve_x: Floats | None = None
+
+
+@dataclass(frozen=True)
+class CurveLabels:
+    """Axis labels of an attack's curve chart."""
+
+    title: str
+    x: str
+    y: str
+
+
+REGISTRY: dict[str, type[Attack]] = {}
+
+
+class Attack(ABC):
+    """Base of all attacks. Subclasses set the class attributes and write ``run`` and ``combine``.
+
+    Hyper-parameters are keyword-only constructor arguments, kept in ``self.parameters``.
+    """
+
+    name: ClassVar[str] = ""
+    title: ClassVar[str] = ""
+    version: ClassVar[str] = "1"
+    access: ClassVar[Access] = Access.LOGITS
+    needs_original: ClassVar[bool] = False
+    #: The score treats forget and holdout rows alike: only then may their labels be permuted (family D2).
+    symmetric: ClassVar[bool] = False
+    #: Claim kinds for which this attack's statistic is a gated primary; elsewhere it is supplementary.
+    primary_for: ClassVar[frozenset[str]] = frozenset()
+    source: ClassVar[str] = ""
+    chart: ClassVar[Literal["roc", "dots", "curve"]] = "dots"
+    curve_labels: ClassVar[CurveLabels | None] = None
+
+    parameters: dict[str, float | int | str | bool]
+
+    def __init__(self) -> None:
+        self.parameters = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.name:
+            if REGISTRY.get(cls.name, cls).__qualname__ != cls.__qualname__:
+                raise TypeError(f"two attacks are named {cls.name!r}: rename one")
+            REGISTRY[cls.name] = cls
+
+    @abstractmethod
+    def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:
+        """Observe one model; return named arrays with a leading dimension per example or per model."""
+
+    @abstractmethod
+    def combine(self, signals: Sequence[Signals], case: Case) -> Scores:
+        """Score J models symmetrically from their signals (no model, no inputs)."""
+
+    @final
+    def observe(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:
+        """Check access, run, check and freeze the result.
+
+        Raises:
+            NotApplicable: the model does not grant the access, or the attack has no meaning for this case.
+            ValueError: the attack produced a non-finite or non-numeric signal.
+        """
+        if view.access < self.access:
+            raise NotApplicable(
+                f"needs {self.access.name.lower()} access, the model grants {view.access.name.lower()}"
+            )
+        if self.needs_original and original is None:
+            raise NotApplicable("needs the original model, none was given")
+        return {key: _frozen(self.name, key, value) for key, value in self.run(view, original, case, rng).items()}
+
+    @final
+    def score(self, signals: Sequence[Signals], case: Case) -> Scores:
+        """Combine the signals of J models and check the result's shape.
+
+        Raises:
+            ValueError: wrong shape or non-finite scores.
+        """
+        scores = self.combine(signals, case)
+        rows = len(case.labels["forget"]) + len(case.labels["holdout"])
+        models = len(signals)
+        expected = ((scores.examples, (models, rows)), (scores.statistic, (models,)))
+        for value, shape in expected:
+            if value is not None and (value.shape != shape or not np.isfinite(value).all()):
+                raise ValueError(f"{self.name}: scores must be finite with shape {shape}, got {value.shape}")
+        return scores
+
+
+def _frozen(attack: str, key: str, value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    array = np.array(value)
+    if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
+        raise ValueError(f"{attack}: signal {key!r} is not finite numbers")
+    array.setflags(write=False)
+    return array
+
+
+PACKAGES = ("attacks.membership", "attacks.recovery", "attacks.representation")
+
+
+def discover() -> dict[str, type[Attack]]:
+    """Import every module of the attack packages; return the registry, sorted by name."""
+    for package_name in PACKAGES:
+        package = importlib.import_module(package_name)
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{package_name}.{module.name}")
+    return dict(sorted(REGISTRY.items()))

@@ -1,0 +1,153 @@
+"""UMA: can a small change of the input make the unlearned model say what the original said?"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..base import Access, Attack, Case, CurveLabels, Floats, Ints, NotApplicable, Scores, Signals, View
+from ..signals import contrast, log_softmax
+
+SWEEP = (0.0, 0.0125, 0.025, 0.05, 0.1, 0.2)  # our choice, as shares of the input range
+PRIMARY = 0.05  # our choice: the share at which the statistic is read, fixed in advance
+
+
+class UnlearningMapping(Attack):
+    """Projected gradient descent on the input towards the original's output, against a matched-target control.
+
+    For each focus example (forget rows; never-seen rows of the forgotten class in class claims) the smallest
+    KL(original(x) || model(x + d)) over an L-infinity ball, for a sweep of radii. The control drives other rows
+    to targets that hold nothing of the forget set: for class claims retained-class rows to the focus examples'
+    targets (every network yields to such an attack), else holdout rows to the original's output on them.
+    Statistic: control KL minus focus KL at the radius fixed in advance; higher = more is left.
+    """
+
+    name = "uma"
+    title = "Unlearning mapping attack (UMA)"
+    access = Access.GRADIENTS
+    needs_original = True
+    symmetric = False  # the target is the original's output
+    primary_for = frozenset({"class"})  # on random forget sets it hardly sees the original (statistics.md 9.4c)
+    source = "Xuan & Li, Verifying Robust Unlearning, arXiv 2504.14798; steps and step size are ours"
+    chart = "curve"
+    curve_labels = CurveLabels(
+        title="Distance to the original's output under attack",
+        x="L-infinity radius (share of the input range)",
+        y="KL to the original's output minus control (nats; lower = more is left)",
+    )
+
+    def __init__(self, *, steps: int = 40, restarts: int = 1, max_rows: int = 64) -> None:
+        """Set the budget.
+
+        Args:
+            steps: gradient steps per start, >= 1.
+            restarts: random starts beside the start at d = 0, >= 0.
+            max_rows: at most this many focus and as many control rows, >= 8.
+        """
+        super().__init__()
+        if steps < 1 or restarts < 0 or max_rows < 8:
+            raise ValueError("uma: steps must be >= 1, restarts >= 0 and max_rows >= 8")
+        self.parameters = {"steps": steps, "restarts": restarts, "max_rows": max_rows, "radius": PRIMARY}
+
+    def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:
+        """Smallest KL per row and radius, for focus and control rows."""
+        assert original is not None  # noqa: S101 - ensured by needs_original
+        focus_role, control_role = ("holdout", "test") if case.kind == "class" else ("forget", "holdout")
+        limit = int(self.parameters["max_rows"])
+        focus = _rows(len(case.labels[focus_role]), limit, rng)
+        control = _rows(len(case.labels[control_role]), limit, rng)
+        if case.kind == "class":
+            control = control[: len(focus)]
+        x_focus, x_control = _inputs(case, focus_role, focus), _inputs(case, control_role, control)
+        target_focus = log_softmax(original.logits(focus_role)[focus])
+        if case.kind == "class":
+            target_control = target_focus[np.arange(len(control)) % len(focus)]
+        else:
+            target_control = log_softmax(original.logits(control_role)[control])
+        box = _box(case)
+        attack = _Descent(view, box, int(self.parameters["steps"]), int(self.parameters["restarts"]), rng)
+        return {
+            "focus": attack.smallest_kl(x_focus, target_focus),
+            "control": attack.smallest_kl(x_control, target_control),
+        }
+
+    def combine(self, signals: Sequence[Signals], case: Case) -> Scores:  # noqa: ARG002
+        """Control KL minus focus KL at the fixed radius, and the same over the sweep."""
+        at = SWEEP.index(PRIMARY)
+        statistic, error = contrast([-s["focus"][:, at] for s in signals], [-s["control"][:, at] for s in signals])
+        curves = np.stack([s["focus"].mean(axis=0) - s["control"].mean(axis=0) for s in signals])
+        rows = (len(signals[0]["focus"]), len(signals[0]["control"]))
+        return Scores(
+            statistic=statistic,
+            sampling_error=error,
+            unit="nats",
+            curves=curves,
+            curve_x=np.array(SWEEP),
+            details=(
+                f"{rows[0]} focus and {rows[1]} matched-target control rows; statistic read at radius {PRIMARY}",
+            ),
+        )
+
+
+class _Descent:
+    """PGD over all radii of the sweep at once; the same starts for every model (rng seeded alike)."""
+
+    def __init__(
+        self, view: View, box: tuple[float, float], steps: int, restarts: int, rng: np.random.Generator
+    ) -> None:
+        self.view, self.box, self.steps, self.restarts, self.rng = view, box, steps, restarts, rng
+
+    def smallest_kl(self, x: Floats, target: Floats) -> Floats:
+        """Smallest KL found, (m, radii), non-increasing in the radius (balls are nested)."""
+        best = np.full((len(x), len(SWEEP)), np.inf)
+        for start in range(self.restarts + 1):
+            noise = self.rng.uniform(-1, 1, size=(len(SWEEP), *x.shape)) * min(start, 1)
+            best = np.minimum(best, self._descend(x, target, noise))
+        return np.asarray(np.minimum.accumulate(best, axis=1))
+
+    def _descend(self, x: Floats, target: Floats, noise: Floats) -> Floats:
+        import torch
+
+        low, high = self.box
+        centre = self.view.tensor(np.tile(x, (len(SWEEP),) + (1,) * (x.ndim - 1)))
+        radii = np.repeat(np.array(SWEEP) * (high - low), len(x)).reshape(-1, *(1,) * (x.ndim - 1))
+        radius = self.view.tensor(radii)
+        log_p = self.view.tensor(np.tile(target, (len(SWEEP), 1)))
+        delta = self.view.tensor(noise.reshape(-1, *x.shape[1:])) * radius
+        best = torch.full((len(centre),), torch.inf, device=centre.device)
+
+        def kl(point: Any) -> Any:
+            log_q = torch.log_softmax(self.view.forward(point), dim=1)
+            return (log_p.exp() * (log_p - log_q)).sum(dim=1)
+
+        for _ in range(self.steps):
+            delta = delta.detach().requires_grad_(True)
+            value = kl((centre + delta).clamp(low, high))
+            best = torch.minimum(best, value.detach())
+            (gradient,) = torch.autograd.grad(value.sum(), delta)
+            step = delta.detach() - radius / 8 * gradient.sign()
+            delta = torch.maximum(torch.minimum(step, radius), -radius)
+        with torch.no_grad():
+            best = torch.minimum(best, kl((centre + delta).clamp(low, high)))
+        return np.asarray(best.double().cpu().numpy().reshape(len(SWEEP), len(x)).T)
+
+
+def _rows(count: int, limit: int, rng: np.random.Generator) -> Ints:
+    return np.sort(rng.permutation(count)[:limit]).astype(np.int64)
+
+
+def _inputs(case: Case, role: str, rows: Ints) -> Floats:
+    x = case.sets[role].batch(rows)
+    if not isinstance(x, np.ndarray) or x.dtype.kind != "f":
+        raise NotApplicable("needs one array of continuous inputs: a small change of discrete inputs has no meaning")
+    return np.asarray(x, dtype=np.float64)
+
+
+def _box(case: Case) -> tuple[float, float]:
+    """Smallest and largest input value over (up to 5,000 rows of) the retain set: the attack stays inside."""
+    count = len(case.labels["retain"])
+    x = _inputs(case, "retain", np.arange(min(count, 5000)))
+    low, high = float(x.min()), float(x.max())
+    if not high > low:
+        raise NotApplicable("all inputs are equal")
+    return low, high

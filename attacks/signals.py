@@ -1,0 +1,63 @@
+"""Per-example signals, computed from logits in float64."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .base import Floats, Ints
+
+
+def log_softmax(logits: Floats) -> Floats:
+    """Log-probabilities, shape (n, C), in nats; stable for any finite logits."""
+    z = np.asarray(logits, dtype=np.float64)
+    z = z - z.max(axis=1, keepdims=True)
+    return np.asarray(z - np.log(np.exp(z).sum(axis=1, keepdims=True)))
+
+
+def logit_confidence(logits: Floats, y: Ints) -> Floats:
+    """Logit-scaled confidence: log p_y - log sum of the other probabilities.
+
+    Computed from logits, never from rounded probabilities, so separable examples keep their rank. Carlini et al.
+    2022 (arXiv 2112.03570), section IV.C.
+
+    Args:
+        logits: (n, C), C >= 2. Log-probabilities serve as well: the signal ignores a common shift.
+        y: labels in [0, C), shape (n,).
+
+    Returns:
+        (n,) floats; higher = more confident in the label.
+    """
+    rows = np.arange(len(y))
+    others = np.array(logits, dtype=np.float64)
+    own = others[rows, y].copy()
+    others[rows, y] = -np.inf
+    peak = others.max(axis=1)
+    return np.asarray(own - peak - np.log(np.exp(others - peak[:, None]).sum(axis=1)))
+
+
+def margin(logits: Floats, classes: tuple[int, ...]) -> Floats:
+    """Best logit among ``classes`` minus the best among the others, shape (n,)."""
+    inside = np.zeros(logits.shape[1], dtype=bool)
+    inside[list(classes)] = True
+    return np.asarray(logits[:, inside].max(axis=1) - logits[:, ~inside].max(axis=1))
+
+
+def kl_divergence(log_p: Floats, log_q: Floats) -> Floats:
+    """KL(p || q) per row in nats, shape (n,), from log-probabilities (n, C)."""
+    return np.asarray((np.exp(log_p) * (log_p - log_q)).sum(axis=1))
+
+
+def contrast(focus: Sequence[Floats], control: Sequence[Floats]) -> tuple[Floats, Floats]:
+    """Mean over the focus rows minus mean over the control rows, per model.
+
+    Args:
+        focus: J arrays, one value per row of the side that may hold knowledge.
+        control: J arrays, one value per row of the side that should look the same if nothing is left.
+
+    Returns:
+        difference (J,) and its standard error over the rows (J,).
+    """
+    pairs = list(zip(focus, control, strict=True))
+    difference = np.array([f.mean() - c.mean() for f, c in pairs])
+    error = np.array([np.sqrt(f.var() / len(f) + c.var() / len(c)) for f, c in pairs])
+    return difference, error

@@ -1,0 +1,283 @@
+"""Assemble a case: read every input, check everything, and report all problems at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from attacks.base import Case, Floats
+
+from .config import DATA_ROLES, Config
+from .data import Arrays, read_data
+from .digest import load_or_create_key
+from .errors import InputError
+from .models import OUTPUT_SUFFIXES, Target, TorchTarget, load_model
+from .policy import Policy
+from .result import ClaimRecord, InputRecord
+from .sets import Overlap, Selection, assign, drop_duplicates, infer_claim, shared_ids
+
+KEY_NAME = Path(".audit") / "project.key"
+REQUIRED_DATA = ("forget", "retain", "test")
+PROBE_ROWS = 8
+#: our choice: logits of two honest retrains differ by far more than this (relative root mean square)
+COPY_DISTANCE = 1e-3
+BATCH_TOLERANCE = 1e-3  # our choice: relative difference between one batch and single rows (float32 networks)
+
+
+@dataclass(frozen=True)
+class LoadedCase:
+    """Everything read and checked, before any compute is spent on attacks.
+
+    Attributes:
+        files: data by file role.
+        fingerprints: keyed digest by file role.
+        selection: rows of the files that make up each set.
+        models: ``unlearned``, ``original`` (if given), ``retrained/0``, ...
+        digests: file digest of each model.
+        overlaps: duplicated content that was left out.
+    """
+
+    claim: ClaimRecord
+    files: dict[str, Arrays]
+    fingerprints: dict[str, str]
+    selection: dict[str, Selection]
+    models: dict[str, Target]
+    digests: dict[str, str]
+    inputs: tuple[InputRecord, ...]
+    assumptions: tuple[str, ...]
+    overlaps: tuple[Overlap, ...]
+    n_classes: int
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Names of the retrained models."""
+        return tuple(name for name in self.models if name.startswith("retrained/"))
+
+    def attack_case(self) -> Case:
+        """What the attacks see of it."""
+        sets = {role: self.files[chosen.source].take(chosen.rows) for role, chosen in self.selection.items()}
+        return Case(
+            kind=self.claim.kind,
+            classes=self.claim.classes,
+            sets=sets,  # type: ignore[arg-type]  # Arrays without x never reach an attack that asks for batches
+            labels={role: data.y for role, data in sets.items()},
+            n_classes=self.n_classes,
+        )
+
+
+def project_key(config: Config) -> bytes:
+    """The per-project key that names runs and caches: beside the forget set, made when first needed."""
+    assert config.data.forget is not None  # noqa: S101 - load_case refuses a config without one
+    return load_or_create_key(config.data.forget.parent / KEY_NAME)
+
+
+def load_case(config: Config, policy: Policy) -> LoadedCase:
+    """Read and check all inputs.
+
+    Raises:
+        InputError: with every problem found, each with its remedy.
+    """
+    problems: list[str] = []
+    outputs_only = _outputs_only(config)
+    files = _read_files(config, problems, need_inputs=not outputs_only)
+    models, digests = _read_models(config, problems)
+    if any(role not in files for role in REQUIRED_DATA) or "unlearned" not in models:
+        raise InputError(problems)
+    problems += shared_ids(files)
+    claim, found = infer_claim(config.claim, files, have_features=not outputs_only)
+    problems += found
+    sets = assign(claim, files)
+    sets, overlaps = drop_duplicates(sets, files)
+    problems += _overlap_problems(overlaps, policy)
+    for role in ("forget", "holdout", "test"):
+        if len(sets.selection[role].rows) == 0:
+            problems.append(f"no usable row is left for the {role} set: give a {role} set with new examples")
+    n_classes = _probe_models(models, files, problems)
+    for role, data in files.items():
+        if n_classes and (data.y.min() < 0 or data.y.max() >= n_classes):
+            problems.append(
+                f"labels of the {role} set run from {data.y.min()} to {data.y.max()}, the model has {n_classes} "
+                f"classes: use labels from 0 to {n_classes - 1}"
+            )
+    if problems:
+        raise InputError(problems)
+    key = project_key(config)
+    return LoadedCase(
+        claim=claim,
+        files=files,
+        fingerprints={role: data.fingerprint(key) for role, data in files.items()},
+        selection=sets.selection,
+        models=models,
+        digests=digests,
+        inputs=_records(config, files, models, digests),
+        assumptions=sets.assumptions,
+        overlaps=tuple(overlaps),
+        n_classes=n_classes,
+    )
+
+
+def model_paths(config: Config) -> dict[str, Path]:
+    """Path of each given model by name."""
+    named = {"unlearned": config.model.unlearned, "original": config.model.original}
+    paths = {name: path for name, path in named.items() if path is not None}
+    return paths | {f"retrained/{i}": path for i, path in enumerate(config.model.retrained)}
+
+
+def copies(logits: dict[str, Floats]) -> list[str]:
+    """Problems: pairs among the models that compute the same function, where they must be independent.
+
+    Args:
+        logits: model name -> logits on the same rows, (n, C).
+    """
+    problems = []
+    names = [name for name in logits if name.startswith("retrained/")]
+    for i, name in enumerate(names):
+        for other in ["original", "unlearned", *names[:i]]:
+            if other in logits and _distance(logits[name], logits[other]) < COPY_DISTANCE:
+                problems.append(
+                    f"{name} computes the same function as {other}: a reference must be an independent retrain "
+                    "from scratch with a seed of its own; remove or retrain it"
+                )
+    return problems
+
+
+def _distance(a: Floats, b: Floats) -> float:
+    """Root mean square difference of centred logits, relative to their spread."""
+    a, b = (z - z.mean(axis=1, keepdims=True) for z in (a, b))
+    return float(np.sqrt(((a - b) ** 2).mean()) / max(float(a.std()), 1e-12))
+
+
+def _outputs_only(config: Config) -> bool:
+    suffixes = {path.suffix for path in model_paths(config).values()}
+    return bool(suffixes) and suffixes <= set(OUTPUT_SUFFIXES)
+
+
+def _read_files(config: Config, problems: list[str], *, need_inputs: bool) -> dict[str, Arrays]:
+    files: dict[str, Arrays] = {}
+    for role in DATA_ROLES:
+        path = getattr(config.data, role)
+        if path is None:
+            if role in REQUIRED_DATA:
+                problems.append(f"no {role} set: pass --{role} FILE.npz or put {role}.npz beside the forget set")
+            continue
+        try:
+            files[role] = read_data(path, need_inputs=need_inputs)
+        except ValueError as error:
+            problems += str(error).splitlines()
+    shapes = {role: _row_shape(data) for role, data in files.items()}
+    if len({shape for shape in shapes.values() if shape is not None}) > 1:
+        listed = ", ".join(f"{role} {shape}" for role, shape in shapes.items())
+        problems.append(f"the sets have inputs of different shapes ({listed}): preprocess them alike")
+    return files
+
+
+def _row_shape(data: Arrays) -> tuple[int, ...] | None:
+    return data.x.shape[1:] if isinstance(data.x, np.ndarray) else None
+
+
+def _read_models(config: Config, problems: list[str]) -> tuple[dict[str, Target], dict[str, str]]:
+    models: dict[str, Target] = {}
+    digests: dict[str, str] = {}
+    paths = model_paths(config)
+    if "unlearned" not in paths:
+        problems.append("no unlearned model: pass --unlearned FILE or put unlearned.* beside the forget set")
+    section = config.model
+    for name, path in paths.items():
+        try:
+            models[name], digests[name] = load_model(
+                path, arch=section.arch, device=config.device, head=section.head, trust_pickle=section.trust_pickle
+            )
+        except ValueError as error:
+            if str(error) not in problems:
+                problems.append(str(error))
+    kinds = {isinstance(model, TorchTarget) for model in models.values()}
+    if len(kinds) > 1:
+        problems.append("some models are networks and some precomputed outputs: give all in one form")
+    return models, digests
+
+
+def _probe_models(models: dict[str, Target], files: dict[str, Arrays], problems: list[str]) -> int:
+    """Run a few rows through every model; return the number of classes (0 where no model ran)."""
+    rows = files["forget"].take(np.arange(min(PROBE_ROWS, len(files["forget"]))))
+    widths: dict[str, int] = {}
+    for name, model in models.items():
+        try:
+            if isinstance(model, TorchTarget):
+                widths[name] = _probe_network(model, rows)
+            else:
+                for role, data in files.items():
+                    widths[name] = model.outputs(role, data, 1)[0].shape[1]
+        except (ValueError, RuntimeError, IndexError, TypeError, AttributeError) as error:
+            shape = "" if not isinstance(rows.x, np.ndarray) else f" of shape {rows.x.shape} and dtype {rows.x.dtype}"
+            remedy = "" if isinstance(error, ValueError) else ": preprocess the inputs as in training"
+            problems.append(f"{name}: the model rejects inputs{shape} ({_first_line(error)}){remedy}")
+    if len(set(widths.values())) > 1:
+        problems.append(f"the models have different numbers of classes ({widths}): give models of one task")
+    return max(widths.values(), default=0)
+
+
+def _probe_network(model: TorchTarget, rows: Arrays) -> int:
+    if any(module.training for module in model.module.modules()):
+        raise ValueError("it is in training mode: call model.eval()")
+    index = np.arange(len(rows))
+    logits, _ = model.call(rows.batch(index))
+    if logits.ndim != 2:
+        raise ValueError(f"its output has shape {logits.shape}, not (rows, classes): wrap it")
+    if not np.isfinite(logits).all():
+        raise ValueError("its output is not finite: export it again")
+    again, _ = model.call(rows.batch(index))
+    singles = np.concatenate([model.call(rows.batch(index[i : i + 1]))[0] for i in index])
+    scale = max(float(np.abs(logits).max()), 1e-6)
+    if np.abs(again - logits).max() > BATCH_TOLERANCE * scale:
+        raise ValueError("its output is not deterministic: switch off dropout and sampling in the forward pass")
+    if np.abs(singles - logits).max() > BATCH_TOLERANCE * scale:
+        raise ValueError(
+            "its output for a row depends on the other rows of the batch: it normalises by batch statistics; use "
+            "running statistics"
+        )
+    return int(logits.shape[1])
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]
+
+
+def _overlap_problems(overlaps: list[Overlap], policy: Policy) -> list[str]:
+    return [
+        f"{o.dropped} of {o.total} {o.role} rows have the same content as {o.other} rows (more than the policy's "
+        f"{policy.overlap_share:.0%}): remove them from one of the two sets"
+        for o in overlaps
+        if o.dropped > policy.overlap_share * o.total
+    ]
+
+
+def _records(
+    config: Config, files: dict[str, Arrays], models: dict[str, Target], digests: dict[str, str]
+) -> tuple[InputRecord, ...]:
+    data = [
+        InputRecord(
+            role=role,
+            name=Path(getattr(config.data, role)).name,
+            kind="data",
+            rows=len(arrays),
+            shape=_row_shape(arrays),
+            note="bound by a keyed commitment in the certificate",
+        )
+        for role, arrays in files.items()
+    ]
+    trusted = "loaded as a pickle, on the user's word" if config.model.trust_pickle else ""
+    return (
+        *data,
+        *(
+            InputRecord(
+                role=name,
+                name=path.name,
+                kind="model" if isinstance(models[name], TorchTarget) else "outputs",
+                sha256=digests[name],
+                note=trusted,
+            )
+            for name, path in model_paths(config).items()
+        ),
+    )

@@ -1,0 +1,216 @@
+"""What to audit: flag > ``AUDIT_*`` variable > ``audit.toml`` > the standard names beside the forget set."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .errors import UsageError
+from .models import OUTPUT_SUFFIXES, TORCH_SUFFIXES
+
+DATA_ROLES = ("forget", "retain", "holdout", "test", "auxiliary")
+CONFIG_NAME = "audit.toml"
+
+TEMPLATE = """\
+# audit.toml: what `audit run` audits. Every key can be given as a flag (--forget ...) or as an AUDIT_* variable.
+# Paths are relative to this file. Files with the standard names beside the forget set are found by themselves.
+
+policy = "standard"            # screening (never PASS), standard, strict, or the path of a policy file
+seed = 0
+# device = "cuda"
+# out = "runs"
+
+[data]                         # .npz with x, y and optional ids, group (data subject), request
+forget = "forget.npz"          # what had to be forgotten
+retain = "retain.npz"          # what the model may still know
+# holdout = "holdout.npz"      # never seen by any model, same pool as the forget set; else the test set serves
+test = "test.npz"              # never seen by any model
+# auxiliary = "auxiliary.npz"  # never seen, checks the fits; else a quarter of the test set
+
+[model]                        # .safetensors or .pt/.pth state dicts, or .npz with logits per set
+# arch = "mypackage.nets:make" # function that builds the (untrained) model; not needed for logits
+unlearned = "unlearned.safetensors"
+original = "original.safetensors"       # positive control: without it no PASS
+retrained = []                 # honest retrains: the null distribution. 8 or more for class claims
+# head = "fc"                  # final linear layer, where it cannot be found
+
+[claim]                        # fixed before anything is scored; what is silent is inferred and printed
+# kind = "random"              # random | class | subject | other
+# split = "attested"           # attested: the holdout set is a random companion split of the forget set
+#                              # assumed (default): probably comparable, checked | unknown: no such set
+# access = "features"          # labels | logits | features | weights: what the adversary may have
+# public_layers = []           # layers never trained on this data (a public frozen backbone), by name prefix
+
+[certificate]
+# sign_key = "audit.key"       # made by `audit keygen`; without it the statement stays unsigned
+# signer_name = ""
+# signer_role = ""
+"""
+
+
+class Section(BaseModel):
+    """Base of the sections: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataSection(Section):
+    """Paths of the data sets."""
+
+    forget: Path | None = None
+    retain: Path | None = None
+    holdout: Path | None = None
+    test: Path | None = None
+    auxiliary: Path | None = None
+
+
+class ModelSection(Section):
+    """Paths of the models and how to build them."""
+
+    arch: str | None = None
+    head: str | None = None
+    original: Path | None = None
+    unlearned: Path | None = None
+    retrained: tuple[Path, ...] = ()
+    trust_pickle: bool = False
+
+
+class ClaimSection(Section):
+    """The declared claim; None = inferred."""
+
+    kind: Literal["random", "class", "subject", "other"] | None = None
+    split: Literal["attested", "assumed", "unknown"] | None = None
+    access: Literal["labels", "logits", "features", "weights"] | None = None
+    public_layers: tuple[str, ...] = ()
+
+
+class CertificateSection(Section):
+    """Who signs."""
+
+    sign_key: Path | None = None
+    signer_name: str = ""
+    signer_role: str = ""
+
+
+class Config(Section):
+    """The resolved configuration of one audit."""
+
+    policy: str = "standard"
+    seed: int = Field(default=0, ge=0)
+    device: str = "cpu"
+    out: Path = Path("runs")
+    batch_size: int = Field(default=512, ge=1)
+    data: DataSection = DataSection()
+    model: ModelSection = ModelSection()
+    claim: ClaimSection = ClaimSection()
+    certificate: CertificateSection = CertificateSection()
+
+
+#: flag name -> (section, key); section "" is the top level
+OPTIONS: dict[str, tuple[str, str]] = (
+    {role: ("data", role) for role in DATA_ROLES}
+    | {key: ("model", key) for key in ("original", "unlearned", "retrained", "arch", "head", "trust_pickle")}
+    | {"claim": ("claim", "kind"), "split": ("claim", "split"), "access": ("claim", "access")}
+    | {"sign_key": ("certificate", "sign_key")}
+    | {key: ("", key) for key in ("policy", "seed", "device", "out", "batch_size")}
+)
+
+
+def resolve(flags: dict[str, Any], config_file: Path | None = None) -> tuple[Config, dict[str, str]]:
+    """Merge flags, environment, file and discovery.
+
+    Args:
+        flags: option name (as in ``OPTIONS``) -> value; None or empty = not given.
+        config_file: an explicit ``audit.toml``; else the one in the working directory or beside the forget set.
+
+    Returns:
+        the configuration with absolute paths, and where each option came from.
+
+    Raises:
+        UsageError: unknown keys, wrong values, or an unreadable file.
+    """
+    given = {name: value for name, value in flags.items() if value not in (None, (), [], False)}
+    origin = dict.fromkeys(given, "flag")
+    for name in OPTIONS:
+        variable = os.environ.get(f"AUDIT_{name.upper()}")
+        if name not in given and variable:
+            given[name] = variable.split(os.pathsep) if name == "retrained" else variable
+            origin[name] = f"AUDIT_{name.upper()}"
+    base = Path.cwd()
+    path = config_file or _find_config(given.get("forget"))
+    document = _read_toml(path) if path else {}
+    if path:
+        origin |= {name: path.name for name, where in OPTIONS.items() if name not in given and _has(document, where)}
+        _make_absolute(document, path.resolve().parent)
+    for name, value in given.items():
+        section, key = OPTIONS[name]
+        target = document.setdefault(section, {}) if section else document
+        target[key] = _absolute(value, base) if name in _PATHS else value
+    _discover(document, origin)
+    try:
+        return Config.model_validate(document), origin
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']!r})" for e in error.errors()]
+        raise UsageError("configuration:\n  " + "\n  ".join(lines) + "\nSee `audit init` for every key.") from None
+
+
+_PATHS = {*DATA_ROLES, "original", "unlearned", "retrained", "out", "sign_key"}
+
+
+def _find_config(forget: Any) -> Path | None:
+    places = [Path.cwd()] + ([Path(str(forget)).resolve().parent] if forget else [])
+    return next((place / CONFIG_NAME for place in places if (place / CONFIG_NAME).is_file()), None)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read {path} ({error.strerror}): `audit init` writes one.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is no valid TOML ({error}): correct it.") from None
+
+
+def _has(document: dict[str, Any], where: tuple[str, str]) -> bool:
+    section, key = where
+    return key in (document.get(section, {}) if section else document)
+
+
+def _absolute(value: Any, base: Path) -> Any:
+    if isinstance(value, list | tuple):
+        return [_absolute(item, base) for item in value]
+    return str(base / str(value))
+
+
+def _make_absolute(document: dict[str, Any], base: Path) -> None:
+    for name in _PATHS:
+        section, key = OPTIONS[name]
+        table = document.get(section) if section else document
+        if isinstance(table, dict) and key in table:
+            table[key] = _absolute(table[key], base)
+    policy = document.get("policy")
+    if isinstance(policy, str) and policy.endswith(".toml"):
+        document["policy"] = str(base / policy)
+
+
+def _discover(document: dict[str, Any], origin: dict[str, str]) -> None:
+    """Fill in what lies beside the forget set under the standard names."""
+    data, model = document.setdefault("data", {}), document.setdefault("model", {})
+    if not isinstance(data, dict) or not isinstance(model, dict) or "forget" not in data:
+        return
+    folder = Path(data["forget"]).parent
+    for role in DATA_ROLES[1:]:
+        if role not in data and (folder / f"{role}.npz").is_file():
+            data[role], origin[role] = str(folder / f"{role}.npz"), "found beside the forget set"
+    suffixes = TORCH_SUFFIXES + OUTPUT_SUFFIXES
+    for role in ("original", "unlearned"):
+        found = [folder / f"{role}{s}" for s in suffixes if (folder / f"{role}{s}").is_file()]
+        if role not in model and found:
+            model[role], origin[role] = str(found[0]), "found beside the forget set"
+    found = sorted(p for p in folder.glob("retrained*") if p.suffix in suffixes) if folder.is_dir() else []
+    if not model.get("retrained") and found:
+        model["retrained"], origin["retrained"] = [str(p) for p in found], "found beside the forget set"

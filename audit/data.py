@@ -1,0 +1,162 @@
+"""Data sets: ``.npz`` files read without pickle, in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from attacks.base import Inputs, Ints
+
+from .digest import keyed_digest
+
+KEYS = ("y", "ids", "group", "request")
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """An in-memory data set of n examples.
+
+    Attributes:
+        x: inputs, (n, ...) or a mapping of such arrays (keys ``x.<name>`` in the file); None where the models are
+            precomputed outputs and no input is given.
+        y: labels, (n,), int64.
+        ids: row identifiers (n,) or None.
+        group: data subject of each row (n,) or None.
+        request: deletion request of each row (n,) or None.
+    """
+
+    x: Inputs | None
+    y: Ints
+    ids: np.ndarray[Any, Any] | None = None
+    group: np.ndarray[Any, Any] | None = None
+    request: np.ndarray[Any, Any] | None = None
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def batch(self, index: Ints) -> Inputs:
+        """Inputs of the rows ``index``; raises ValueError where the set has none."""
+        if self.x is None:
+            raise ValueError("this data set has no inputs x")
+        if isinstance(self.x, Mapping):
+            return {name: array[index] for name, array in self.x.items()}
+        return self.x[index]
+
+    def take(self, index: Ints) -> Arrays:
+        """The subset of rows ``index``, in that order."""
+        x = None if self.x is None else self.batch(index)
+        ids, group, request = (None if a is None else a[index] for a in (self.ids, self.group, self.request))
+        return Arrays(x, self.y[index], ids, group, request)
+
+    def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
+        """All arrays by their key in the file."""
+        found: dict[str, np.ndarray[Any, Any]] = {"y": self.y}
+        if isinstance(self.x, Mapping):
+            found |= {f"x.{name}": array for name, array in self.x.items()}
+        elif self.x is not None:
+            found["x"] = self.x
+        for key in ("ids", "group", "request"):
+            value = getattr(self, key)
+            if value is not None:
+                found[key] = value
+        return found
+
+    def fingerprint(self, key: bytes) -> str:
+        """HMAC-SHA256 of the content under ``key``: personal data is never bound by a bare hash."""
+        return keyed_digest(key, self.arrays())
+
+    def row_hashes(self) -> list[bytes] | None:
+        """Content hash of each row's inputs, to find duplicates in memory; None without inputs."""
+        if self.x is None:
+            return None
+        parts = dict(self.x) if isinstance(self.x, Mapping) else {"x": self.x}
+        digests = [hashlib.sha256() for _ in range(len(self))]
+        for name in sorted(parts):
+            array = np.ascontiguousarray(parts[name])
+            for digest, row in zip(digests, array, strict=True):
+                digest.update(row.tobytes())
+        return [digest.digest() for digest in digests]
+
+
+def read_npz(path: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """All arrays of an ``.npz`` file, object arrays refused.
+
+    Raises:
+        ValueError: with a message that ends in the remedy.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise ValueError(f"{path} holds one bare array: save named arrays with numpy.savez")
+            return {key: archive[key] for key in archive.files}
+    except FileNotFoundError:
+        raise ValueError(f"{path} does not exist: check the path") from None
+    except (OSError, zipfile.BadZipFile, EOFError) as error:
+        raise ValueError(f"{path} is no readable .npz file ({error}): save it again with numpy.savez") from None
+    except ValueError as error:
+        if "allow_pickle" in str(error) or "Object arrays" in str(error):
+            raise ValueError(
+                f"{path} holds object arrays, which are pickles and are never loaded: convert them to numbers or "
+                "fixed-width strings"
+            ) from None
+        raise
+
+
+def read_data(path: Path, *, need_inputs: bool) -> Arrays:
+    """Read one data set: ``x`` (or ``x.<name>``), ``y``, optional ``ids``, ``group``, ``request``.
+
+    Raises:
+        ValueError: with every problem of this file, each with its remedy, one a line.
+    """
+    found = read_npz(path)
+    inputs: Inputs | None = found.get("x")
+    named = {key[2:]: value for key, value in found.items() if key.startswith("x.")}
+    if inputs is None and named:
+        inputs = named
+    problems = [
+        f"{path} has an unknown key {key!r}: use x (or x.<name>), y, ids, group, request"
+        for key in found
+        if key not in ("x", *KEYS) and not key.startswith("x.")
+    ]
+    if "x" in found and named:
+        problems.append(f"{path} has both x and x.<name>: keep one form")
+    if inputs is None and need_inputs:
+        problems.append(f"{path} has no inputs: add the key x")
+    if "y" not in found:
+        problems.append(f"{path} has no labels: add the key y")
+    if problems:
+        raise ValueError("\n".join(problems))
+    data = Arrays(inputs, found["y"], found.get("ids"), found.get("group"), found.get("request"))
+    problems = _content_problems(path, data)
+    if problems:
+        raise ValueError("\n".join(problems))
+    return Arrays(data.x, data.y.astype(np.int64), data.ids, data.group, data.request)
+
+
+def _content_problems(path: Path, data: Arrays) -> list[str]:
+    problems = []
+    if data.y.ndim != 1 or data.y.dtype.kind not in "iu":
+        problems.append(
+            f"{path}: y must be integer class labels of shape (n,), got {data.y.dtype} {data.y.shape}: convert it"
+        )
+        return problems
+    if len(data.y) == 0:
+        problems.append(f"{path} is empty: give at least one row")
+        return problems
+    for key, array in data.arrays().items():
+        if array.shape[:1] != (len(data.y),):
+            problems.append(f"{path}: {key} has shape {array.shape}, y has {len(data.y)} rows: align them")
+        elif array.dtype.kind == "O":
+            problems.append(f"{path}: {key} is an object array: convert it to numbers or fixed-width strings")
+        elif array.dtype.kind == "f" and not np.isfinite(array).all():
+            rows = int((~np.isfinite(array.reshape(len(array), -1)).all(axis=1)).sum())
+            problems.append(f"{path}: {key} holds NaN or infinite values in {rows} rows: repair or drop them")
+        elif key.startswith("x") and array.dtype.kind not in "fiub":
+            problems.append(f"{path}: {key} has dtype {array.dtype}: save numbers")
+    return problems

@@ -1,0 +1,260 @@
+"""Run every attack on every model, one resumable work unit at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from attacks.base import Attack, Case, NotApplicable, Signals, discover
+
+from . import __version__
+from .case import LoadedCase, copies
+from .config import Config
+from .digest import keyed_digest
+from .errors import InputError
+from .evidence import AttackRun, Evidence, Facts
+from .exchangeability import blind_scores
+from .models import TorchTarget
+from .observe import ModelView, Observations
+from .rundir import RunDir, load_arrays, save_arrays
+from .structure import compare
+
+log = logging.getLogger("audit")
+
+
+@dataclass(frozen=True)
+class Event:
+    """Progress of a run: ``done`` of ``total`` work units."""
+
+    kind: Literal["observe", "attack"]
+    name: str
+    model: str
+    status: Literal["done", "reused", "skipped", "error"]
+    done: int
+    total: int
+    seconds: float
+
+
+Notify = Callable[[Event], None]
+
+
+def build_attacks() -> list[Attack]:
+    """One instance of every attack with its default parameters, by name."""
+    return [attack() for attack in discover().values()]
+
+
+def run_identifier(config: Config, policy_sha256: str, case: LoadedCase, attacks: Sequence[Attack], key: bytes) -> str:
+    """Digest of configuration and inputs under the project key: names the run directory.
+
+    Paths, device, batch size and output folder do not enter: they change no finding.
+    """
+    document = {
+        "tool": __version__,
+        "policy": policy_sha256,
+        "seed": config.seed,
+        "arch": config.model.arch,
+        "head": config.model.head,
+        "claim": case.claim.model_dump(mode="json"),
+        "data": case.fingerprints,
+        "models": case.digests,
+        "attacks": {a.name: [a.version, a.parameters] for a in attacks},
+    }
+    content = np.frombuffer(json.dumps(document, sort_keys=True).encode(), dtype=np.uint8)
+    return keyed_digest(key, {"run": content})[:16]
+
+
+def collect(
+    config: Config, case: LoadedCase, attacks: Sequence[Attack], run: RunDir, run_id: str, notify: Notify
+) -> Evidence:
+    """Observe all models once, run all attacks on all models, and gather the evidence.
+
+    Finished work units found in the run directory are reused. The audited models are never modified: their digests
+    before and after are compared.
+
+    Raises:
+        InputError: references that are copies, or a model that fails on the data.
+    """
+    before = {name: model.digest() for name, model in case.models.items()}
+    views = _observe(config, case, run, notify)
+    facing = {name: np.concatenate([view.logits("forget"), view.logits("holdout")]) for name, view in views.items()}
+    problems = copies(facing)
+    if problems:
+        raise InputError(problems)
+    structure = compare(
+        case.models["unlearned"],
+        case.models.get("original"),
+        [case.models[name] for name in case.references],
+        case.claim.public_layers,
+    )
+    attack_case = case.attack_case()
+    units = _Units(config, case, run, attack_case, views, notify)
+    runs = [units.run(attack) for attack in attacks]
+    changed = [name for name, model in case.models.items() if model.digest() != before[name]]
+    if changed:
+        raise RuntimeError(f"an attack modified {', '.join(changed)}: no result of this run can be trusted")
+    facts = Facts(
+        run_id=run_id,
+        seed=config.seed,
+        tool_version=__version__,
+        environment=environment(config.device),
+        claim=case.claim,
+        inputs=case.inputs,
+        assumptions=case.assumptions,
+        overlaps=tuple((o.role, o.other, o.dropped, o.total) for o in case.overlaps),
+        models=tuple(case.models),
+        n_classes=case.n_classes,
+        structure=structure,
+        attacks=tuple(runs),
+        signal_files=tuple((a, m, path.name) for (a, m), path in units.paths.items()),
+    )
+    return Evidence(facts, _arrays(config, case, attack_case, views), units.signals)
+
+
+def environment(device: str) -> dict[str, str]:
+    """Versions that a figure may depend on; no host names, no paths."""
+    import scipy
+    import sklearn
+    import torch
+
+    used = device
+    if device.startswith("cuda") and torch.cuda.is_available():
+        used = f"{device} ({torch.cuda.get_device_name()})"
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "scikit-learn": sklearn.__version__,
+        "platform": f"{platform.system()} {platform.machine()}",
+        "device": used,
+    }
+
+
+def _observe(config: Config, case: LoadedCase, run: RunDir, notify: Notify) -> dict[str, ModelView]:
+    observations = Observations(run.observations, case.files, case.fingerprints, config.batch_size)
+    views: dict[str, ModelView] = {}
+    problems = []
+    for done, (name, model) in enumerate(case.models.items(), 1):
+        started = time.monotonic()
+        # the digest of the content with the head's name: another head has other features
+        marked = f"{model.digest()}:{config.model.head}:{config.model.arch}"
+        views[name] = ModelView(model, hashlib.sha256(marked.encode()).hexdigest(), observations, case.selection)
+        for source in case.files:
+            try:
+                logits, _ = observations.get(model, views[name].digest, source)
+                if not np.isfinite(logits).all():
+                    raise ValueError(f"outputs on the {source} set are not finite: export the model again")
+            except (ValueError, RuntimeError, IndexError) as error:
+                problems.append(f"{name}: {error}")
+        if isinstance(model, TorchTarget):  # a cached forward pass leaves the head unknown
+            model.find_head(case.files["forget"].batch(np.arange(1)))
+        notify(Event("observe", "forward pass", name, "done", done, len(case.models), time.monotonic() - started))
+    if problems:
+        raise InputError(problems)
+    return views
+
+
+class _Units:
+    """The work units (attack, model) of one run."""
+
+    def __init__(
+        self,
+        config: Config,
+        case: LoadedCase,
+        run: RunDir,
+        attack_case: Case,
+        views: dict[str, ModelView],
+        notify: Notify,
+    ) -> None:
+        self.config, self.case, self.run_dir, self.attack_case, self.views = config, case, run, attack_case, views
+        self.notify = notify
+        self.signals: dict[tuple[str, str], Signals] = {}
+        self.paths: dict[tuple[str, str], Path] = {}
+        self.done = 0
+        # BatchNorm, dropout and data may hide an attack's dependence on rows: the selection belongs to the key
+        self.rows = keyed_digest(
+            bytes(32), {role: chosen.rows for role, chosen in case.selection.items()}
+        )
+
+    def run(self, attack: Attack) -> AttackRun:
+        """Run one attack on every model; a skip or an error on any model is the attack's result."""
+        for name, view in self.views.items():
+            started = time.monotonic()
+            status: Literal["done", "reused", "skipped", "error"] = "done"
+            reason = ""
+            try:
+                status = self._unit(attack, name, view)
+            except NotApplicable as skip:
+                status, reason = "skipped", str(skip)
+            except Exception as error:  # noqa: BLE001 - whatever an attack raises is a finding, never an absence
+                status, reason = "error", f"{type(error).__name__} on {name}: {error}"
+                log.exception("%s failed on %s", attack.name, name)
+            self.done += 1
+            seconds = time.monotonic() - started
+            self.run_dir.log("unit", attack=attack.name, model=name, status=status, reason=reason, seconds=round(seconds, 3))
+            if reason:
+                self.done += len(self.views) - 1 - list(self.views).index(name)
+            total = len(self.views) * len(discover())
+            self.notify(Event("attack", attack.name, name, status, self.done, total, seconds))
+            if reason:
+                for model in self.views:
+                    self.signals.pop((attack.name, model), None)
+                    self.paths.pop((attack.name, model), None)
+                kind: Literal["skipped", "error"] = "skipped" if status == "skipped" else "error"
+                return AttackRun(name=attack.name, parameters=attack.parameters, status=kind, reason=reason)
+        return AttackRun(name=attack.name, parameters=attack.parameters, status="ok")
+
+    def _unit(self, attack: Attack, name: str, view: ModelView) -> Literal["done", "reused"]:
+        original = self.views.get("original")
+        key = self._key(attack, view, original)
+        path = self.run_dir.signals / f"{attack.name}-{name.replace('/', '-')}-{key}.npz"
+        found = load_arrays(path)
+        status: Literal["done", "reused"] = "reused"
+        if found is None:
+            rng = np.random.default_rng([self.config.seed, int.from_bytes(attack.name.encode(), "big") % 2**63])
+            found = dict(attack.observe(view, original, self.attack_case, rng))
+            save_arrays(path, found)
+            status = "done"
+        self.signals[attack.name, name], self.paths[attack.name, name] = found, path
+        return status
+
+    def _key(self, attack: Attack, view: ModelView, original: ModelView | None) -> str:
+        parts = {
+            "attack": [attack.name, attack.version, attack.parameters],
+            "model": view.digest,
+            "original": original.digest if original and attack.needs_original else None,
+            "data": self.case.fingerprints,
+            "rows": self.rows,
+            "claim": [self.case.claim.kind, self.case.claim.classes],
+            "seed": self.config.seed,
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def _arrays(
+    config: Config, case: LoadedCase, attack_case: Case, views: dict[str, ModelView]
+) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+    arrays = {f"labels/{role}": labels for role, labels in attack_case.labels.items()}
+    sides = {role: case.files[case.selection[role].source].take(case.selection[role].rows) for role in ("forget", "holdout")}
+    groups = [side.group for side in sides.values()]
+    if all(group is not None for group in groups):
+        _, codes = np.unique(np.concatenate([g.astype(str) for g in groups if g is not None]), return_inverse=True)
+        arrays["group/forget"], arrays["group/holdout"] = codes[: len(sides["forget"])], codes[len(sides["forget"]) :]
+    elif groups[0] is not None:
+        arrays["group/forget"] = np.unique(groups[0], return_inverse=True)[1]
+    labels = attack_case.labels["test"]
+    for name, view in views.items():
+        arrays[f"correct/{name}"] = view.logits("test").argmax(axis=1) == labels
+    blind = blind_scores(sides["forget"], sides["holdout"], config.seed)
+    if blind is not None:
+        arrays["blind/forget"], arrays["blind/holdout"] = blind
+    return arrays

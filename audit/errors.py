@@ -1,0 +1,55 @@
+"""The exception tree and the exit codes.
+
+AuditError
+├── UsageError       2   a flag, config file or policy is wrong
+├── InputError       2   the inputs cannot be audited; carries every problem found, each with its remedy
+└── CouldNotRun      4   the environment failed (unwritable folder, full disk, broken run directory)
+
+Every message ends with what to do.
+"""
+
+from collections.abc import Sequence
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit status of the ``audit`` command."""
+
+    PASS = 0
+    FAIL = 1
+    USAGE = 2
+    INCONCLUSIVE = 3
+    COULD_NOT_RUN = 4
+    INTERRUPTED = 130
+
+
+class AuditError(Exception):
+    """Base of all errors that the command line reports without a traceback."""
+
+    exit_code = ExitCode.COULD_NOT_RUN
+
+
+class UsageError(AuditError):
+    """A flag, a config file or a policy is wrong."""
+
+    exit_code = ExitCode.USAGE
+
+
+class CouldNotRun(AuditError):
+    """The environment kept the audit from running."""
+
+
+class InputError(AuditError):
+    """The inputs cannot be audited.
+
+    Args:
+        problems: every problem found, one sentence each, ending with the remedy. Never empty.
+    """
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        lines = "\n".join(f"  {i}. {text}" for i, text in enumerate(self.problems, 1))
+        super().__init__(f"{count} problem{'s' if count != 1 else ''} with the inputs:\n{lines}")

@@ -1,0 +1,123 @@
+"""All that scoring needs, kept in ``private/evidence`` so that a run can be judged again without any model."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from attacks.base import Case, Ints, Signals
+
+from .errors import CouldNotRun
+from .result import ClaimRecord, InputRecord
+from .rundir import RunDir, load_arrays, save_arrays, write_bytes
+from .sets import Overlap
+from .structure import Structure
+
+FROZEN = ConfigDict(frozen=True, extra="forbid")
+
+
+class AttackRun(BaseModel):
+    """How one attack went."""
+
+    model_config = FROZEN
+
+    name: str
+    parameters: dict[str, float | int | str | bool]
+    status: Literal["ok", "skipped", "error"]
+    reason: str = ""
+
+
+class Facts(BaseModel):
+    """The part of the evidence that is no array."""
+
+    model_config = FROZEN
+
+    run_id: str
+    seed: int
+    tool_version: str
+    environment: dict[str, str]
+    claim: ClaimRecord
+    inputs: tuple[InputRecord, ...]
+    assumptions: tuple[str, ...]
+    overlaps: tuple[tuple[str, str, int, int], ...]
+    models: tuple[str, ...]
+    n_classes: int
+    structure: Structure
+    attacks: tuple[AttackRun, ...]
+    signal_files: tuple[tuple[str, str, str], ...]
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Names of the retrained models."""
+        return tuple(name for name in self.models if name.startswith("retrained/"))
+
+
+class Evidence:
+    """Facts, labels, subjects, correctness and the signals of every attack on every model.
+
+    Attributes:
+        facts: everything that is no array.
+        arrays: ``labels/<set>`` (n,), ``group/<set>`` (n,) subject codes, ``correct/<model>`` (n_test,) booleans,
+            ``blind/forget`` and ``blind/holdout`` scores of the shift check.
+        signals: (attack, model) -> signals.
+    """
+
+    def __init__(
+        self, facts: Facts, arrays: dict[str, np.ndarray], signals: dict[tuple[str, str], Signals]  # type: ignore[type-arg]
+    ) -> None:
+        self.facts, self.arrays, self.signals = facts, arrays, signals
+
+    def labels(self, role: str) -> Ints:
+        """Labels of a set, (n,)."""
+        return np.asarray(self.arrays[f"labels/{role}"])
+
+    def case(self) -> Case:
+        """The case as ``Attack.score`` needs it: labels, no inputs."""
+        labels = {key.removeprefix("labels/"): a for key, a in self.arrays.items() if key.startswith("labels/")}
+        claim = self.facts.claim
+        return Case(claim.kind, claim.classes, {}, labels, self.facts.n_classes)
+
+    def subjects(self) -> tuple[Ints, Ints] | None:
+        """Subject codes of forget and holdout rows where both are known, else None."""
+        if "group/forget" not in self.arrays or "group/holdout" not in self.arrays:
+            return None
+        return self.arrays["group/forget"], self.arrays["group/holdout"]
+
+    def overlaps(self) -> tuple[Overlap, ...]:
+        """Duplicated content that was left out."""
+        return tuple(Overlap(*item) for item in self.facts.overlaps)
+
+    def save(self, run: RunDir) -> None:
+        """Write facts and arrays; the signals themselves were written by the engine, unit by unit."""
+        save_arrays(run.evidence / "arrays.npz", self.arrays)
+        write_bytes(run.evidence / "facts.json", self.facts.model_dump_json(indent=1).encode())
+
+
+def read_evidence(run: RunDir) -> Evidence:
+    """Read what ``save`` wrote.
+
+    Raises:
+        CouldNotRun: the run was purged, is not finished, or is damaged.
+    """
+    if not run.private.exists():
+        raise CouldNotRun(
+            f"{run.path} has no private part (purged, or no run): a purged run can be reported and verified, but "
+            "not judged again."
+        )
+    arrays = load_arrays(run.evidence / "arrays.npz")
+    try:
+        facts = Facts.model_validate_json((run.evidence / "facts.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CouldNotRun(f"{run.path} holds no finished evidence: run the audit to its end first.") from error
+    signals: dict[tuple[str, str], Signals] = {}
+    for attack, model, name in facts.signal_files:
+        found = load_arrays(run.signals / name)
+        if found is None:
+            raise CouldNotRun(f"{run.path}: signals of {attack} on {model} are missing: run the audit again.")
+        signals[attack, model] = found
+    if arrays is None:
+        raise CouldNotRun(f"{run.path}: arrays of the evidence are missing: run the audit again.")
+    return Evidence(facts, arrays, signals)
+

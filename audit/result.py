@@ -1,0 +1,257 @@
+"""The record of one audit: ``run.json``, the only input of the reports and of the certificate.
+
+Everything here is deterministic: times live in ``events.jsonl`` and in the certificate. Numbers are finite or
+absent (``None``); NaN is refused when the file is written and when it is read.
+"""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = "1.0"
+
+
+class Record(BaseModel):
+    """Frozen model that refuses unknown keys and non-finite numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Outcome(StrEnum):
+    """The three verdicts."""
+
+    PASS = "PASS"
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
+
+
+class FindingStatus(StrEnum):
+    """What one finding says.
+
+    ``NOT_DETECTED`` is the outcome of a difference test that did not reject: never evidence of forgetting.
+    ``NOT_COVERED`` marks an attack that does not see the forget set in the original either.
+    """
+
+    PASS = "PASS"
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    NOT_DETECTED = "NOT DETECTED"
+    NOT_COVERED = "NOT COVERED"
+    SKIPPED = "SKIPPED"
+    ERROR = "ERROR"
+    NOTE = "NOTE"
+
+
+class Interval(Record):
+    """A confidence interval; ``level`` is its two-sided coverage in (0, 1)."""
+
+    low: float
+    high: float
+    level: float
+
+
+class Null(Record):
+    """What the same figure is on the honest retrained models (or by permutation)."""
+
+    source: str = Field(description="'references' or 'permutation'")
+    mean: float
+    sd: float
+    n: int = Field(description="number of references, or of permutations")
+
+
+class Finding(Record):
+    """One line of evidence. ``estimate`` is the figure on the unlearned model, ``control`` the same figure on
+    the original model (positive control)."""
+
+    id: str = Field(description="'<attack>.<metric>', for example 'membership.auc'")
+    attack: str
+    metric: str
+    title: str = Field(description="what the figure is, in words")
+    kind: Literal["difference", "equivalence", "structural", "input", "execution"]
+    family: Literal["D1", "D2"] | None = Field(default=None, description="null hypothesis family of a test")
+    role: Literal["mandatory", "primary", "supplementary"]
+    access: str = Field(description="what the attacker needs: labels, logits, features, gradients, weights")
+    estimate: float | None = None
+    interval: Interval | None = None
+    unit: str = ""
+    n_forget: int | None = None
+    n_holdout: int | None = None
+    n_references: int | None = None
+    control: float | None = None
+    null: Null | None = None
+    margin: tuple[float, float] | None = Field(
+        default=None, description="PASS needs the whole interval strictly inside"
+    )
+    p: float | None = None
+    p_adjusted: float | None = Field(
+        default=None, description="within its family (max-T or Bonferroni), before Holm between families"
+    )
+    status: FindingStatus
+    reason: str
+    settle: tuple[str, ...] = Field(default=(), description="what would settle it, cheapest first")
+
+
+class Gate(Record):
+    """A validity check: it can block a PASS or invalidate a family, never make a verdict better."""
+
+    name: str
+    ok: bool
+    effect: str = Field(description="what it blocks when it is not ok")
+    reason: str
+
+
+class Family(Record):
+    """One family of difference tests (D2: forget/holdout labels permuted; D1: model against retrains)."""
+
+    name: Literal["D1", "D2"]
+    method: str
+    admitted: bool
+    reason: str
+    p: float | None = None
+    p_holm: float | None = None
+    rejected: bool = False
+
+
+class Series(Record):
+    """One line or one set of dots of a chart."""
+
+    name: str
+    role: Literal["unlearned", "original", "reference", "chance"]
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+
+
+class Chart(Record):
+    """Chart data, drawn by ``reports/charts.py``.
+
+    ``lines``: y over x. ``roc``: the same on log-log axes, both in (0, 1]. ``dots``: one value per model, in x
+    (y empty), all series on one axis.
+    """
+
+    kind: Literal["lines", "roc", "dots"]
+    title: str
+    x_label: str
+    y_label: str
+    series: tuple[Series, ...]
+
+
+class AttackRecord(Record):
+    """One attack of the plan: what it is, whether it ran, and its chart."""
+
+    name: str
+    title: str
+    version: str
+    access: str
+    symmetric: bool
+    source: str
+    parameters: dict[str, float | int | str | bool]
+    status: Literal["ok", "skipped", "error"]
+    reason: str = ""
+    details: tuple[str, ...] = Field(default=(), description="fit sets, subsampling, validity of fits")
+    chart: Chart | None = None
+
+
+class InputRecord(Record):
+    """One input. Models carry their plain SHA-256; personal data never does: its keyed commitment stands in the
+    certificate alone."""
+
+    role: str = Field(description="'forget', ..., 'original', 'unlearned', 'retrained/0', ...")
+    name: str
+    kind: Literal["data", "model", "outputs"]
+    rows: int | None = None
+    shape: tuple[int, ...] | None = None
+    sha256: str | None = None
+    note: str = ""
+
+
+class ClaimRecord(Record):
+    """What the audit is about, fixed before anything was scored."""
+
+    kind: Literal["random", "class", "subject", "other"]
+    split: Literal["attested", "assumed", "unknown"]
+    access: Literal["labels", "logits", "features", "weights"]
+    classes: tuple[int, ...] = ()
+    public_layers: tuple[str, ...] = ()
+    inferred: tuple[str, ...] = Field(default=(), description="what was not declared but inferred, and why")
+
+
+class UtilityRecord(Record):
+    """Accuracy on the test set (without forgotten classes): unlearned minus original, non-inferiority."""
+
+    unlearned: float
+    original: float | None
+    references: tuple[float, ...]
+    difference: Interval | None
+    margin: float
+    ok: bool
+    reason: str
+
+
+class PolicyRecord(Record):
+    """The policy that judged."""
+
+    name: str
+    sha256: str
+    values: dict[str, Any]
+
+
+class Verdict(Record):
+    """The verdict with its scope and its reasons."""
+
+    outcome: Outcome
+    sentence: str
+    scope: str
+    reasons: tuple[str, ...]
+    settle: tuple[str, ...] = ()
+
+
+class AuditResult(Record):
+    """Everything that one audit found."""
+
+    schema_version: str = SCHEMA_VERSION
+    tool: str
+    tool_version: str
+    run_id: str
+    seed: int
+    environment: dict[str, str]
+    claim: ClaimRecord
+    policy: PolicyRecord
+    inputs: tuple[InputRecord, ...]
+    assumptions: tuple[str, ...]
+    attacks: tuple[AttackRecord, ...]
+    families: tuple[Family, ...]
+    findings: tuple[Finding, ...]
+    gates: tuple[Gate, ...]
+    utility: UtilityRecord | None
+    not_tested: tuple[str, ...]
+    verdict: Verdict
+
+
+def to_json(result: AuditResult) -> str:
+    """Deterministic JSON text: sorted keys, ASCII, NaN refused."""
+    document = result.model_dump(mode="json")
+    return json.dumps(document, sort_keys=True, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def read_result(path: Path) -> AuditResult:
+    """Read and validate a ``run.json``.
+
+    Raises:
+        CouldNotRun: the file is missing, is no strict JSON, or does not fit the schema.
+    """
+    from .errors import CouldNotRun
+
+    try:
+        return AuditResult.model_validate_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CouldNotRun(f"cannot read {path} ({error.strerror}): name a finished run directory.") from error
+    except ValueError as error:
+        raise CouldNotRun(
+            f"{path} is not a run record of schema {SCHEMA_VERSION}: run the audit again, or use the version of "
+            f"this tool that wrote it.\n{error}"
+        ) from error

@@ -1,0 +1,101 @@
+"""One audit from configuration to ``run.json``: load, collect, judge, write."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .case import LoadedCase, load_case, project_key
+from .config import Config
+from .engine import Event, Notify, build_attacks, collect, run_identifier
+from .evidence import read_evidence
+from .policy import Policy, load_policy
+from .result import AuditResult, to_json
+from .rundir import RunDir, write_bytes
+from .scoring import judge
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A checked case with the directory its run will live in."""
+
+    config: Config
+    policy: Policy
+    policy_sha256: str
+    case: LoadedCase
+    run: RunDir
+    run_id: str
+
+
+def prepare(config: Config) -> Prepared:
+    """Load and check everything; nothing is written but the project key.
+
+    Raises:
+        InputError, UsageError, CouldNotRun: see their messages.
+    """
+    policy, policy_sha256 = load_policy(config.policy)
+    case = load_case(config, policy)
+    run_id = run_identifier(config, policy_sha256, case, build_attacks(), project_key(config))
+    return Prepared(config, policy, policy_sha256, case, RunDir(config.out / run_id), run_id)
+
+
+def _silent(_event: Event) -> None:
+    """Ignore progress."""
+
+
+def run_audit(prepared: Prepared, *, fresh: bool = False, notify: Notify = _silent) -> AuditResult:
+    """Run (or continue) an audit and write ``run.json``.
+
+    Args:
+        prepared: from ``prepare``.
+        fresh: discard observations and signals of an earlier run of the same case.
+        notify: called after every work unit.
+
+    Returns:
+        the result.
+    """
+    run = prepared.run
+    if fresh:
+        for folder in (run.observations, run.signals, run.evidence):
+            shutil.rmtree(folder, ignore_errors=True)
+    run.create()
+    run.log("start", run_id=prepared.run_id)
+    write_bytes(run.config, _toml(prepared.config).encode())
+    evidence = collect(prepared.config, prepared.case, build_attacks(), run, prepared.run_id, notify)
+    evidence.save(run)
+    result = judge(evidence, prepared.policy, prepared.policy_sha256)
+    write_bytes(run.result, to_json(result).encode("ascii"))
+    run.log("finished", verdict=result.verdict.outcome.value)
+    return result
+
+
+def score_run(run: RunDir, policy_name: str) -> AuditResult:
+    """Judge a finished run again under another policy, without touching a model; replaces ``run.json``.
+
+    Raises:
+        CouldNotRun: the run is not finished or was purged.
+    """
+    policy, policy_sha256 = load_policy(policy_name)
+    result = judge(read_evidence(run), policy, policy_sha256)
+    write_bytes(run.result, to_json(result).encode("ascii"))
+    run.log("scored", policy=policy.name, verdict=result.verdict.outcome.value)
+    return result
+
+
+def _toml(config: Config) -> str:
+    """The resolved configuration as TOML (paths as given to this run)."""
+    document = config.model_dump(mode="json", exclude_none=True)
+    lines = [f"{key} = {_value(value)}" for key, value in document.items() if not isinstance(value, dict)]
+    for section, table in document.items():
+        if isinstance(table, dict):
+            lines += ["", f"[{section}]", *(f"{key} = {_value(value)}" for key, value in table.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _value(value: object) -> str:
+    import json
+
+    return json.dumps(value)  # strings, numbers, booleans and lists are written alike in TOML and JSON
+
+

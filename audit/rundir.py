@@ -1,0 +1,113 @@
+"""The run directory: layout, atomic writes, events, purge."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from .errors import CouldNotRun
+
+
+class RunDir:
+    """Paths of one run: a shareable part and ``private/`` (what the forget set left behind)."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.private = path / "private"
+        self.observations = self.private / "observations"
+        self.signals = self.private / "signals"
+        self.evidence = self.private / "evidence"
+        self.commitment_key = self.private / "commitment.key"
+        self.result = path / "run.json"
+        self.report = path / "report.html"
+        self.certificate = path / "certificate.dsse.json"
+        self.statement = path / "certificate.unsigned.json"
+        self.config = path / "config.toml"
+        self.events = path / "events.jsonl"
+
+    def create(self) -> None:
+        """Make the folders; ``private/`` readable by its owner only.
+
+        Raises:
+            CouldNotRun: the folder cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            for folder in (self.private, self.observations, self.signals, self.evidence):
+                folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise CouldNotRun(
+                f"cannot write {self.path} ({error.strerror}): choose another folder with --out."
+            ) from error
+
+    def log(self, event: str, **fields: Any) -> None:
+        """Append one event with its time."""
+        line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, **fields}
+        with self.events.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(line, sort_keys=True) + "\n")
+
+    def purge(self) -> bool:
+        """Destroy ``private/`` with the commitment key; False where it was gone already."""
+        if not self.private.exists():
+            return False
+        shutil.rmtree(self.private)
+        return True
+
+
+@contextmanager
+def replacing(path: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
+    """Open a temporary file that takes the place of ``path`` when the block ends without an exception.
+
+    Raises:
+        CouldNotRun: the disk is full or the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    mode = 0o600 if private else 0o666
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with os.fdopen(descriptor, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise CouldNotRun(
+            f"cannot write {path} ({error.strerror or error}): free space or choose another folder with --out."
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace a file atomically."""
+    with replacing(path) as stream:
+        stream.write(content)
+
+
+def save_array(path: Path, array: np.ndarray[Any, Any]) -> None:
+    """Replace a private ``.npy`` file atomically."""
+    with replacing(path, private=True) as stream:
+        np.save(stream, array, allow_pickle=False)
+
+
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    """Replace a private ``.npz`` file atomically."""
+    with replacing(path, private=True) as stream:
+        np.savez(stream, **dict(arrays))  # type: ignore[arg-type]
+
+
+def load_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]] | None:
+    """Arrays of a ``.npz`` file of ours, or None where it is missing or damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {key: archive[key] for key in archive.files}
+    except (OSError, ValueError, EOFError):
+        return None

@@ -1,0 +1,1 @@
+"""Tests and intervals: numpy and scipy only, no models, no files, no thresholds."""

@@ -1,0 +1,151 @@
+"""Confidence intervals for the figures that a PASS rests on. ``level`` is the two-sided coverage in (0, 1)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from attacks.base import Floats
+
+LOGIT_BEYOND = 0.9  # statistics.md 2.4: the Wald interval under-covers nearer to 0 and 1
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A point estimate with its two-sided interval and standard error (NaN-free; ``se`` may be infinite)."""
+
+    value: float
+    low: float
+    high: float
+    se: float
+
+
+def auc_delong(forget: Floats, holdout: Floats, level: float) -> Estimate:
+    """AUC of forget against holdout scores with DeLong's standard error; ties count half.
+
+    DeLong et al. 1988 through mid-ranks (Sun & Xu 2014). On the logit scale beyond .9 and .1; at exactly 0 or 1,
+    where DeLong's error is 0, the bound of the rule of three-type exact binomial on the smaller side is used.
+
+    Args:
+        forget: (n_F,), n_F >= 2.
+        holdout: (n_H,), n_H >= 2.
+        level: coverage.
+
+    Raises:
+        ValueError: fewer than two rows on a side, or non-finite scores.
+    """
+    n_f, n_h = len(forget), len(holdout)
+    if n_f < 2 or n_h < 2 or not (np.isfinite(forget).all() and np.isfinite(holdout).all()):
+        raise ValueError("auc_delong needs at least two finite scores on each side")
+    pooled = stats.rankdata(np.concatenate([forget, holdout]))
+    over_holdout = (pooled[:n_f] - stats.rankdata(forget)) / n_h
+    below_forget = 1 - (pooled[n_f:] - stats.rankdata(holdout)) / n_f
+    auc = float(over_holdout.mean())
+    se = float(np.sqrt(over_holdout.var(ddof=1) / n_f + below_forget.var(ddof=1) / n_h))
+    z = float(stats.norm.ppf((1 + level) / 2))
+    if auc in (0.0, 1.0):
+        reach = 1 - ((1 - level) / 2) ** (1 / min(n_f, n_h))
+        low, high = (1 - reach, 1.0) if auc == 1.0 else (0.0, reach)
+    elif abs(auc - 0.5) > LOGIT_BEYOND - 0.5:
+        centre, half = np.log(auc / (1 - auc)), z * se / (auc * (1 - auc))
+        low, high = (float(1 / (1 + np.exp(-(centre + sign * half)))) for sign in (-1, 1))
+    else:
+        low, high = auc - z * se, auc + z * se
+    return Estimate(auc, max(0.0, low), min(1.0, high), se)
+
+
+def clopper_pearson(successes: int, trials: int, level: float) -> tuple[float, float]:
+    """Exact binomial interval (Clopper & Pearson 1934).
+
+    Raises:
+        ValueError: ``trials`` < 1 or ``successes`` outside [0, trials].
+    """
+    if trials < 1 or not 0 <= successes <= trials:
+        raise ValueError("clopper_pearson needs 0 <= successes <= trials and trials >= 1")
+    tail = (1 - level) / 2
+    low = 0.0 if successes == 0 else float(stats.beta.ppf(tail, successes, trials - successes + 1))
+    high = 1.0 if successes == trials else float(stats.beta.ppf(1 - tail, successes + 1, trials - successes))
+    return low, high
+
+
+def tpr_at_fpr(forget: Floats, holdout: Floats, fpr: float, level: float) -> Estimate | None:
+    """Population TPR at a population FPR: order-statistic x Clopper-Pearson sandwich (statistics.md 2.4).
+
+    With t_k the k-th largest holdout score, the true FPR of {s >= t_k} is Beta(k, n_H + 1 - k) (conservative under
+    ties). Upper bound: the smallest k whose FPR is >= ``fpr`` with confidence 1 - a/2, then Clopper-Pearson at a/2;
+    lower bound mirrored. Each one-sided bound errs with probability at most a = (1 - level) / 2.
+
+    Returns:
+        The estimate, or None where n_H cannot resolve ``fpr`` from above (no k exists).
+    """
+    n_h, n_f = len(holdout), len(forget)
+    half = (1 - level) / 4
+    ranks = np.arange(1, n_h + 1)
+    above = ranks[stats.beta.ppf(half, ranks, n_h + 1 - ranks) >= fpr]
+    if len(above) == 0:
+        return None
+    descending = np.sort(holdout)[::-1]
+
+    def caught(rank: int, strict: bool) -> int:
+        threshold = descending[rank - 1]
+        return int((forget > threshold).sum() if strict else (forget >= threshold).sum())
+
+    high = clopper_pearson(caught(int(above[0]), strict=False), n_f, 1 - 2 * half)[1]
+    below = ranks[stats.beta.ppf(1 - half, ranks, n_h + 1 - ranks) <= fpr]
+    low = clopper_pearson(caught(int(below[-1]), strict=True), n_f, 1 - 2 * half)[0] if len(below) else 0.0
+    allowed = int(np.floor(fpr * n_h))  # realised FPR never above the nominal one
+    value = caught(allowed, strict=False) / n_f if allowed and _realised(descending, allowed) <= fpr else (
+        float((forget > descending[0]).mean())
+    )
+    value = min(max(value, low), high)
+    return Estimate(value, low, high, (high - low) / (2 * float(stats.norm.ppf((1 + level) / 2))))
+
+
+def _realised(descending: Floats, rank: int) -> float:
+    return float((descending >= descending[rank - 1]).mean())
+
+
+def shift(statistic: Floats, floor: float, level: float) -> Estimate:
+    """T_u minus the references' mean, with the Crawford-Howell interval t_{K-1} s sqrt(1 + 1/K).
+
+    Args:
+        statistic: (K + 1,), the audited model first, K >= 2.
+        floor: smallest admissible s.
+        level: coverage.
+    """
+    references = statistic[1:]
+    k = len(references)
+    if k < 2:
+        raise ValueError("shift needs at least two references")
+    s = max(float(np.std(references, ddof=1)), floor)
+    se = s * float(np.sqrt(1 + 1 / k))
+    value = float(statistic[0] - references.mean())
+    half = float(stats.t.ppf((1 + level) / 2, df=k - 1)) * se
+    return Estimate(value, value - half, value + half, se)
+
+
+def retained_share(statistic: Floats, original: float, floor: float, level: float) -> Estimate | None:
+    """(T_u - mean T_ref) / (T_o - mean T_ref) with Fieller's interval; 0 = like a retrain, 1 = like the original.
+
+    Both T_u and T_o carry the seed noise s^2 of one model and share the references' mean (variance s^2/K), so
+    var = s^2 (1 + 1/K) and cov = s^2/K; quantile t_{K-1}. Fieller 1954.
+
+    Returns:
+        The estimate, or None where the denominator is not different from zero at this level (the set of shares is
+        unbounded: the original itself does not stand out).
+    """
+    references = statistic[1:]
+    k = len(references)
+    if k < 2:
+        raise ValueError("retained_share needs at least two references")
+    s2 = max(float(np.std(references, ddof=1)), floor) ** 2
+    a, b = float(statistic[0] - references.mean()), float(original - references.mean())
+    variance, covariance = s2 * (1 + 1 / k), s2 / k
+    t2 = float(stats.t.ppf((1 + level) / 2, df=k - 1)) ** 2
+    lead = b * b - t2 * variance
+    if lead <= 0:
+        return None
+    middle = a * b - t2 * covariance
+    root = np.sqrt(max(0.0, middle**2 - lead * (a * a - t2 * variance)))
+    low, high = (middle - root) / lead, (middle + root) / lead
+    return Estimate(a / b, float(low), float(high), float(high - low) / (2 * float(np.sqrt(t2))))

@@ -1,0 +1,101 @@
+"""Family D1: the audited model and K honest retrains are exchangeable under the null."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from attacks.base import Floats
+
+
+@dataclass(frozen=True)
+class ModelTest:
+    """Result of a family of model-level tests over A statistics.
+
+    Attributes:
+        p: p-value of the global null, in (0, 1].
+        adjusted: (A,) adjusted p-values, in (0, 1].
+        statistic: (A,) signed standardised deviation of the audited model from the references.
+    """
+
+    p: float
+    adjusted: Floats
+    statistic: Floats
+
+
+def spread(references: Floats, floor: float) -> float:
+    """Seed spread of a statistic: sample sd of the references (K >= 2), not below ``floor``.
+
+    The floor is the statistic's sampling error over the examples: on K few models the sample sd can come out near
+    zero by chance, and p with it.
+    """
+    return max(float(np.std(references, ddof=1)), floor)
+
+
+def crawford_howell(statistic: Floats, floor: float = 0.0) -> tuple[float, float]:
+    """Single case against K controls: t = (T_u - mean) / (s sqrt(1 + 1/K)) on K - 1 degrees of freedom.
+
+    Crawford & Howell 1998. Assumes normal seed noise; two-sided.
+
+    Args:
+        statistic: (K + 1,), the audited model first, K >= 2.
+        floor: smallest admissible s, >= 0.
+
+    Returns:
+        t and p in (0, 1]. Where all references agree and the floor is 0, t = 0 and p = 1: no scale, no evidence.
+
+    Raises:
+        ValueError: fewer than two references or non-finite input.
+    """
+    references = statistic[1:]
+    if len(references) < 2 or not np.isfinite(statistic).all():
+        raise ValueError("crawford_howell needs finite statistics of at least two references")
+    s = spread(references, floor)
+    if s == 0:
+        return 0.0, 1.0
+    t = float((statistic[0] - references.mean()) / (s * np.sqrt(1 + 1 / len(references))))
+    return t, max(float(2 * stats.t.sf(abs(t), df=len(references) - 1)), np.finfo(float).tiny)
+
+
+def t_family(statistics: Floats, floors: Floats) -> ModelTest:
+    """Crawford-Howell t per statistic, Bonferroni over the A statistics.
+
+    Args:
+        statistics: (A, K + 1), the audited model in column 0.
+        floors: (A,) smallest admissible spreads.
+    """
+    pairs = [crawford_howell(row, floor) for row, floor in zip(statistics, floors, strict=True)]
+    p = np.minimum(1.0, len(pairs) * np.array([pair[1] for pair in pairs]))
+    return ModelTest(p=float(p.min()), adjusted=p, statistic=np.array([pair[0] for pair in pairs]))
+
+
+def rank_family(statistics: Floats, floors: Floats) -> ModelTest:
+    """Exact rank max-T: Z_j = |T_j - mean of the others| / their spread, p = #{j: M_j >= M_u} / (K + 1).
+
+    Exact under exchangeability of the K + 1 models; its smallest value is 1/(K + 1). Ties count against rejection.
+
+    Args:
+        statistics: (A, K + 1), the audited model in column 0, K >= 2.
+        floors: (A,) smallest admissible spreads.
+    """
+    count, models = statistics.shape
+    z = np.zeros((count, models))
+    for a in range(count):
+        for j in range(models):
+            others = np.delete(statistics[a], j)
+            s = spread(others, float(floors[a]))
+            z[a, j] = 0.0 if s == 0 else (statistics[a, j] - others.mean()) / s
+    size = np.abs(z)
+    best = size.max(axis=0)
+    adjusted = np.array([(best >= size[a, 0] - 1e-12).mean() for a in range(count)])
+    return ModelTest(p=float((best >= best[0] - 1e-12).mean()), adjusted=adjusted, statistic=z[:, 0])
+
+
+def holm(p: dict[str, float]) -> dict[str, float]:
+    """Holm 1979 step-down adjusted p-values by name; each in (0, 1]."""
+    adjusted: dict[str, float] = {}
+    running = 0.0
+    for rank, (name, value) in enumerate(sorted(p.items(), key=lambda item: item[1])):
+        running = max(running, min(1.0, (len(p) - rank) * value))
+        adjusted[name] = running
+    return adjusted
