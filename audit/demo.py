@@ -131,7 +131,7 @@ def mask_head(model: torch.nn.Module, classes: tuple[int, ...], by: float = 50.0
     return masked
 
 
-def random_rows(data: Digits, seed: int, forget: int = 240, holdout: int = 480, retain: int = 700) -> Rows:
+def random_rows(data: Digits, seed: int, forget: int = 300, holdout: int = 600, retain: int = 600) -> Rows:
     """A random forget set with a random companion as holdout set."""
     order = np.random.default_rng([seed, 2]).permutation(len(data.y))
     cuts = np.cumsum([forget, holdout, retain])

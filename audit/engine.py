@@ -96,7 +96,7 @@ def collect(
         case.claim.public_layers,
     )
     attack_case = case.attack_case()
-    units = _Units(config, case, run, attack_case, views, notify)
+    units = _Units(config, case, run, attack_case, views, notify, len(attacks))
     runs = [units.run(attack) for attack in attacks]
     changed = [name for name, model in case.models.items() if model.digest() != before[name]]
     if changed:
@@ -174,9 +174,10 @@ class _Units:
         attack_case: Case,
         views: dict[str, ModelView],
         notify: Notify,
+        attacks: int,
     ) -> None:
         self.config, self.case, self.run_dir, self.attack_case, self.views = config, case, run, attack_case, views
-        self.notify = notify
+        self.notify, self.total = notify, attacks * len(views)
         self.signals: dict[tuple[str, str], Signals] = {}
         self.paths: dict[tuple[str, str], Path] = {}
         self.done = 0
@@ -203,8 +204,7 @@ class _Units:
             self.run_dir.log("unit", attack=attack.name, model=name, status=status, reason=reason, seconds=round(seconds, 3))
             if reason:
                 self.done += len(self.views) - 1 - list(self.views).index(name)
-            total = len(self.views) * len(discover())
-            self.notify(Event("attack", attack.name, name, status, self.done, total, seconds))
+            self.notify(Event("attack", attack.name, name, status, self.done, self.total, seconds))
             if reason:
                 for model in self.views:
                     self.signals.pop((attack.name, model), None)
@@ -251,9 +251,12 @@ def _arrays(
         arrays["group/forget"], arrays["group/holdout"] = codes[: len(sides["forget"])], codes[len(sides["forget"]) :]
     elif groups[0] is not None:
         arrays["group/forget"] = np.unique(groups[0], return_inverse=True)[1]
-    labels = attack_case.labels["test"]
+    # never-seen rows of the task that is left; a holdout set that is the test set counts once
+    separate = case.claim.kind != "class" and case.selection["holdout"].source == "holdout"
+    roles = ("test", "holdout") if separate else ("test",)
     for name, view in views.items():
-        arrays[f"correct/{name}"] = view.logits("test").argmax(axis=1) == labels
+        hits = [view.logits(role).argmax(axis=1) == attack_case.labels[role] for role in roles]
+        arrays[f"correct/{name}"] = np.concatenate(hits)
     blind = blind_scores(sides["forget"], sides["holdout"], config.seed)
     if blind is not None:
         arrays["blind/forget"], arrays["blind/holdout"] = blind

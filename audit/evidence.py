@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from attacks.base import Case, Ints, Signals
+from attacks.base import Case, Floats, Ints, Signals
 
 from .errors import CouldNotRun
 from .result import ClaimRecord, InputRecord
@@ -59,7 +59,7 @@ class Evidence:
 
     Attributes:
         facts: everything that is no array.
-        arrays: ``labels/<set>`` (n,), ``group/<set>`` (n,) subject codes, ``correct/<model>`` (n_test,) booleans,
+        arrays: ``labels/<set>`` (n,), ``group/<set>`` (n,) subject codes, ``correct/<model>`` (n,) booleans on never-seen rows,
             ``blind/forget`` and ``blind/holdout`` scores of the shift check.
         signals: (attack, model) -> signals.
     """
@@ -72,6 +72,10 @@ class Evidence:
     def labels(self, role: str) -> Ints:
         """Labels of a set, (n,)."""
         return np.asarray(self.arrays[f"labels/{role}"])
+
+    def correct(self, model: str) -> Floats:
+        """1.0 where the model labels a never-seen row correctly, else 0.0; (n,)."""
+        return np.asarray(self.arrays[f"correct/{model}"], dtype=np.float64)
 
     def case(self) -> Case:
         """The case as ``Attack.score`` needs it: labels, no inputs."""

@@ -196,7 +196,7 @@ def _equivalence(
         reason = "no original model was given, so nothing shows that this attack can see the forget set"
         settle = ("give the original model",)
     elif few:
-        reason = f"{n_forget} forget and {n_holdout} holdout rows are fewer than the {minimum} and {policy.min_holdout} needed"
+        reason = f"needs at least {minimum} forget and {policy.min_holdout} holdout rows; there are {n_forget} and {n_holdout}"
         settle = (f"at least {minimum} forget and {policy.min_holdout} holdout rows",)
     elif not seen:
         status = FindingStatus.NOT_COVERED

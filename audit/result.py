@@ -227,7 +227,7 @@ class AuditResult(Record):
     families: tuple[Family, ...]
     findings: tuple[Finding, ...]
     gates: tuple[Gate, ...]
-    utility: UtilityRecord | None
+    utility: UtilityRecord | None = None
     not_tested: tuple[str, ...]
     verdict: Verdict
 

@@ -27,47 +27,46 @@ CLAIMS = {
 }
 
 
-def utility(evidence: Evidence, policy: Policy) -> UtilityRecord | None:
-    """Accuracy on the test set, unlearned minus original (else minus the first reference): non-inferiority.
+def utility(evidence: Evidence, policy: Policy) -> UtilityRecord:
+    """Accuracy on never-seen rows, unlearned minus retrained (minus the original where there is none): non-inferiority.
 
-    Paired Wald interval of the difference of two accuracies on the same n rows, variance (b + c - (b - c)^2 / n) / n^2
-    with b, c the discordant counts plus 1/2 (Agresti & Min 2005), one-sided at alpha.
+    Rows: the test set, with the holdout set where both belong to the task that is left. Per row the audited model's
+    correctness minus the mean correctness of the baseline models; normal interval of the mean, one-sided at alpha.
     """
-    models = evidence.facts.models
-    baseline = "original" if "original" in models else next(iter(evidence.facts.references), None)
-    mine = np.asarray(evidence.arrays["correct/unlearned"], dtype=bool)
-    references = tuple(float(evidence.arrays[f"correct/{name}"].mean()) for name in evidence.facts.references)
-    original = float(evidence.arrays["correct/original"].mean()) if "original" in models else None
+    models, references = evidence.facts.models, evidence.facts.references
+    baseline = references or tuple(name for name in models if name == "original")
+    mine = evidence.correct("unlearned")
     margin = policy.utility_margin
-    if baseline is None:
+    accuracies = tuple(float(evidence.correct(name).mean()) for name in references)
+    original = float(evidence.correct("original").mean()) if "original" in models else None
+    if not baseline:
         return UtilityRecord(
             unlearned=float(mine.mean()), original=None, references=(), difference=None, margin=margin, ok=False,
             reason="no original and no reference to compare with",
         )
-    other = np.asarray(evidence.arrays[f"correct/{baseline}"], dtype=bool)
-    n = len(mine)
-    gained, lost = float((mine & ~other).sum()) + 0.5, float((other & ~mine).sum()) + 0.5
-    difference = (gained - lost) / n
-    half = float(stats.norm.ppf(1 - policy.alpha)) * math.sqrt(gained + lost - (gained - lost) ** 2 / n) / n
-    ok = difference - half > -margin
+    difference = mine - np.mean([evidence.correct(name) for name in baseline], axis=0)
+    mean, n = float(difference.mean()), len(difference)
+    half = float(stats.norm.ppf(1 - policy.alpha)) * float(difference.std(ddof=1)) / math.sqrt(n) if n > 1 else 1.0
+    ok = mean - half > -margin
+    against = f"that of {len(references)} retrained models" if references else "the original's"
     return UtilityRecord(
         unlearned=float(mine.mean()),
         original=original,
-        references=references,
-        difference=Interval(low=difference - half, high=difference + half, level=1 - 2 * policy.alpha),
+        references=accuracies,
+        difference=Interval(low=mean - half, high=mean + half, level=1 - 2 * policy.alpha),
         margin=margin,
         ok=ok,
         reason=(
-            f"accuracy on {n} test rows is not worse than {baseline}'s by {margin:g} or more"
+            f"accuracy on {n} never-seen rows is not worse than {against} by {margin:g} or more"
             if ok
-            else f"accuracy on {n} test rows may be worse than {baseline}'s by {margin:g} or more: a broken model is no "
-            "evidence of forgetting"
+            else f"accuracy on {n} never-seen rows may be worse than {against} by {margin:g} or more: a broken model "
+            "is no evidence of forgetting"
         ),
     )
 
 
 def gates(
-    evidence: Evidence, policy: Policy, families: Families, measured: UtilityRecord | None, findings: Sequence[Finding]
+    evidence: Evidence, policy: Policy, families: Families, measured: UtilityRecord, findings: Sequence[Finding]
 ) -> tuple[Gate, ...]:
     """The validity checks, each with what it blocks."""
     facts = evidence.facts
@@ -98,9 +97,9 @@ def gates(
         ),
         Gate(
             name="utility",
-            ok=measured is not None and measured.ok,
+            ok=measured.ok,
             effect="blocks PASS",
-            reason="not measured" if measured is None else measured.reason,
+            reason=measured.reason,
         ),
     ]
     failed = [f for f in findings if f.kind == "execution" and f.status is FindingStatus.ERROR and f.role != "supplementary"]
@@ -119,8 +118,8 @@ def gates(
 
 def _reference_gate(evidence: Evidence) -> Gate:
     """References must look like retrains: as good as the original on the test set (descriptive, not blocking)."""
-    accuracies = [float(evidence.arrays[f"correct/{name}"].mean()) for name in evidence.facts.references]
-    reason = f"test accuracy of {len(accuracies)} references {min(accuracies):.3f} to {max(accuracies):.3f}"
+    accuracies = [float(evidence.correct(name).mean()) for name in evidence.facts.references]
+    reason = f"accuracy on never-seen rows of {len(accuracies)} references {min(accuracies):.3f} to {max(accuracies):.3f}"
     return Gate(name="references", ok=True, effect="informs", reason=f"{reason}; provenance as declared, not proven")
 
 

@@ -13,13 +13,14 @@ PRIMARY = 0.05  # our choice: the share at which the statistic is read, fixed in
 
 
 class UnlearningMapping(Attack):
-    """Projected gradient descent on the input towards the original's output, against a matched-target control.
+    """Projected gradient descent on the input towards the original's output, with a matched-target control.
 
-    For each focus example (forget rows; never-seen rows of the forgotten class in class claims) the smallest
-    KL(original(x) || model(x + d)) over an L-infinity ball, for a sweep of radii. The control drives other rows
-    to targets that hold nothing of the forget set: for class claims retained-class rows to the focus examples'
-    targets (every network yields to such an attack), else holdout rows to the original's output on them.
-    Statistic: control KL minus focus KL at the radius fixed in advance; higher = more is left.
+    For each focus example (forget rows; never-seen rows of the forgotten classes in class claims) the smallest
+    KL(original(x) || model(x + d)) over an L-infinity ball, for a sweep of radii. The same on the other side
+    (holdout rows; never-seen rows of the retained classes) shows what a model that holds nothing special of the
+    focus would give. Statistic: KL of the other side minus KL of the focus at the radius fixed in advance; higher =
+    more is left. Matched-target control: the other side's rows driven to the focus examples' targets. Every
+    network yields to that at some radius; where it does here, the attack has no power and supports no PASS.
     """
 
     name = "uma"
@@ -33,58 +34,59 @@ class UnlearningMapping(Attack):
     curve_labels = CurveLabels(
         title="Distance to the original's output under attack",
         x="L-infinity radius (share of the input range)",
-        y="KL to the original's output minus control (nats; lower = more is left)",
+        y="KL to the original's output (nats; low = it can be made to say the same)",
     )
 
-    def __init__(self, *, steps: int = 40, restarts: int = 1, max_rows: int = 64) -> None:
+    def __init__(self, *, steps: int = 40, restarts: int = 1, max_rows: int = 64, reached: float = 0.1) -> None:
         """Set the budget.
 
         Args:
             steps: gradient steps per start, >= 1.
             restarts: random starts beside the start at d = 0, >= 0.
-            max_rows: at most this many focus and as many control rows, >= 8.
+            max_rows: at most this many rows on each side, >= 8.
+            reached: mean KL in nats, > 0, at which the matched-target control counts as reached (our choice).
         """
         super().__init__()
-        if steps < 1 or restarts < 0 or max_rows < 8:
-            raise ValueError("uma: steps must be >= 1, restarts >= 0 and max_rows >= 8")
-        self.parameters = {"steps": steps, "restarts": restarts, "max_rows": max_rows, "radius": PRIMARY}
+        if steps < 1 or restarts < 0 or max_rows < 8 or reached <= 0:
+            raise ValueError("uma: steps must be >= 1, restarts >= 0, max_rows >= 8 and reached > 0")
+        self.parameters = {"steps": steps, "restarts": restarts, "max_rows": max_rows, "reached": reached}
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:
-        """Smallest KL per row and radius, for focus and control rows."""
+        """Smallest KL per row and radius, for focus rows, other rows and the matched-target control."""
         assert original is not None  # noqa: S101 - ensured by needs_original
-        focus_role, control_role = ("holdout", "test") if case.kind == "class" else ("forget", "holdout")
+        focus_role, other_role = ("holdout", "test") if case.kind == "class" else ("forget", "holdout")
         limit = int(self.parameters["max_rows"])
         focus = _rows(len(case.labels[focus_role]), limit, rng)
-        control = _rows(len(case.labels[control_role]), limit, rng)
-        if case.kind == "class":
-            control = control[: len(focus)]
-        x_focus, x_control = _inputs(case, focus_role, focus), _inputs(case, control_role, control)
-        target_focus = log_softmax(original.logits(focus_role)[focus])
-        if case.kind == "class":
-            target_control = target_focus[np.arange(len(control)) % len(focus)]
-        else:
-            target_control = log_softmax(original.logits(control_role)[control])
-        box = _box(case)
-        attack = _Descent(view, box, int(self.parameters["steps"]), int(self.parameters["restarts"]), rng)
+        other = _rows(len(case.labels[other_role]), limit, rng)
+        x_focus, x_other = _inputs(case, focus_role, focus), _inputs(case, other_role, other)
+        to_focus = log_softmax(original.logits(focus_role)[focus])
+        to_other = log_softmax(original.logits(other_role)[other])
+        attack = _Descent(view, _box(case), int(self.parameters["steps"]), int(self.parameters["restarts"]), rng)
         return {
-            "focus": attack.smallest_kl(x_focus, target_focus),
-            "control": attack.smallest_kl(x_control, target_control),
+            "focus": attack.smallest_kl(x_focus, to_focus),
+            "other": attack.smallest_kl(x_other, to_other),
+            "matched": attack.smallest_kl(x_other, to_focus[np.arange(len(other)) % len(focus)]),
         }
 
     def combine(self, signals: Sequence[Signals], case: Case) -> Scores:  # noqa: ARG002
-        """Control KL minus focus KL at the fixed radius, and the same over the sweep."""
+        """Contrast of the two sides at the fixed radius; focus curves over the sweep."""
         at = SWEEP.index(PRIMARY)
-        statistic, error = contrast([-s["focus"][:, at] for s in signals], [-s["control"][:, at] for s in signals])
-        curves = np.stack([s["focus"].mean(axis=0) - s["control"].mean(axis=0) for s in signals])
-        rows = (len(signals[0]["focus"]), len(signals[0]["control"]))
+        statistic, error = contrast([-s["focus"][:, at] for s in signals], [-s["other"][:, at] for s in signals])
+        matched = float(signals[0]["matched"][:, at].mean())
+        invalid = ""
+        if matched < float(self.parameters["reached"]):
+            invalid = f"no power at radius {PRIMARY}: the matched-target control reaches its targets (KL {matched:.3f})"
+        rows = (len(signals[0]["focus"]), len(signals[0]["other"]))
         return Scores(
             statistic=statistic,
             sampling_error=error,
             unit="nats",
-            curves=curves,
+            invalid=invalid,
+            curves=np.stack([s["focus"].mean(axis=0) for s in signals]),
             curve_x=np.array(SWEEP),
             details=(
-                f"{rows[0]} focus and {rows[1]} matched-target control rows; statistic read at radius {PRIMARY}",
+                f"{rows[0]} focus rows against {rows[1]} others; statistic read at radius {PRIMARY}",
+                f"matched-target control on the audited model: mean KL {matched:.3f} nats",
             ),
         )
 
