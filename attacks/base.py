@@ -185,6 +185,10 @@ class Attack(ABC):
                 raise TypeError(f"two attacks are named {cls.name!r}: rename one")
             REGISTRY[cls.name] = cls
 
+    def gradient_rows(self, case: Case) -> int:  # noqa: ARG002
+        """Rows that pass forward and backward through one model: the cost beyond the shared forward pass."""
+        return 0
+
     @abstractmethod
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:
         """Observe one model; return named arrays with a leading dimension per example or per model."""

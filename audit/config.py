@@ -47,8 +47,8 @@ retrained = []                 # honest retrains: the null distribution. 8 or mo
 
 [certificate]
 # sign_key = "audit.key"       # made by `audit keygen`; without it the statement stays unsigned
-# signer_name = ""
-# signer_role = ""
+# signer_name = "Jane Doe"
+# signer_role = "data protection officer"
 """
 
 
@@ -92,8 +92,8 @@ class CertificateSection(Section):
     """Who signs."""
 
     sign_key: Path | None = None
-    signer_name: str = ""
-    signer_role: str = ""
+    signer_name: str = "not named"
+    signer_role: str = "not stated"
 
 
 class Config(Section):

@@ -33,7 +33,7 @@ log = logging.getLogger("audit")
 
 @dataclass(frozen=True)
 class Event:
-    """Progress of a run: ``done`` of ``total`` work units."""
+    """Progress of a run: ``done`` of ``total`` work units, ``models`` of them per attack."""
 
     kind: Literal["observe", "attack"]
     name: str
@@ -41,6 +41,7 @@ class Event:
     status: Literal["done", "reused", "skipped", "error"]
     done: int
     total: int
+    models: int
     seconds: float
 
 
@@ -157,7 +158,7 @@ def _observe(config: Config, case: LoadedCase, run: RunDir, notify: Notify) -> d
                 problems.append(f"{name}: {error}")
         if isinstance(model, TorchTarget):  # a cached forward pass leaves the head unknown
             model.find_head(case.files["forget"].batch(np.arange(1)))
-        notify(Event("observe", "forward pass", name, "done", done, len(case.models), time.monotonic() - started))
+        notify(Event("observe", "forward pass", name, "done", done, len(case.models), len(case.models), time.monotonic() - started))
     if problems:
         raise InputError(problems)
     return views
@@ -204,7 +205,7 @@ class _Units:
             self.run_dir.log("unit", attack=attack.name, model=name, status=status, reason=reason, seconds=round(seconds, 3))
             if reason:
                 self.done += len(self.views) - 1 - list(self.views).index(name)
-            self.notify(Event("attack", attack.name, name, status, self.done, self.total, seconds))
+            self.notify(Event("attack", attack.name, name, status, self.done, self.total, len(self.views), seconds))
             if reason:
                 for model in self.views:
                     self.signals.pop((attack.name, model), None)

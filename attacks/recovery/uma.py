@@ -51,6 +51,13 @@ class UnlearningMapping(Attack):
             raise ValueError("uma: steps must be >= 1, restarts >= 0, max_rows >= 8 and reached > 0")
         self.parameters = {"steps": steps, "restarts": restarts, "max_rows": max_rows, "reached": reached}
 
+    def gradient_rows(self, case: Case) -> int:
+        """Three sets of rows, every radius, every step of every start."""
+        sides = ("holdout", "test") if case.kind == "class" else ("forget", "holdout")
+        focus, other = (min(len(case.labels[role]), int(self.parameters["max_rows"])) for role in sides)
+        starts = int(self.parameters["restarts"]) + 1
+        return (focus + 2 * other) * len(SWEEP) * (int(self.parameters["steps"]) + 1) * starts
+
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:
         """Smallest KL per row and radius, for focus rows, other rows and the matched-target control."""
         assert original is not None  # noqa: S101 - ensured by needs_original

@@ -1,0 +1,426 @@
+"""The command line: parse, call one function, exit code. The only file that composes all three layers.
+
+Torch and the renderers are imported where they are needed: ``audit --help``, ``verify`` and ``report`` never import
+torch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from . import __version__
+from .errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from .config import CertificateSection
+    from .result import AuditResult
+    from .rundir import RunDir
+
+app = typer.Typer(
+    name="audit",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Audit a model that is said to have unlearned data: attack it as an adversary would, and issue a verdict "
+    "with a known error rate.\n\nExit codes: 0 PASS, 1 FAIL, 2 usage, 3 INCONCLUSIVE, 4 could not run, 130 "
+    "interrupted.",
+)
+EXIT = {"PASS": ExitCode.PASS, "FAIL": ExitCode.FAIL, "INCONCLUSIVE": ExitCode.INCONCLUSIVE}
+
+
+class Kind(StrEnum):
+    """What was to be forgotten."""
+
+    RANDOM = "random"
+    CLASS = "class"
+    SUBJECT = "subject"
+    OTHER = "other"
+
+
+class Split(StrEnum):
+    """How the holdout set relates to the forget set."""
+
+    ATTESTED = "attested"
+    ASSUMED = "assumed"
+    UNKNOWN = "unknown"
+
+
+class AccessLevel(StrEnum):
+    """What the adversary may have."""
+
+    LABELS = "labels"
+    LOGITS = "logits"
+    FEATURES = "features"
+    WEIGHTS = "weights"
+
+
+class Format(StrEnum):
+    """How to render a run."""
+
+    HTML = "html"
+    TERMINAL = "terminal"
+    JSON = "json"
+
+
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory (runs/<id>).")]
+SignKey = Annotated[Path | None, typer.Option(help="Ed25519 private key that signs the certificate.")]
+
+
+def _human() -> Console:
+    """Human output goes to standard error; standard output is for machines."""
+    return Console(stderr=True, highlight=False)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"unlearn-audit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[  # noqa: ARG001
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Audit machine unlearning."""
+
+
+@app.command()
+def run(  # noqa: PLR0917
+    forget: Annotated[Path | None, typer.Option(help="What had to be forgotten (.npz: x, y, ids, group, request).")] = None,
+    retain: Annotated[Path | None, typer.Option(help="What the model may still know.")] = None,
+    holdout: Annotated[Path | None, typer.Option(help="Never seen, same pool as the forget set.")] = None,
+    test: Annotated[Path | None, typer.Option(help="Never seen.")] = None,
+    auxiliary: Annotated[Path | None, typer.Option(help="Never seen; checks fits. Default: a quarter of the test set.")] = None,
+    original: Annotated[Path | None, typer.Option(help="The model before unlearning: the positive control.")] = None,
+    unlearned: Annotated[Path | None, typer.Option(help="The model to audit.")] = None,
+    retrained: Annotated[list[Path] | None, typer.Option(help="An honest retrain; repeat. The null distribution.")] = None,
+    claim: Annotated[Kind | None, typer.Option(help="What was forgotten; inferred and printed where silent.")] = None,
+    split: Annotated[Split | None, typer.Option(help="attested: holdout is a random companion of forget.")] = None,
+    access: Annotated[AccessLevel | None, typer.Option(help="What the adversary may have.")] = None,
+    arch: Annotated[str | None, typer.Option(metavar="MODULE:FACTORY", help="Function that builds the model.")] = None,
+    head: Annotated[str | None, typer.Option(help="Final linear layer, where it cannot be found.")] = None,
+    policy: Annotated[str | None, typer.Option(help="screening, standard, strict, or a policy file.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the audit.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:0, ...")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Rows per forward pass.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run directories. Default: runs.")] = None,
+    config: Annotated[Path | None, typer.Option(help="audit.toml. Default: in this folder or beside the forget set.")] = None,
+    sign_key: SignKey = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Do not continue an earlier run of the same case.")] = False,
+    trust_pickle: Annotated[bool, typer.Option("--trust-pickle", help="Unpickle model files: runs code from them.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, its cost and the smallest visible leak.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Audit a model and end with a verdict, a run directory and an exit code.
+
+    `audit run --forget forget.npz` finds the rest by its standard name beside the forget set: original.*, unlearned.*,
+    retrained*.*, retain.npz, holdout.npz, test.npz, auxiliary.npz. An interrupted run is continued by the same command.
+    """
+    from .config import OPTIONS, resolve
+    from .issue import commit_data, issue
+    from .progress import progress
+    from .run import prepare, run_audit
+
+    given = {k: _plain(v) for k, v in locals().items() if k in OPTIONS}
+    settings, origin = resolve(given, config)
+    console = _human()
+    prepared = prepare(settings)
+    _print_inputs(console, settings, origin, prepared)
+    if dry_run:
+        _print_plan(console, prepared)
+        return
+    signer = settings.certificate
+    if signer.sign_key is not None and not signer.sign_key.is_file():
+        raise UsageError(f"no signing key at {signer.sign_key}: make one with `audit keygen`.")
+    with progress(console, quiet) as notify:
+        result = run_audit(prepared, fresh=fresh, notify=notify)
+    _write_report(prepared.run, result)
+    commit_data(prepared.run, prepared.case)
+    certificate = issue(prepared.run, result, signer)
+    _finish(console, prepared.run, result, certificate)
+
+
+@app.command()
+def init(path: Annotated[Path, typer.Argument(help="File to write.")] = Path("audit.toml")) -> None:
+    """Write a commented audit.toml."""
+    from .config import TEMPLATE
+
+    try:
+        with path.open("x", encoding="utf-8") as stream:
+            stream.write(TEMPLATE)
+    except FileExistsError:
+        raise UsageError(f"{path} exists: remove it or name another file.") from None
+    typer.echo(path)
+
+
+@app.command()
+def attacks() -> None:
+    """List the attacks with the access that each needs."""
+    from attacks.base import discover
+
+    table = Table("attack", "access", "needs original", "gated for claims", "what it does", box=None)
+    for name, attack in discover().items():
+        doc = (attack.__doc__ or "").strip().splitlines()[0]
+        claims = "all" if len(attack.primary_for) == len(Kind) else ", ".join(sorted(attack.primary_for))
+        table.add_row(name, attack.access.name.lower(), "yes" if attack.needs_original else "no", claims, doc)
+    Console(width=None if sys.stdout.isatty() else 160, highlight=False).print(table)
+
+
+@app.command()
+def score(
+    run_dir: RunArgument,
+    policy: Annotated[str, typer.Option(help="screening, standard, strict, or a policy file.")],
+    sign_key: SignKey = None,
+) -> None:
+    """Judge a finished run again under another policy, without touching a model."""
+    from .issue import issue
+    from .run import score_run
+
+    run_ = _open(run_dir)
+    result = score_run(run_, policy)
+    _write_report(run_, result)
+    certificate = issue(run_, result, _signer(run_, sign_key))
+    _finish(_human(), run_, result, certificate)
+
+
+@app.command()
+def report(
+    run_dir: RunArgument,
+    format_: Annotated[Format, typer.Option("--format", "-f", help="What to render.")] = Format.HTML,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write. Default: in the run.")] = None,
+) -> None:
+    """Render a finished run again, without touching a model."""
+    from .result import read_result, to_json
+    from .rundir import write_bytes
+
+    run_ = _open(run_dir)
+    result = read_result(run_.result)
+    if format_ is Format.HTML:
+        from reports.html import render_html
+
+        target = output or run_.report
+        write_bytes(target, render_html(result).encode("utf-8"))
+        typer.echo(target)
+    elif format_ is Format.JSON:
+        if output is None:
+            typer.echo(to_json(result), nl=False)
+        else:
+            write_bytes(output, to_json(result).encode("ascii"))
+            typer.echo(output)
+    else:
+        from reports.terminal import render_terminal
+
+        render_terminal(result, Console(highlight=False))
+
+
+@app.command()
+def keygen(
+    path: Annotated[Path, typer.Argument(help="Private key to write; the public key gets .pub added.")] = Path("audit.key"),
+) -> None:
+    """Make an Ed25519 key pair for signing certificates."""
+    from .certificate import generate_keypair
+
+    public = path.with_name(path.name + ".pub")
+    generate_keypair(path, public)
+    typer.echo(f"{path}\n{public}")
+
+
+@app.command()
+def verify(
+    certificate: Annotated[Path, typer.Argument(metavar="CERT", help="certificate.dsse.json")],
+    key: Annotated[Path, typer.Option(help="The signer's public key, obtained from the signer.")],
+    model: Annotated[list[Path], typer.Option(help="The model that is in your hands; repeat for several files.")],
+    policy: Annotated[str | None, typer.Option(help="The policy that the audit must have used.")] = None,
+    max_age: Annotated[int | None, typer.Option(help="Greatest age of the certificate in days.")] = None,
+) -> None:
+    """Verify a certificate against a key and a model; exit 0 only for an authentic PASS of exactly this model."""
+    from .errors import CouldNotRun
+    from .policy import load_policy
+    from .verify import read_certificate, verify_certificate
+
+    try:
+        public = key.read_bytes()
+    except OSError as error:
+        raise CouldNotRun(f"cannot read {key} ({error.strerror}): name the signer's public key.") from error
+    verified = verify_certificate(
+        read_certificate(certificate),
+        public_key_pem=public,
+        model_files=model,
+        policy_sha256=load_policy(policy)[1] if policy else None,
+        max_age_days=max_age,
+        now=datetime.now(UTC),
+    )
+    typer.echo(f"authentic, signed with key {verified.key_id}, valid until {verified.expires:%Y-%m-%d}")
+    typer.echo(f"verdict for this model: {verified.verdict}")
+    raise typer.Exit(int(EXIT[verified.verdict.value]))
+
+
+@app.command()
+def purge(
+    run_dir: RunArgument,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Close a case: destroy what the forget set left behind, and the key of its commitments."""
+    run_ = _open(run_dir)
+    if not yes:
+        typer.confirm(f"destroy {run_.private} for good?", abort=True, err=True)
+    if not run_.purge():
+        typer.echo(f"{run_.path}: nothing to purge")
+        return
+    run_.log("purged")
+    typer.echo(
+        f"{run_.path}: private part and commitment key destroyed. Report and certificate stay valid; `audit score` can "
+        "no longer judge this run, and nobody can test a guess of the forget set against the certificate."
+    )
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where to build it.")] = Path("demo"),
+) -> None:
+    """Build a real example from scikit-learn digits, audit it, and print the verdicts."""
+    from .config import resolve
+    from .demo import ARCH, build
+    from .issue import commit_data, issue
+    from .run import prepare, run_audit
+
+    console = _human()
+    cases = build(folder, progress=lambda text: console.print(text))
+    table = Table("forget set", "unlearned model", "verdict", "report", title="demo verdicts")
+    for case, candidates in cases.items():
+        for path in candidates:
+            flags: dict[str, Any] = {
+                "forget": folder / case / "forget.npz", "unlearned": path, "arch": ARCH, "out": folder / "runs",
+            }
+            if case == "random":
+                flags["split"] = "attested"  # the demo drew it at random itself
+            settings, _ = resolve(flags, config_file=None)
+            console.print(f"auditing {path.stem} on the {case} forget set")
+            prepared = prepare(settings)
+            result = run_audit(prepared)
+            _write_report(prepared.run, result)
+            commit_data(prepared.run, prepared.case)
+            issue(prepared.run, result, settings.certificate)
+            name = path.stem.removeprefix("candidate-")
+            table.add_row(case, name, result.verdict.outcome.value, escape(str(prepared.run.report)))
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
+
+
+def _plain(value: object) -> object:
+    return value.value if isinstance(value, StrEnum) else value
+
+
+def _open(path: Path) -> RunDir:
+    from .rundir import RunDir
+
+    if not path.is_dir():
+        raise UsageError(f"{path} is no run directory: name one below the output folder.")
+    return RunDir(path)
+
+
+def _signer(run_: RunDir, sign_key: Path | None) -> CertificateSection:
+    """The signer of the run's own configuration, with another key where one is given."""
+    import tomllib
+
+    from .config import CertificateSection
+
+    try:
+        section = tomllib.loads(run_.config.read_text(encoding="utf-8")).get("certificate", {})
+    except (OSError, tomllib.TOMLDecodeError):
+        section = {}
+    found = CertificateSection.model_validate(section)
+    return found if sign_key is None else found.model_copy(update={"sign_key": sign_key})
+
+
+def _write_report(run_: RunDir, result: AuditResult) -> None:
+    from reports.html import render_html
+
+    from .rundir import write_bytes
+
+    write_bytes(run_.report, render_html(result).encode("utf-8"))
+
+
+def _print_inputs(console: Console, settings: Any, origin: dict[str, str], prepared: Any) -> None:
+    data, model = settings.data, settings.model
+    retrained = ", ".join(path.name for path in model.retrained)
+    values = {
+        **{name: getattr(data, name) for name in ("forget", "retain", "holdout", "test", "auxiliary")},
+        "original": model.original,
+        "unlearned": model.unlearned,
+        "retrained": f"{len(model.retrained)}: {retrained}" if retrained else None,
+        "arch": model.arch,
+        "policy": settings.policy,
+        "seed": settings.seed,
+    }
+    console.print("inputs:")
+    for name, value in values.items():
+        source = origin.get(name, "default" if name in ("policy", "seed") else "not given")
+        shown = "-" if value is None else value
+        console.print(f"  {name:<10} {shown} ({source})", markup=False, soft_wrap=True)
+    console.print(f"  {'run':<10} {prepared.run.path} (named by configuration and inputs)", markup=False, soft_wrap=True)
+    claim = prepared.case.claim
+    classes = f", classes {list(claim.classes)}" if claim.classes else ""
+    console.print(f"claim: {claim.kind}{classes}, split {claim.split}, access {claim.access}", markup=False)
+    for line in (*claim.inferred, *prepared.case.assumptions):
+        console.print(f"  assumed: {line}", markup=False, soft_wrap=True)
+    for overlap in prepared.case.overlaps:
+        console.print(f"  left out: {overlap.dropped} {overlap.role} rows that also stand in {overlap.other}")
+
+
+def _print_plan(console: Console, prepared: Any) -> None:
+    from .engine import build_attacks
+    from .plan import make_plan
+
+    plan = make_plan(prepared.case, prepared.policy, build_attacks())
+    out = Console(highlight=False, soft_wrap=True)
+    out.print(f"plan: {plan.models} models x {len(plan.steps)} attacks")
+    out.print("sets: " + ", ".join(f"{role} {count}" for role, count in plan.sets.items()))
+    for step in plan.steps:
+        gate = "gated" if step.gated else "supplementary"
+        cost = f", {step.gradient_rows} gradient rows a model" if step.gradient_rows else ""
+        out.print(f"  {step.attack}: {step.access} access, {gate}{cost}{'; ' + step.note if step.note else ''}")
+    out.print(f"cost: {plan.forward_rows} rows forward a model, about {plan.seconds:.1f} s of network time in all")
+    for line in plan.detectable:
+        out.print(f"  {line}")
+    if plan.missing:
+        out.print("a PASS is already ruled out:")
+        for line in plan.missing:
+            out.print(f"  {line}", markup=False)
+    console.print("dry run: nothing was run")
+
+
+def _finish(console: Console, run_: RunDir, result: AuditResult, certificate: Path) -> None:
+    from reports.terminal import render_terminal
+
+    render_terminal(result, console)
+    signed = certificate == run_.certificate
+    console.print(f"report: {run_.report}", markup=False, soft_wrap=True)
+    note = "" if signed else " (unsigned: make a key with `audit keygen` and pass --sign-key)"
+    console.print(f"certificate: {certificate}{note}", markup=False, soft_wrap=True)
+    outcome = result.verdict.outcome.value
+    typer.echo(
+        json.dumps(
+            {
+                "verdict": outcome,
+                "exit_code": int(EXIT[outcome]),
+                "run": os.fspath(run_.path),
+                "report": os.fspath(run_.report),
+                "certificate": os.fspath(certificate),
+            },
+            sort_keys=True,
+        )
+    )
+    raise typer.Exit(int(EXIT[outcome]))

@@ -1,0 +1,63 @@
+"""Issue the certificate of a finished run: commitments to the data, statement, signature."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+from .case import LoadedCase
+from .certificate import build_statement, encode, load_private_key, sign
+from .config import CertificateSection
+from .digest import load_or_create_key
+from .errors import CouldNotRun, UsageError
+from .result import AuditResult
+from .rundir import RunDir, write_bytes
+
+COMMITMENTS = "commitments.json"
+
+
+def commit_data(run: RunDir, case: LoadedCase) -> None:
+    """Commit to every data file under the run's own random key, kept in ``private/``.
+
+    `audit purge` destroys the key: from then on nobody can test a guess against the certificate.
+    """
+    key = load_or_create_key(run.commitment_key)
+    commitments = {role: data.fingerprint(key) for role, data in case.files.items()}
+    write_bytes(run.private / COMMITMENTS, json.dumps(commitments, sort_keys=True).encode())
+
+
+def issue(run: RunDir, result: AuditResult, signer: CertificateSection) -> Path:
+    """Write the signed certificate, or the bare statement where no key is given; return its path.
+
+    Raises:
+        CouldNotRun: the run was purged before a certificate was issued.
+        UsageError: the key cannot be used, or the report is missing.
+    """
+    try:
+        commitments = json.loads((run.private / COMMITMENTS).read_text(encoding="utf-8"))
+        report = hashlib.sha256(run.report.read_bytes()).hexdigest()
+    except OSError as error:
+        raise CouldNotRun(f"{run.path} has no commitments or no report: run the audit again.") from error
+    subjects = [(item.name, item.sha256 or "") for item in result.inputs if item.role == "unlearned"]
+    statement = build_statement(
+        result,
+        subjects=subjects,
+        commitments=commitments,
+        issued=datetime.now(UTC),
+        valid_days=int(result.policy.values["valid_days"]),
+        signer_name=signer.signer_name,
+        signer_role=signer.signer_role,
+        run_json_sha256=hashlib.sha256(run.result.read_bytes()).hexdigest(),
+        report_sha256=report,
+    )
+    for stale in (run.certificate, run.statement):
+        stale.unlink(missing_ok=True)
+    if signer.sign_key is None:
+        write_bytes(run.statement, encode(statement))
+        return run.statement
+    if not signer.sign_key.is_file():
+        raise UsageError(f"no signing key at {signer.sign_key}: make one with `audit keygen`.")
+    write_bytes(run.certificate, sign(encode(statement), load_private_key(signer.sign_key)))
+    return run.certificate
