@@ -39,7 +39,7 @@ class Access(IntEnum):
     TRAIN = 5
 
 
-class NotApplicable(Exception):  # noqa: N818 - a reason, not a failure
+class NotApplicable(Exception):
     """Raised by ``observe`` where the attack has no meaning here; becomes a ``skipped`` result with the reason."""
 
 
@@ -206,9 +206,7 @@ class Attack(ABC):
             ValueError: the attack produced a non-finite or non-numeric signal.
         """
         if view.access < self.access:
-            raise NotApplicable(
-                f"needs {self.access.name.lower()} access, the model grants {view.access.name.lower()}"
-            )
+            raise NotApplicable(f"needs {self.access.name.lower()} access, the model grants {view.access.name.lower()}")
         if self.needs_original and original is None:
             raise NotApplicable("needs the original model, none was given")
         return {key: _frozen(self.name, key, value) for key, value in self.run(view, original, case, rng).items()}

@@ -27,7 +27,7 @@ def leave_one_out(signal: Floats) -> tuple[Floats, Floats]:
         z (J, n) and mu (J, n); mu is zero where there is no other model.
 
     Raises:
-        ValueError: the other models agree exactly on every example, so no scale exists.
+        ValueError: the other models agree on every example up to rounding, so no scale exists.
     """
     models = len(signal)
     others = models - 1
@@ -38,10 +38,11 @@ def leave_one_out(signal: Floats) -> tuple[Floats, Floats]:
         return signal - mu, mu
     z = np.empty_like(signal)
     for j in range(models):
-        variance = np.delete(signal, j, axis=0).var(axis=0, ddof=1)
+        rest = np.delete(signal, j, axis=0)
+        variance = rest.var(axis=0, ddof=1)
+        if variance.mean() <= np.finfo(float).eps * np.mean(rest**2):  # rounding alone leaves more than 0
+            raise ValueError("the references agree exactly: they are no independent retrains")
         shrunk = (PRIOR_DF * variance.mean() + (others - 1) * variance) / (PRIOR_DF + others - 1)
-        if not shrunk.min() > 0:
-            raise ValueError("the references agree exactly on an example: they are no independent retrains")
         z[j] = (signal[j] - mu[j]) / np.sqrt(shrunk * (1 + 1 / others))
     return z, mu
 

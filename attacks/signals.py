@@ -42,9 +42,24 @@ def margin(logits: Floats, classes: tuple[int, ...]) -> Floats:
     return np.asarray(logits[:, inside].max(axis=1) - logits[:, ~inside].max(axis=1))
 
 
-def kl_divergence(log_p: Floats, log_q: Floats) -> Floats:
-    """KL(p || q) per row in nats, shape (n,), from log-probabilities (n, C)."""
-    return np.asarray((np.exp(log_p) * (log_p - log_q)).sum(axis=1))
+def class_logit(logits: Floats, classes: tuple[int, ...], own: Ints | None) -> Floats:
+    """Logit of a forgotten class minus the mean logit of the retained classes, shape (n,).
+
+    Args:
+        logits: (n, C).
+        classes: the forgotten classes, fewer than C.
+        own: the row's own forgotten class, (n,); None = the mean over all forgotten classes.
+    """
+    retained = np.delete(logits, list(classes), axis=1).mean(axis=1)
+    chosen = logits[:, list(classes)].mean(axis=1) if own is None else logits[np.arange(len(own)), own]
+    return np.asarray(chosen - retained)
+
+
+def retained_spread(logits: Floats, classes: tuple[int, ...]) -> float:
+    """Standard deviation of the retained classes' logits around their mean per row; 1 where there is none."""
+    retained = np.delete(logits, list(classes), axis=1)
+    spread = float((retained - retained.mean(axis=1, keepdims=True)).std())
+    return spread if spread > 0 else 1.0
 
 
 def contrast(focus: Sequence[Floats], control: Sequence[Floats]) -> tuple[Floats, Floats]:

@@ -11,22 +11,26 @@ from .errors import AuditError, ExitCode
 
 def main() -> None:
     """Run the command line and exit; an uncaught exception is 4, never 1."""
-    logging.basicConfig(level=os.environ.get("AUDIT_LOGLEVEL", "CRITICAL").upper(), stream=sys.stderr)
+    level = logging.getLevelNamesMapping().get(os.environ.get("AUDIT_LOGLEVEL", "").upper(), logging.CRITICAL)
+    logging.basicConfig(level=level, stream=sys.stderr)
     sys.exit(_run())
 
 
 def _run() -> int:
-    import typer
-
-    from .cli import app
-
     try:
+        from .cli import app
+
         code = app(standalone_mode=False)
     except AuditError as error:
         return _fail(f"error: {error}", error.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted: run the same command again to continue", ExitCode.INTERRUPTED)
-    except Exception as error:  # noqa: BLE001 - the outermost wrapper
+    except KeyboardInterrupt:
+        code = int(ExitCode.INTERRUPTED)
+    except SystemExit as error:  # user code, or the command line library on a closed pipe: its status is no verdict
+        return _fail(
+            f"error: could not run: something ended the program (exit {error.code})\nThis is not a verdict.",
+            ExitCode.COULD_NOT_RUN,
+        )
+    except Exception as error:
         show = getattr(error, "show", None)
         if callable(show):  # a usage error of the command line library, which knows how to print itself
             show()
@@ -37,6 +41,8 @@ def _run() -> int:
             "This is not a verdict. AUDIT_LOGLEVEL=DEBUG shows where it happened.",
             ExitCode.COULD_NOT_RUN,
         )
+    if code == ExitCode.INTERRUPTED:  # the library turns a keyboard interrupt into this status
+        return _fail("interrupted: run the same command again to continue", ExitCode.INTERRUPTED)
     return code if isinstance(code, int) else int(ExitCode.PASS)
 
 

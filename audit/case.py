@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +13,11 @@ from attacks.base import Case, Floats
 from .config import DATA_ROLES, Config
 from .data import Arrays, read_data
 from .digest import load_or_create_key
-from .errors import InputError
-from .models import OUTPUT_SUFFIXES, Target, TorchTarget, load_model
+from .errors import AuditError, InputError
+from .models import OUTPUT_SUFFIXES, Target, TorchTarget, check_device, load_model
 from .policy import Policy
 from .result import ClaimRecord, InputRecord
-from .sets import Overlap, Selection, assign, drop_duplicates, infer_claim, shared_ids
+from .sets import Overlap, Selection, Sets, assign, drop_duplicates, infer_claim, shared_ids
 
 KEY_NAME = Path(".audit") / "project.key"
 REQUIRED_DATA = ("forget", "retain", "test")
@@ -61,7 +62,7 @@ class LoadedCase:
         return Case(
             kind=self.claim.kind,
             classes=self.claim.classes,
-            sets=sets,  # type: ignore[arg-type]  # Arrays without x never reach an attack that asks for batches
+            sets=sets,
             labels={role: data.y for role, data in sets.items()},
             n_classes=self.n_classes,
         )
@@ -69,7 +70,7 @@ class LoadedCase:
 
 def project_key(config: Config) -> bytes:
     """The per-project key that names runs and caches: beside the forget set, made when first needed."""
-    assert config.data.forget is not None  # noqa: S101 - load_case refuses a config without one
+    assert config.data.forget is not None
     return load_or_create_key(config.data.forget.parent / KEY_NAME)
 
 
@@ -83,29 +84,18 @@ def load_case(config: Config, policy: Policy) -> LoadedCase:
     outputs_only = _outputs_only(config)
     files = _read_files(config, problems, need_inputs=not outputs_only)
     models, digests = _read_models(config, problems)
-    if any(role not in files for role in REQUIRED_DATA) or "unlearned" not in models:
+    n_classes = 0
+    if "forget" in files:
+        problems += shared_ids(files)
+        n_classes = _probe_models(models, files, problems)
+        problems += _label_problems(files, n_classes)
+    chosen = _choose_sets(config, policy, files, problems, have_features=not outputs_only)
+    if problems or chosen is None:
         raise InputError(problems)
-    problems += shared_ids(files)
-    claim, found = infer_claim(config.claim, files, have_features=not outputs_only)
-    problems += found
-    sets = assign(claim, files)
-    sets, overlaps = drop_duplicates(sets, files)
-    problems += _overlap_problems(overlaps, policy)
-    for role in ("forget", "holdout", "test"):
-        if len(sets.selection[role].rows) == 0:
-            problems.append(f"no usable row is left for the {role} set: give a {role} set with new examples")
-    n_classes = _probe_models(models, files, problems)
-    for role, data in files.items():
-        if n_classes and (data.y.min() < 0 or data.y.max() >= n_classes):
-            problems.append(
-                f"labels of the {role} set run from {data.y.min()} to {data.y.max()}, the model has {n_classes} "
-                f"classes: use labels from 0 to {n_classes - 1}"
-            )
-    if problems:
-        raise InputError(problems)
+    sets, overlaps = chosen
     key = project_key(config)
     return LoadedCase(
-        claim=claim,
+        claim=sets.claim,
         files=files,
         fingerprints={role: data.fingerprint(key) for role, data in files.items()},
         selection=sets.selection,
@@ -116,6 +106,31 @@ def load_case(config: Config, policy: Policy) -> LoadedCase:
         overlaps=tuple(overlaps),
         n_classes=n_classes,
     )
+
+
+def _choose_sets(
+    config: Config, policy: Policy, files: dict[str, Arrays], problems: list[str], *, have_features: bool
+) -> tuple[Sets, list[Overlap]] | None:
+    """The claim and the rows of its sets; None where a file that this needs is missing."""
+    if any(role not in files for role in REQUIRED_DATA):
+        return None
+    claim, found = infer_claim(config.claim, files, have_features=have_features)
+    problems += found
+    sets, overlaps = drop_duplicates(assign(claim, files), files)
+    problems += _overlap_problems(overlaps, policy)
+    for role in ("forget", "holdout", "test"):
+        if len(sets.selection[role].rows) == 0:
+            problems.append(f"no usable row is left for the {role} set: give a {role} set with new examples")
+    return sets, overlaps
+
+
+def _label_problems(files: dict[str, Arrays], n_classes: int) -> list[str]:
+    return [
+        f"labels of the {role} set run from {data.y.min()} to {data.y.max()}, the model has {n_classes} classes: use "
+        f"labels from 0 to {n_classes - 1}"
+        for role, data in files.items()
+        if n_classes and (data.y.min() < 0 or data.y.max() >= n_classes)
+    ]
 
 
 def model_paths(config: Config) -> dict[str, Path]:
@@ -166,11 +181,22 @@ def _read_files(config: Config, problems: list[str], *, need_inputs: bool) -> di
             files[role] = read_data(path, need_inputs=need_inputs)
         except ValueError as error:
             problems += str(error).splitlines()
-    shapes = {role: _row_shape(data) for role, data in files.items()}
-    if len({shape for shape in shapes.values() if shape is not None}) > 1:
-        listed = ", ".join(f"{role} {shape}" for role, shape in shapes.items())
-        problems.append(f"the sets have inputs of different shapes ({listed}): preprocess them alike")
+    layouts = {role: _layout(data) for role, data in files.items() if data.x is not None}
+    if len(set(layouts.values())) > 1:
+        listed = "; ".join(f"{role}: {layout}" for role, layout in layouts.items())
+        problems.append(f"the sets have inputs of different forms ({listed}): preprocess them alike")
     return files
+
+
+def _layout(data: Arrays) -> str:
+    """Names, shape and kind of the inputs of a row, in words."""
+    parts = data.x if isinstance(data.x, Mapping) else {"x": data.x}
+    kinds = {"f": "floats"}
+    return ", ".join(
+        f"{name} {array.shape[1:]} {kinds.get(array.dtype.kind, 'integers')}"
+        for name, array in sorted(parts.items())
+        if array is not None
+    )
 
 
 def _row_shape(data: Arrays) -> tuple[int, ...] | None:
@@ -184,6 +210,11 @@ def _read_models(config: Config, problems: list[str]) -> tuple[dict[str, Target]
     if "unlearned" not in paths:
         problems.append("no unlearned model: pass --unlearned FILE or put unlearned.* beside the forget set")
     section = config.model
+    try:
+        check_device(config.device)
+    except ValueError as error:
+        problems.append(str(error))
+        return models, digests
     for name, path in paths.items():
         try:
             models[name], digests[name] = load_model(
@@ -202,17 +233,28 @@ def _probe_models(models: dict[str, Target], files: dict[str, Arrays], problems:
     """Run a few rows through every model; return the number of classes (0 where no model ran)."""
     rows = files["forget"].take(np.arange(min(PROBE_ROWS, len(files["forget"]))))
     widths: dict[str, int] = {}
+    found: dict[str, list[str]] = {}  # one problem of many models is one line
     for name, model in models.items():
-        try:
-            if isinstance(model, TorchTarget):
-                widths[name] = _probe_network(model, rows)
-            else:
-                for role, data in files.items():
+        if not isinstance(model, TorchTarget):
+            for role, data in files.items():
+                try:
                     widths[name] = model.outputs(role, data, 1)[0].shape[1]
-        except (ValueError, RuntimeError, IndexError, TypeError, AttributeError) as error:
-            shape = "" if not isinstance(rows.x, np.ndarray) else f" of shape {rows.x.shape} and dtype {rows.x.dtype}"
-            remedy = "" if isinstance(error, ValueError) else ": preprocess the inputs as in training"
-            problems.append(f"{name}: the model rejects inputs{shape} ({_first_line(error)}){remedy}")
+                except ValueError as error:
+                    found.setdefault(str(error), []).append(name)
+            continue
+        try:
+            widths[name] = _probe_network(model, rows)
+        except AuditError:
+            raise
+        except ValueError as error:
+            found.setdefault(_first_line(error), []).append(name)
+        except Exception as error:  # noqa: BLE001 - the user's forward pass may raise anything
+            text = (
+                f"the model rejects inputs of {_layout(rows)} ({type(error).__name__}: {_first_line(error)}): "
+                "preprocess the inputs as in training"
+            )
+            found.setdefault(text, []).append(name)
+    problems += [f"{', '.join(names)}: {text}" for text, names in found.items()]
     if len(set(widths.values())) > 1:
         problems.append(f"the models have different numbers of classes ({widths}): give models of one task")
     return max(widths.values(), default=0)
@@ -220,18 +262,12 @@ def _probe_models(models: dict[str, Target], files: dict[str, Arrays], problems:
 
 def _probe_network(model: TorchTarget, rows: Arrays) -> int:
     if any(module.training for module in model.module.modules()):
-        raise ValueError("it is in training mode: call model.eval()")
+        raise ValueError("it is in training mode: call model.eval() before saving it")
     index = np.arange(len(rows))
+    model.check_output(rows.batch(index))
     logits, _ = model.call(rows.batch(index))
-    if logits.ndim != 2:
-        raise ValueError(f"its output has shape {logits.shape}, not (rows, classes): wrap it")
-    if not np.isfinite(logits).all():
-        raise ValueError("its output is not finite: export it again")
-    again, _ = model.call(rows.batch(index))
     singles = np.concatenate([model.call(rows.batch(index[i : i + 1]))[0] for i in index])
     scale = max(float(np.abs(logits).max()), 1e-6)
-    if np.abs(again - logits).max() > BATCH_TOLERANCE * scale:
-        raise ValueError("its output is not deterministic: switch off dropout and sampling in the forward pass")
     if np.abs(singles - logits).max() > BATCH_TOLERANCE * scale:
         raise ValueError(
             "its output for a row depends on the other rows of the batch: it normalises by batch statistics; use "

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import redirect_stdout
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -20,7 +21,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from . import __version__
-from .errors import ExitCode, UsageError
+from .errors import CouldNotRun, ExitCode, UsageError
 
 if TYPE_CHECKING:
     from .config import CertificateSection
@@ -90,7 +91,7 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def root(
-    version: Annotated[  # noqa: ARG001
+    version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
@@ -98,7 +99,7 @@ def root(
 
 
 @app.command()
-def run(  # noqa: PLR0917
+def run(
     forget: Annotated[Path | None, typer.Option(help="What had to be forgotten (.npz: x, y, ids, group, request).")] = None,
     retain: Annotated[Path | None, typer.Option(help="What the model may still know.")] = None,
     holdout: Annotated[Path | None, typer.Option(help="Never seen, same pool as the forget set.")] = None,
@@ -130,22 +131,22 @@ def run(  # noqa: PLR0917
     retrained*.*, retain.npz, holdout.npz, test.npz, auxiliary.npz. An interrupted run is continued by the same command.
     """
     from .config import OPTIONS, resolve
-    from .issue import commit_data, issue
+    from .issue import commit_data, issue, signing_key
     from .progress import progress
     from .run import prepare, run_audit
 
     given = {k: _plain(v) for k, v in locals().items() if k in OPTIONS}
     settings, origin = resolve(given, config)
     console = _human()
-    prepared = prepare(settings)
+    with redirect_stdout(sys.stderr):  # whatever the user's own model code prints
+        prepared = prepare(settings)
     _print_inputs(console, settings, origin, prepared)
     if dry_run:
         _print_plan(console, prepared)
         return
     signer = settings.certificate
-    if signer.sign_key is not None and not signer.sign_key.is_file():
-        raise UsageError(f"no signing key at {signer.sign_key}: make one with `audit keygen`.")
-    with progress(console, quiet) as notify:
+    signing_key(signer)
+    with progress(console, quiet) as notify, redirect_stdout(sys.stderr):
         result = run_audit(prepared, fresh=fresh, notify=notify)
     _write_report(prepared.run, result)
     commit_data(prepared.run, prepared.case)
@@ -163,6 +164,8 @@ def init(path: Annotated[Path, typer.Argument(help="File to write.")] = Path("au
             stream.write(TEMPLATE)
     except FileExistsError:
         raise UsageError(f"{path} exists: remove it or name another file.") from None
+    except OSError as error:
+        raise CouldNotRun(f"cannot write {path} ({error.strerror}): name a file in a writable folder.") from error
     typer.echo(path)
 
 
@@ -186,10 +189,11 @@ def score(
     sign_key: SignKey = None,
 ) -> None:
     """Judge a finished run again under another policy, without touching a model."""
-    from .issue import issue
+    from .issue import issue, signing_key
     from .run import score_run
 
     run_ = _open(run_dir)
+    signing_key(_signer(run_, sign_key))
     result = score_run(run_, policy)
     _write_report(run_, result)
     certificate = issue(run_, result, _signer(run_, sign_key))
@@ -247,7 +251,6 @@ def verify(
     max_age: Annotated[int | None, typer.Option(help="Greatest age of the certificate in days.")] = None,
 ) -> None:
     """Verify a certificate against a key and a model; exit 0 only for an authentic PASS of exactly this model."""
-    from .errors import CouldNotRun
     from .policy import load_policy
     from .verify import read_certificate, verify_certificate
 
@@ -275,8 +278,8 @@ def purge(
 ) -> None:
     """Close a case: destroy what the forget set left behind, and the key of its commitments."""
     run_ = _open(run_dir)
-    if not yes:
-        typer.confirm(f"destroy {run_.private} for good?", abort=True, err=True)
+    if not yes and not _confirmed(f"destroy {run_.private} for good?"):
+        raise UsageError("not confirmed, nothing was destroyed: answer y or pass --yes.")
     if not run_.purge():
         typer.echo(f"{run_.path}: nothing to purge")
         return
@@ -317,6 +320,13 @@ def demo(
             name = path.stem.removeprefix("candidate-")
             table.add_row(case, name, result.verdict.outcome.value, escape(str(prepared.run.report)))
     Console(width=None if sys.stdout.isatty() else 140).print(table)
+
+
+def _confirmed(question: str) -> bool:
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:  # no terminal to answer on
+        return False
 
 
 def _plain(value: object) -> object:

@@ -118,6 +118,7 @@ OPTIONS: dict[str, tuple[str, str]] = (
     | {"sign_key": ("certificate", "sign_key")}
     | {key: ("", key) for key in ("policy", "seed", "device", "out", "batch_size")}
 )
+SECTIONS = ("data", "model", "claim", "certificate")
 
 
 def resolve(flags: dict[str, Any], config_file: Path | None = None) -> tuple[Config, dict[str, str]]:
@@ -133,7 +134,8 @@ def resolve(flags: dict[str, Any], config_file: Path | None = None) -> tuple[Con
     Raises:
         UsageError: unknown keys, wrong values, or an unreadable file.
     """
-    given = {name: value for name, value in flags.items() if value not in (None, (), [], False)}
+    given = {name: value for name, value in flags.items() if value is not None and value is not False}
+    given = {name: value for name, value in given.items() if value not in ([], ())}  # 0 is a value
     origin = dict.fromkeys(given, "flag")
     for name in OPTIONS:
         variable = os.environ.get(f"AUDIT_{name.upper()}")
@@ -168,11 +170,18 @@ def _find_config(forget: Any) -> Path | None:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"cannot read {path} ({error.strerror}): `audit init` writes one.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is no valid TOML ({error}): correct it.") from None
+    for section in SECTIONS:
+        if not isinstance(document.get(section, {}), dict):
+            raise UsageError(f"{path}: {section} must be a table [{section}]. See `audit init` for every key.")
+    forget = document.get("data", {}).get("forget", "")
+    if not isinstance(forget, str):
+        raise UsageError(f"{path}: data.forget must be one path in quotes, got {forget!r}.")
+    return document
 
 
 def _has(document: dict[str, Any], where: tuple[str, str]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from attacks.base import Inputs, Ints
 from .digest import keyed_digest
 
 KEYS = ("y", "ids", "group", "request")
+MAX_ITEM = 8  # bytes: extended floats have no canonical encoding
 
 
 @dataclass(frozen=True)
@@ -72,13 +74,18 @@ class Arrays:
         return keyed_digest(key, self.arrays())
 
     def row_hashes(self) -> list[bytes] | None:
-        """Content hash of each row's inputs, to find duplicates in memory; None without inputs."""
+        """Content hash of each row's inputs as a network gets them, to find duplicates in memory; None without inputs.
+
+        The same picture saved as float64 in one set and float32 in another is the same row.
+        """
         if self.x is None:
             return None
         parts = dict(self.x) if isinstance(self.x, Mapping) else {"x": self.x}
         digests = [hashlib.sha256() for _ in range(len(self))]
         for name in sorted(parts):
-            array = np.ascontiguousarray(parts[name])
+            part = parts[name]
+            seen = part.astype(np.float32) + np.float32(0) if part.dtype.kind == "f" else part.astype(np.int64)
+            array = np.ascontiguousarray(seen)  # + 0 turned -0.0 into 0.0
             for digest, row in zip(digests, array, strict=True):
                 digest.update(row.tobytes())
         return [digest.digest() for digest in digests]
@@ -93,19 +100,25 @@ def read_npz(path: Path) -> dict[str, np.ndarray[Any, Any]]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError(f"{path} holds one bare array: save named arrays with numpy.savez")
-            return {key: archive[key] for key in archive.files}
+                raise ValueError("it holds one bare array: save named arrays with numpy.savez")
+            found = {key: archive[key] for key in archive.files}
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist: check the path") from None
-    except (OSError, zipfile.BadZipFile, EOFError) as error:
-        raise ValueError(f"{path} is no readable .npz file ({error}): save it again with numpy.savez") from None
     except ValueError as error:
-        if "allow_pickle" in str(error) or "Object arrays" in str(error):
+        if "Object arrays" in str(error):
             raise ValueError(
                 f"{path} holds object arrays, which are pickles and are never loaded: convert them to numbers or "
                 "fixed-width strings"
             ) from None
-        raise
+        if "allow_pickle" in str(error):  # numpy takes whatever it does not know for a pickle
+            raise ValueError(f"{path} is no .npz file: save named arrays with numpy.savez") from None
+        raise ValueError(f"{path}: {error}") from None
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise ValueError(f"{path} is no readable .npz file ({error}): save it again with numpy.savez") from None
+    foreign = [key for key, value in found.items() if not isinstance(value, np.ndarray)]
+    if foreign:
+        raise ValueError(f"{path} holds {', '.join(foreign)}, which are no arrays: save it again with numpy.savez")
+    return found
 
 
 def read_data(path: Path, *, need_inputs: bool) -> Arrays:
@@ -136,7 +149,18 @@ def read_data(path: Path, *, need_inputs: bool) -> Arrays:
     problems = _content_problems(path, data)
     if problems:
         raise ValueError("\n".join(problems))
-    return Arrays(data.x, data.y.astype(np.int64), data.ids, data.group, data.request)
+    return Arrays(data.x, data.y.astype(np.int64), _text(data.ids), _text(data.group), _text(data.request))
+
+
+def _text(values: np.ndarray[Any, Any] | None) -> np.ndarray[Any, Any] | None:
+    """Byte strings as text, so that the same name is the same in every set."""
+    return values if values is None or values.dtype.kind != "S" else np.char.decode(values, "utf-8", "replace")
+
+
+def _finite(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Whether each value is finite as the float32 that a network gets."""
+    with np.errstate(over="ignore"):
+        return np.asarray(np.isfinite(array.astype(np.float32)))
 
 
 def _content_problems(path: Path, data: Arrays) -> list[str]:
@@ -154,9 +178,15 @@ def _content_problems(path: Path, data: Arrays) -> list[str]:
             problems.append(f"{path}: {key} has shape {array.shape}, y has {len(data.y)} rows: align them")
         elif array.dtype.kind == "O":
             problems.append(f"{path}: {key} is an object array: convert it to numbers or fixed-width strings")
-        elif array.dtype.kind == "f" and not np.isfinite(array).all():
-            rows = int((~np.isfinite(array.reshape(len(array), -1)).all(axis=1)).sum())
+        elif key in ("ids", "group", "request") and (array.ndim != 1 or array.dtype.kind not in "biufSU"):
+            problems.append(
+                f"{path}: {key} must be one number or string a row, got {array.dtype} {array.shape}: convert it"
+            )
+        elif key.startswith("x") and (array.dtype.kind not in "fiub" or array.dtype.itemsize > MAX_ITEM):
+            problems.append(f"{path}: {key} has dtype {array.dtype}: save numbers of at most 64 bits")
+        elif key.startswith("x") and array.size == 0:
+            problems.append(f"{path}: {key} has shape {array.shape}, no value at all: give inputs")
+        elif array.dtype.kind == "f" and not _finite(array).all():
+            rows = int((~_finite(array).reshape(len(array), -1).all(axis=1)).sum())
             problems.append(f"{path}: {key} holds NaN or infinite values in {rows} rows: repair or drop them")
-        elif key.startswith("x") and array.dtype.kind not in "fiub":
-            problems.append(f"{path}: {key} has dtype {array.dtype}: save numbers")
     return problems

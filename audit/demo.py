@@ -52,14 +52,18 @@ def network() -> torch.nn.Module:
     """The demo's classifier: 64-128-64-10 with ReLU."""
     from torch import nn
 
-    return nn.Sequential(
-        nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10)
-    )
+    return nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10))
 
 
 def train(
-    data: Digits, rows: Ints, seed: int, *, start: torch.nn.Module | None = None, steps: int = STEPS,
-    rate: float = LEARNING_RATE, head_only: bool = False,
+    data: Digits,
+    rows: Ints,
+    seed: int,
+    *,
+    start: torch.nn.Module | None = None,
+    steps: int = STEPS,
+    rate: float = LEARNING_RATE,
+    head_only: bool = False,
 ) -> torch.nn.Module:
     """Train with Adam on ``rows``; the seed fixes initialisation and order.
 
@@ -90,7 +94,8 @@ def train(
         batch = torch.from_numpy(order[at : at + BATCH])
         at += BATCH
         optimiser.zero_grad()
-        torch.nn.functional.cross_entropy(model(x[batch]), y[batch]).backward()
+        loss: torch.Tensor = torch.nn.functional.cross_entropy(model(x[batch]), y[batch])
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     return model.eval()
 

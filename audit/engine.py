@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -20,10 +20,10 @@ from . import __version__
 from .case import LoadedCase, copies
 from .config import Config
 from .digest import keyed_digest
-from .errors import InputError
+from .errors import AuditError, InputError
 from .evidence import AttackRun, Evidence, Facts
 from .exchangeability import blind_scores
-from .models import TorchTarget
+from .models import Target, TorchTarget
 from .observe import ModelView, Observations
 from .rundir import RunDir, load_arrays, save_arrays
 from .structure import compare
@@ -86,6 +86,12 @@ def collect(
     """
     before = {name: model.digest() for name, model in case.models.items()}
     views = _observe(config, case, run, notify)
+    changed = [name for name, model in case.models.items() if model.digest() != before[name]]
+    if changed:
+        raise InputError(
+            [f"the forward pass of {', '.join(changed)} changes the model's own parameters or buffers: freeze them"]
+        )
+    flags = {name: _flags(model) for name, model in case.models.items()}
     facing = {name: np.concatenate([view.logits("forget"), view.logits("holdout")]) for name, view in views.items()}
     problems = copies(facing)
     if problems:
@@ -99,7 +105,9 @@ def collect(
     attack_case = case.attack_case()
     units = _Units(config, case, run, attack_case, views, notify, len(attacks))
     runs = [units.run(attack) for attack in attacks]
-    changed = [name for name, model in case.models.items() if model.digest() != before[name]]
+    changed = [
+        name for name, model in case.models.items() if model.digest() != before[name] or _flags(model) != flags[name]
+    ]
     if changed:
         raise RuntimeError(f"an attack modified {', '.join(changed)}: no result of this run can be trusted")
     facts = Facts(
@@ -118,6 +126,15 @@ def collect(
         signal_files=tuple((a, m, path.name) for (a, m), path in units.paths.items()),
     )
     return Evidence(facts, _arrays(config, case, attack_case, views), units.signals)
+
+
+def _flags(model: Target) -> list[bool]:
+    """Training and gradient flags of a network: an attack must leave them as they are."""
+    if not isinstance(model, TorchTarget):
+        return []
+    return [module.training for module in model.module.modules()] + [
+        parameter.requires_grad for parameter in model.module.parameters()
+    ]
 
 
 def environment(device: str) -> dict[str, str]:
@@ -154,8 +171,16 @@ def _observe(config: Config, case: LoadedCase, run: RunDir, notify: Notify) -> d
                 logits, _ = observations.get(model, views[name].digest, source)
                 if not np.isfinite(logits).all():
                     raise ValueError(f"outputs on the {source} set are not finite: export the model again")
-            except (ValueError, RuntimeError, IndexError) as error:
-                problems.append(f"{name}: {error}")
+            except AuditError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the user's forward pass may raise anything
+                problems.append(
+                    f"{name} fails on the {source} set ({type(error).__name__}: {error}): preprocess all sets as in "
+                    "training, or lower --batch-size where memory is short"
+                )
+                continue
+        if problems:
+            continue
         if isinstance(model, TorchTarget):  # a cached forward pass leaves the head unknown
             model.find_head(case.files["forget"].batch(np.arange(1)))
         notify(Event("observe", "forward pass", name, "done", done, len(case.models), len(case.models), time.monotonic() - started))
@@ -197,7 +222,7 @@ class _Units:
                 status = self._unit(attack, name, view)
             except NotApplicable as skip:
                 status, reason = "skipped", str(skip)
-            except Exception as error:  # noqa: BLE001 - whatever an attack raises is a finding, never an absence
+            except Exception as error:
                 status, reason = "error", f"{type(error).__name__} on {name}: {error}"
                 log.exception("%s failed on %s", attack.name, name)
             self.done += 1
@@ -243,8 +268,8 @@ class _Units:
 
 def _arrays(
     config: Config, case: LoadedCase, attack_case: Case, views: dict[str, ModelView]
-) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
-    arrays = {f"labels/{role}": labels for role, labels in attack_case.labels.items()}
+) -> dict[str, np.ndarray[Any, Any]]:
+    arrays: dict[str, np.ndarray[Any, Any]] = {f"labels/{role}": labels for role, labels in attack_case.labels.items()}
     sides = {role: case.files[case.selection[role].source].take(case.selection[role].rows) for role in ("forget", "holdout")}
     groups = [side.group for side in sides.values()]
     if all(group is not None for group in groups):

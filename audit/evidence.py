@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -65,7 +65,10 @@ class Evidence:
     """
 
     def __init__(
-        self, facts: Facts, arrays: dict[str, np.ndarray], signals: dict[tuple[str, str], Signals]  # type: ignore[type-arg]
+        self,
+        facts: Facts,
+        arrays: dict[str, np.ndarray[Any, Any]],
+        signals: dict[tuple[str, str], Signals],
     ) -> None:
         self.facts, self.arrays, self.signals = facts, arrays, signals
 
@@ -124,4 +127,3 @@ def read_evidence(run: RunDir) -> Evidence:
     if arrays is None:
         raise CouldNotRun(f"{run.path}: arrays of the evidence are missing: run the audit again.")
     return Evidence(facts, arrays, signals)
-

@@ -57,6 +57,19 @@ class Scored:
             return None
         return scores.examples[:, : self.n_forget], scores.examples[:, self.n_forget :]
 
+    def require_sides(self) -> tuple[Floats, Floats]:
+        """``sides`` of an attack that has example scores; ValueError where it has none."""
+        sides = self.sides()
+        if sides is None:
+            raise ValueError(f"{self.attack.name} has no example scores")
+        return sides
+
+    def sizes(self, evidence: Evidence) -> tuple[int, int]:
+        """Forget and holdout rows (or subjects) behind the figures."""
+        if self.subject.examples is None:
+            return len(evidence.labels("forget")), len(evidence.labels("holdout"))
+        return self.n_forget, self.subject.examples.shape[1] - self.n_forget
+
 
 def _statistic(scores: Scores, n_forget: int) -> tuple[Floats, float]:
     if scores.statistic is not None:
@@ -120,7 +133,9 @@ def admit_d2(evidence: Evidence, policy: Policy, blind: Estimate | None) -> Admi
     if "group/forget" in evidence.arrays and evidence.subjects() is None:
         codes = evidence.arrays["group/forget"]
         if len(np.unique(codes)) < len(codes):
-            return Admission(False, "the forget set has subjects with several rows, the holdout set has no group column")
+            return Admission(
+                False, "the forget set has subjects with several rows, the holdout set has no group column"
+            )
     subjects = evidence.subjects()
     if subjects is not None and min(len(np.unique(side)) for side in subjects) < 2:
         return Admission(False, "fewer than two data subjects on a side: rows of one subject are not independent")
@@ -133,7 +148,9 @@ def admit_d2(evidence: Evidence, policy: Policy, blind: Estimate | None) -> Admi
             f"common shift; there are {references}. Attest the split or add references",
         )
     if blind is None:
-        return Admission(False, "the split is only assumed and the shift check could not run (no inputs, or too few rows)")
+        return Admission(
+            False, "the split is only assumed and the shift check could not run (no inputs, or too few rows)"
+        )
     shown = f"a classifier that sees no model tells forget from holdout rows with AUC {blind.value:.3f}"
     bounds = f"90 % interval {blind.low:.3f} to {blind.high:.3f}"
     if blind.low > 0.5 or blind.high >= 0.5 + policy.auc_margin:

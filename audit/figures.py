@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -15,14 +17,6 @@ from .result import Finding, FindingStatus, Interval, Null
 from .statistics.intervals import Estimate, auc_delong, retained_share, shift, tpr_at_fpr
 from .statistics.model_level import crawford_howell
 from .statistics.sample_size import forget_rows_to_pass, references_to_pass
-
-TITLES = {
-    "auc": "AUC of forget against holdout examples",
-    "auc_shift": "AUC of forget against holdout examples, minus the references' mean",
-    "tpr_upper": "Share of forget examples above the holdout set's upper tail",
-    "tpr_lower": "Share of forget examples below the holdout set's lower tail",
-    "share": "Share of the original's knowledge of the forgotten classes that is left",
-}
 
 
 @dataclass(frozen=True)
@@ -39,194 +33,231 @@ class Context:
         return 1 - 2 * self.policy.alpha
 
 
+@dataclass(frozen=True)
+class Figure:
+    """One equivalence figure before it is judged.
+
+    Attributes:
+        metric: ``auc``, ``tpr_upper``, ``tpr_lower`` or ``share``.
+        title: what it is, in words.
+        estimate: on the unlearned model; None where no interval exists.
+        margin: the whole interval must lie strictly inside. A lower margin of 0 on a rate does not bind.
+        control: the same on the original.
+        seen: the attack sees the forget set in the original, clearly enough for its silence to mean something.
+        null: the same on each reference.
+        settle: what would settle it.
+        invalid: "" or why the fit behind it supports no PASS.
+        min_forget, min_holdout: rows below which the figure is not judged.
+    """
+
+    metric: str
+    title: str
+    estimate: Estimate | None
+    margin: tuple[float, float]
+    control: float | None
+    seen: bool
+    null: Sequence[float]
+    settle: tuple[str, ...]
+    invalid: str = ""
+    min_forget: int = 1
+    min_holdout: int = 1
+
+
 def figures(scored: Scored, context: Context) -> list[Finding]:
     """All equivalence figures of one attack that this design supports."""
     families = context.families
+    is_class = context.evidence.facts.claim.kind == "class"
+    found: list[Finding] = []
     if scored in families.d2:
-        found = [_auc(scored, context)]
-        found += [_tail(scored, context, lower=lower) for lower in (False, True)]
-        if context.evidence.facts.claim.kind == "class":
-            # instance membership inside the class: a second claim beside the class's own (statistics.md 1)
-            found = [f.model_copy(update={"role": "supplementary"}) for f in found]
-            if scored in families.d1:
-                found.append(_share(scored, context))
-        return found
-    if scored in families.d1:
-        return [_share(scored, context)] if scored.subject.statistic is not None else [_auc_shift(scored, context)]
-    return []
+        auc = _auc(scored, context)
+        instance = [auc, *(_tail(scored, context, auc.seen, lower=lower) for lower in (False, True))]
+        # within a class claim, instance membership is a second claim beside the class's own (statistics.md 1)
+        found += [_finding(scored, context, figure, may_be_mandatory=not is_class) for figure in instance]
+    if scored in families.d1 and scored.subject.statistic is not None and is_class:
+        found.append(_finding(scored, context, _share(scored, context)))
+    elif scored in families.d1 and scored not in families.d2:
+        found.append(_finding(scored, context, _auc_shift(scored, context)))
+    return found
 
 
-def _role(scored: Scored, metric: str, context: Context) -> str:
-    name = f"{scored.attack.name}.{metric}"
-    levels = context.policy.mandatory.get(context.evidence.facts.claim.kind, {})
-    return "mandatory" if any(name in names for names in levels.values()) else "supplementary"
-
-
-def _auc(scored: Scored, context: Context) -> Finding:
-    policy, sides = context.policy, scored.sides()
-    assert sides is not None  # noqa: S101 - a member of D2 has example scores
-    forget, holdout = sides
+def _auc(scored: Scored, context: Context) -> Figure:
+    """AUC of F against H; an honest retrain has .5 exactly."""
+    policy, (forget, holdout) = context.policy, scored.require_sides()
     estimate = auc_delong(forget[0], holdout[0], context.level)
     margin = policy.auc_margin
-    control = _control_auc(scored, context)
-    seen = False
-    if control is not None:
+    control, seen = None, False
+    control_sides = scored.sides(control=True)
+    if control_sides is not None:
+        on_original = auc_delong(control_sides[0][0], control_sides[1][0], context.level)
+        control = on_original.value
         p = p_d2([scored], context.evidence, policy, control=True).p
-        seen = p <= policy.alpha and control.low > 0.5 + margin
-    slack = abs(estimate.value - 0.5)
-    more = forget_rows_to_pass(len(forget[0]), slack, estimate.se, margin, policy.alpha)
-    settle = (
-        (f"about {more} forget rows with {round(more * holdout.shape[1] / forget.shape[1])} holdout rows",)
-        if more is not None
-        else ("no number of rows: the estimate itself is outside the margin; unlearn further",)
+        seen = p <= policy.alpha and on_original.low > 0.5 + margin
+    rows = forget_rows_to_pass(forget.shape[1], estimate.value - 0.5, estimate.se, margin, policy.alpha)
+    settle = "no number of rows: the estimate itself is outside the margin; unlearn further"
+    if rows is not None:
+        settle = f"about {rows} forget rows with {round(rows * holdout.shape[1] / forget.shape[1])} holdout rows"
+    return Figure(
+        metric="auc",
+        title="AUC of forget against holdout examples",
+        estimate=estimate,
+        margin=(0.5 - margin, 0.5 + margin),
+        control=control,
+        seen=seen,
+        null=_aucs((forget[1:], holdout[1:]), context).tolist(),
+        settle=(settle,),
+        invalid=scored.subject.invalid,
+        min_forget=policy.min_forget,
+        min_holdout=policy.min_holdout,
     )
-    return _equivalence(
-        scored, "auc", context, estimate, (0.5 - margin, 0.5 + margin), control and control.value, seen,
-        _null([auc_delong(f, h, context.level).value for f, h in zip(forget[1:], holdout[1:], strict=True)]),
-        settle, "", policy.min_forget,
-    )
 
 
-def _control_auc(scored: Scored, context: Context) -> Estimate | None:
-    sides = scored.sides(control=True)
-    return None if sides is None else auc_delong(sides[0][0], sides[1][0], context.level)
-
-
-def _tail(scored: Scored, context: Context, *, lower: bool) -> Finding:
-    policy, sides = context.policy, scored.sides()
-    assert sides is not None  # noqa: S101 - a member of D2 has example scores
+def _tail(scored: Scored, context: Context, seen: bool, *, lower: bool) -> Figure:
+    """Share of F beyond the q-quantile of H. The attack is sighted as a whole, by its AUC on the original: a lower
+    tail that leaks (over-unlearned examples) is empty in the original."""
+    policy, sides = context.policy, scored.require_sides()
     sign = -1.0 if lower else 1.0
-    metric = "tpr_lower" if lower else "tpr_upper"
 
-    def tpr(pair: tuple[Floats, Floats], row: int) -> Estimate | None:
+    def tpr(pair: tuple[Floats, Floats], row: int) -> Estimate:
         return tpr_at_fpr(sign * pair[0][row], sign * pair[1][row], policy.tpr_fpr, context.level)
 
-    estimate = tpr(sides, 0)
-    control_sides = scored.sides(control=True)
-    control = tpr(control_sides, 0) if control_sides else None
-    # an attack is sighted as a whole: its AUC on the original says whether its tails mean anything
-    seen = _auc(scored, context).status is not FindingStatus.NOT_COVERED
-    null = [e.value for e in (tpr(sides, row) for row in range(1, len(sides[0]))) if e is not None]
-    finding = _equivalence(
-        scored, metric, context, estimate, (0.0, policy.tpr_margin), control.value if control else None, seen,
-        _null(null), (f"more forget and holdout rows (at least {policy.min_forget_tail} forget rows)",), "",
-        policy.min_forget_tail,
+    control = scored.sides(control=True)
+    side = "below the lower" if lower else "above the upper"
+    return Figure(
+        metric="tpr_lower" if lower else "tpr_upper",
+        title=f"Share of forget examples {side} {policy.tpr_fpr:.0%} tail of the holdout examples",
+        estimate=tpr(sides, 0),
+        margin=(0.0, policy.tpr_margin),
+        control=None if control is None else tpr(control, 0).value,
+        seen=seen,
+        null=[tpr(sides, row).value for row in range(1, len(sides[0]))],
+        settle=("more forget and holdout rows: the bound narrows with both",),
+        invalid=scored.subject.invalid,
+        min_forget=policy.min_forget_tail,
+        min_holdout=policy.min_holdout,
     )
-    return finding.model_copy(update={"title": f"{finding.title} (at a false positive rate of {policy.tpr_fpr:g})"})
 
 
-def _auc_shift(scored: Scored, context: Context) -> Finding:
-    policy, sides = context.policy, scored.sides()
-    assert sides is not None  # noqa: S101 - without a statistic an attack has example scores
+def _auc_shift(scored: Scored, context: Context) -> Figure:
+    """AUC of F against H minus the references' mean: where only models are exchangeable."""
+    policy, sides = context.policy, scored.require_sides()
     values = _aucs(sides, context)
     estimate = shift(values, 0.0, context.level)
+    control, seen = None, False
     control_sides = scored.sides(control=True)
-    control = None
-    seen = False
     if control_sides is not None:
-        control_values = _aucs(control_sides, context)
-        found = shift(control_values, 0.0, context.level)
-        control = found.value
-        seen = crawford_howell(control_values)[1] <= policy.alpha and found.low > policy.auc_margin
-    finding = _equivalence(
-        scored, "auc", context, estimate, (-policy.auc_margin, policy.auc_margin), control, seen,
-        _null(list(values[1:] - values[1:].mean())),
-        _more_references(scored, estimate, policy.auc_margin, context), "", policy.min_forget,
+        on_original = _aucs(control_sides, context)
+        interval = shift(on_original, 0.0, context.level)
+        control = interval.value
+        seen = crawford_howell(on_original)[1] <= policy.alpha and interval.low > policy.auc_margin
+    return Figure(
+        metric="auc",
+        title="AUC of forget against holdout examples, minus the references' mean",
+        estimate=estimate,
+        margin=(-policy.auc_margin, policy.auc_margin),
+        control=control,
+        seen=seen,
+        null=(values[1:] - values[1:].mean()).tolist(),
+        settle=_more_references(estimate, policy.auc_margin, context),
+        invalid=scored.subject.invalid,
+        min_forget=policy.min_forget,
+        min_holdout=policy.min_holdout,
     )
-    return finding.model_copy(update={"title": TITLES["auc_shift"]})
+
+
+def _share(scored: Scored, context: Context) -> Figure:
+    """Share of the original's excess over the retrains that is left."""
+    policy = context.policy
+    statistic, floor = scored.contrast
+    control = scored.control_contrast
+    estimate, seen, null = None, False, []
+    settle: tuple[str, ...] = ()
+    if control is not None:
+        original = float(control[0][0])
+        estimate = retained_share(statistic, original, floor, context.level)
+        seen = estimate is not None and crawford_howell(*control)[1] <= policy.alpha
+    if estimate is not None and control is not None:
+        null = ((statistic[1:] - statistic[1:].mean()) / (control[0][0] - statistic[1:].mean())).tolist()
+        settle = _more_references(estimate, policy.share_margin, context)
+    return Figure(
+        metric="share",
+        title="Share of the original's knowledge of the forgotten classes that is left",
+        estimate=estimate,
+        margin=(-policy.share_margin, policy.share_margin),
+        control=None if control is None else 1.0,
+        seen=seen,
+        null=null,
+        settle=settle,
+        invalid=scored.subject.invalid,
+    )
 
 
 def _aucs(sides: tuple[Floats, Floats], context: Context) -> Floats:
     return np.array([auc_delong(f, h, context.level).value for f, h in zip(*sides, strict=True)])
 
 
-def _share(scored: Scored, context: Context) -> Finding:
-    policy = context.policy
-    statistic, floor = scored.contrast
-    control = scored.control_contrast
-    estimate, seen, control_value = None, False, None
-    settle: tuple[str, ...] = ("give the original model: without it there is no positive control",)
-    if control is not None:
-        estimate = retained_share(statistic, float(control[0][0]), floor, context.level)
-        seen = estimate is not None and crawford_howell(control[0], control[1])[1] <= policy.alpha
-        control_value = 1.0
-    null = None
-    if estimate is not None and control is not None:
-        span = float(control[0][0]) - statistic[1:].mean()
-        null = _null(list((statistic[1:] - statistic[1:].mean()) / span))
-        settle = _more_references(scored, estimate, policy.share_margin, context)
-    return _equivalence(
-        scored, "share", context, estimate, (-policy.share_margin, policy.share_margin), control_value, seen, null,
-        settle, scored.subject.invalid, 1,
-    )
-
-
-def _more_references(scored: Scored, estimate: Estimate, margin: float, context: Context) -> tuple[str, ...]:
+def _more_references(estimate: Estimate, margin: float, context: Context) -> tuple[str, ...]:
     k = len(context.evidence.facts.references)
-    seed_sd = estimate.se / float(np.sqrt(1 + 1 / k))
-    needed = references_to_pass(estimate.value, seed_sd, margin, context.policy.alpha)
-    if needed is None:
-        if abs(estimate.value) >= margin:
-            return ("no number of references: the estimate itself is outside the margin; unlearn further",)
-        return ("no number of references: seed noise exceeds the margin; average several unlearned runs",)
-    return (f"about {max(needed, k + 1)} retrained references",)
+    needed = references_to_pass(estimate.value, estimate.se / float(np.sqrt(1 + 1 / k)), margin, context.policy.alpha)
+    if needed is not None:
+        return (f"about {max(needed, k + 1)} retrained references",)
+    if abs(estimate.value) >= margin:
+        return ("no number of references: the estimate itself is outside the margin; unlearn further",)
+    return ("no number of references: the spread between seeds exceeds the margin",)
 
 
-def _null(values: list[float]) -> Null | None:
-    if len(values) < 2:
-        return None
-    return Null(source="references", mean=float(np.mean(values)), sd=float(np.std(values, ddof=1)), n=len(values))
-
-
-def _equivalence(
-    scored: Scored, metric: str, context: Context, estimate: Estimate | None, margin: tuple[float, float],
-    control: float | None, seen: bool, null: Null | None, settle: tuple[str, ...], invalid: str, minimum: int,
-) -> Finding:
-    """Turn an estimate into a finding: PASS only where everything that a PASS needs is there."""
-    policy = context.policy
-    n_forget = scored.n_forget if scored.subject.examples is not None else len(context.evidence.labels("forget"))
-    n_holdout = (
-        scored.subject.examples.shape[1] - scored.n_forget
-        if scored.subject.examples is not None
-        else len(context.evidence.labels("holdout"))
-    )
-    status, reason = FindingStatus.INCONCLUSIVE, ""
-    few = n_forget < minimum or (metric != "share" and n_holdout < policy.min_holdout)
-    if scored.control is None:
-        reason = "no original model was given, so nothing shows that this attack can see the forget set"
-        settle = ("give the original model",)
-    elif few:
-        reason = f"needs at least {minimum} forget and {policy.min_holdout} holdout rows; there are {n_forget} and {n_holdout}"
-        settle = (f"at least {minimum} forget and {policy.min_holdout} holdout rows",)
-    elif not seen:
-        status = FindingStatus.NOT_COVERED
-        reason = "the attack does not see the forget set in the original clearly enough: its silence proves nothing"
-    elif estimate is None:
-        reason = "the interval cannot be computed at this size"
-    elif invalid:
-        reason = invalid
-    elif margin[0] < estimate.low and estimate.high < margin[1] or (margin[0] == 0 and estimate.high < margin[1]):
-        status, reason, settle = FindingStatus.PASS, "the whole interval lies inside the margin", ()
-    else:
-        outside = estimate.low > margin[1] or estimate.high < margin[0]
-        reason = "the interval lies outside the margin" if outside else "the interval reaches beyond the margin"
+def _finding(scored: Scored, context: Context, figure: Figure, *, may_be_mandatory: bool = True) -> Finding:
+    """Judge a figure: PASS only where everything that a PASS needs is there."""
+    attack, facts = scored.attack, context.evidence.facts
+    name = f"{attack.name}.{figure.metric}"
+    listed = any(name in names for names in context.policy.mandatory.get(facts.claim.kind, {}).values())
+    role: Literal["mandatory", "supplementary"] = "mandatory" if listed and may_be_mandatory else "supplementary"
+    n_forget, n_holdout = scored.sizes(context.evidence)
+    status, reason, settle = _judged(figure, n_forget, n_holdout, has_control=scored.control is not None)
+    estimate = figure.estimate
+    null = None
+    if len(figure.null) > 1:
+        spread = float(np.std(figure.null, ddof=1))
+        null = Null(source="references", mean=float(np.mean(figure.null)), sd=spread, n=len(figure.null))
     return Finding(
-        id=f"{scored.attack.name}.{metric}",
-        attack=scored.attack.name,
-        metric=metric,
-        title=TITLES[metric],
+        id=name,
+        attack=attack.name,
+        metric=figure.metric,
+        title=figure.title,
         kind="equivalence",
-        role="mandatory" if _role(scored, metric, context) == "mandatory" else "supplementary",
-        access=scored.attack.access.name.lower(),
+        role=role,
+        access=attack.access.name.lower(),
         estimate=None if estimate is None else estimate.value,
         interval=None if estimate is None else Interval(low=estimate.low, high=estimate.high, level=context.level),
         n_forget=n_forget,
         n_holdout=n_holdout,
-        n_references=len(context.evidence.facts.references),
-        control=control,
+        n_references=len(facts.references),
+        control=figure.control,
         null=null,
-        margin=margin,
+        margin=figure.margin,
         status=status,
         reason=reason,
-        settle=settle if status is not FindingStatus.PASS else (),
+        settle=settle,
     )
+
+
+def _judged(
+    figure: Figure, n_forget: int, n_holdout: int, *, has_control: bool
+) -> tuple[FindingStatus, str, tuple[str, ...]]:
+    estimate, (low, high) = figure.estimate, figure.margin
+    needed = f"{figure.min_forget} forget and {figure.min_holdout} holdout rows"
+    if not has_control:
+        reason = "no original model was given: nothing shows that this attack can see the forget set"
+        return FindingStatus.INCONCLUSIVE, reason, ("give the original model",)
+    if n_forget < figure.min_forget or n_holdout < figure.min_holdout:
+        reason = f"needs at least {needed}; there are {n_forget} and {n_holdout}"
+        return FindingStatus.INCONCLUSIVE, reason, (f"at least {needed}",)
+    if not figure.seen or estimate is None:
+        reason = "the attack does not see the forget set in the original clearly enough: its silence proves nothing"
+        return FindingStatus.NOT_COVERED, reason, ()
+    if figure.invalid:
+        return FindingStatus.INCONCLUSIVE, figure.invalid, figure.settle
+    if (low == 0 or estimate.low > low) and estimate.high < high:
+        return FindingStatus.PASS, "the whole interval lies inside the margin", ()
+    outside = estimate.low > high or (low != 0 and estimate.high < low)
+    reason = "the interval lies outside the margin" if outside else "the interval reaches beyond the margin"
+    return FindingStatus.INCONCLUSIVE, reason, figure.settle

@@ -7,6 +7,8 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from .case import LoadedCase
 from .certificate import build_statement, encode, load_private_key, sign
 from .config import CertificateSection
@@ -52,12 +54,24 @@ def issue(run: RunDir, result: AuditResult, signer: CertificateSection) -> Path:
         run_json_sha256=hashlib.sha256(run.result.read_bytes()).hexdigest(),
         report_sha256=report,
     )
+    key = signing_key(signer)
     for stale in (run.certificate, run.statement):
         stale.unlink(missing_ok=True)
-    if signer.sign_key is None:
+    if key is None:
         write_bytes(run.statement, encode(statement))
         return run.statement
+    write_bytes(run.certificate, sign(encode(statement), key))
+    return run.certificate
+
+
+def signing_key(signer: CertificateSection) -> Ed25519PrivateKey | None:
+    """The signer's private key; None where none is given. Called first, so that a wrong key costs no audit.
+
+    Raises:
+        UsageError: the key is missing or cannot be used.
+    """
+    if signer.sign_key is None:
+        return None
     if not signer.sign_key.is_file():
         raise UsageError(f"no signing key at {signer.sign_key}: make one with `audit keygen`.")
-    write_bytes(run.certificate, sign(encode(statement), load_private_key(signer.sign_key)))
-    return run.certificate
+    return load_private_key(signer.sign_key)

@@ -21,14 +21,20 @@ if TYPE_CHECKING:
 
 TORCH_SUFFIXES = (".safetensors", ".pt", ".pth")
 OUTPUT_SUFFIXES = (".npz",)
+DETERMINISM = 1e-3  # our choice: relative difference of two forward passes of the same rows
 Factory = Callable[[], "torch.nn.Module"]
 
 
 class Target(Protocol):
     """One loaded model."""
 
-    access: Access
-    state: Mapping[str, np.ndarray[Any, Any]]
+    @property
+    def access(self) -> Access:
+        """The most that can be had of it."""
+
+    @property
+    def state(self) -> Mapping[str, np.ndarray[Any, Any]]:
+        """Named arrays: parameters and buffers, or stored outputs."""
 
     def outputs(self, role: str, data: Arrays, batch_size: int) -> tuple[Floats, Floats | None]:
         """Logits (n, C) and penultimate features (n, d) or None on a set."""
@@ -99,6 +105,28 @@ class TorchTarget:
 
             return torch.cat([torch.zeros_like(logits), logits], dim=1)
         return logits
+
+    def check_output(self, inputs: Inputs) -> None:
+        """Check what the network returns for a batch, before its head is looked for.
+
+        Raises:
+            ValueError: the output is no finite (rows, classes) tensor, or another one each time.
+        """
+        import torch
+
+        try:
+            with torch.no_grad():
+                first, again = self.module(self._input(inputs)), self.module(self._input(inputs))
+        except ValueError as error:  # the user's forward pass: no check of ours
+            raise RuntimeError(str(error)) from error
+        if not isinstance(first, torch.Tensor):
+            raise ValueError(f"its output is a {type(first).__name__}, not a tensor (rows, classes): wrap the model")
+        if first.ndim != 2 or first.shape[1] == 0:
+            raise ValueError(f"its output has shape {tuple(first.shape)}, not (rows, classes): wrap the model")
+        if not torch.isfinite(first).all():
+            raise ValueError("its output is not finite: export it again")
+        if not torch.allclose(first, again, rtol=DETERMINISM, atol=DETERMINISM * float(first.abs().max())):
+            raise ValueError("its output is not deterministic: switch off dropout and sampling in the forward pass")
 
     def call(self, inputs: Inputs) -> tuple[Floats, Floats]:
         """Logits and penultimate features of one batch, float64."""
@@ -210,16 +238,58 @@ def import_factory(arch: str) -> Factory:
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
-        factory = getattr(importlib.import_module(module_name), attribute)
+        module = importlib.import_module(module_name)
     except ImportError as error:
         raise ValueError(
             f"--arch {arch}: cannot import {module_name} ({error}): run from the folder that holds it or install it"
         ) from error
-    except AttributeError:
-        raise ValueError(f"--arch {arch}: {module_name} has no {attribute!r}: name the function") from None
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
+        raise ValueError(f"--arch {arch}: importing {module_name} fails ({_describe(error)}): repair it") from error
+    factory = getattr(module, attribute, None)
     if not callable(factory):
-        raise ValueError(f"--arch {arch} is not callable: name a function that returns the model")
+        raise ValueError(
+            f"--arch {arch}: {module_name} has no function {attribute!r}: name the function that returns the model"
+        )
     return factory  # type: ignore[no-any-return]
+
+
+def build_module(arch: str) -> torch.nn.Module:
+    """Import and call the factory.
+
+    Raises:
+        ValueError: with the remedy.
+    """
+    import torch
+
+    factory = import_factory(arch)
+    try:
+        module = factory()
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
+        raise ValueError(
+            f"--arch {arch}: the function fails ({_describe(error)}): it must build the model without arguments"
+        ) from error
+    if not isinstance(module, torch.nn.Module):
+        raise ValueError(f"--arch {arch} returns a {type(module).__name__}: it must return a torch.nn.Module")
+    return module
+
+
+def check_device(device: str) -> None:
+    """Try the device.
+
+    Raises:
+        ValueError: with the remedy.
+    """
+    import torch
+
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+        raise ValueError(f"--device {device} cannot be used ({_describe(error)}): try --device cpu") from None
+
+
+def _describe(error: BaseException) -> str:
+    """Type and first line of an error of code that is not ours."""
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:300]}"
 
 
 def load_model(
@@ -235,7 +305,8 @@ def load_model(
     digest = sha256_file(path)
     if path.suffix in OUTPUT_SUFFIXES:
         outputs = read_npz(path)
-        bad = [k for k, a in outputs.items() if a.dtype.kind != "f" or a.ndim > 2 or not np.isfinite(a).all()]
+        bad = [k for k, a in outputs.items() if a.dtype.kind != "f" or a.ndim not in (1, 2) or not np.isfinite(a).all()]
+        bad += [k for k, a in outputs.items() if a.ndim == 2 and a.shape[1] == 0]
         if bad:
             raise ValueError(f"{path}: logits must be finite floats of shape (n, C); repair {', '.join(bad)}")
         return PrecomputedOutputs(outputs), digest
@@ -246,13 +317,13 @@ def load_model(
         return _checked_mode(path, state, device, head), digest
     if arch is None:
         raise ValueError(f"{path} holds weights only: name the function that builds the model with --arch")
-    module = import_factory(arch)()
+    module = build_module(arch)
     _fit_state(path, module, state)
     return TorchTarget(module.eval(), device, head), digest
 
 
 def _read_state(path: Path, trust_pickle: bool) -> Any:
-    import pickle  # noqa: S403 - for the exception class alone
+    import pickle
 
     import torch
 
@@ -265,12 +336,19 @@ def _read_state(path: Path, trust_pickle: bool) -> Any:
     except pickle.UnpicklingError:
         if not trust_pickle:
             raise ValueError(
-                f"{path} is a pickled object, and loading it would run code from the file: save the state dict "
-                "(torch.save(model.state_dict(), ...)) or, if you made the file yourself, pass --trust-pickle"
+                f"{path} is no plain state dict but a pickled object (or damaged), and loading it would run code from "
+                "the file: save the state dict (torch.save(model.state_dict(), ...)) or, if you made the file "
+                "yourself, pass --trust-pickle"
             ) from None
-        return torch.load(path, map_location="cpu", weights_only=False)  # noqa: S614 - asked for by the user
-    except Exception as error:  # torch and safetensors raise many types on damaged files
-        raise ValueError(f"{path} is no readable model file ({error}): save it again") from None
+    except Exception as error:  # noqa: BLE001 - torch and safetensors raise many types on damaged files
+        raise ValueError(f"{path} is no readable model file ({_describe(error)}): save it again") from None
+    try:
+        return torch.load(path, map_location="cpu", weights_only=False)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - code from the file, on the user's word
+        raise ValueError(
+            f"{path} cannot be unpickled ({_describe(error)}): run where its classes can be imported, or save the "
+            "state dict"
+        ) from None
 
 
 def _checked_mode(path: Path, module: Any, device: str, head: str | None) -> TorchTarget:
@@ -285,11 +363,12 @@ def _checked_mode(path: Path, module: Any, device: str, head: str | None) -> Tor
 
 def _fit_state(path: Path, module: torch.nn.Module, state: Mapping[str, Any]) -> None:
     expected = module.state_dict()
+    state = {str(key): value for key, value in state.items()}
     missing, extra = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
     shapes = [
-        f"{k} is {tuple(state[k].shape)}, the factory's is {tuple(expected[k].shape)}"
+        f"{k} is {_shape(state[k])}, the factory's is {_shape(expected[k])}"
         for k in sorted(expected.keys() & state.keys())
-        if tuple(state[k].shape) != tuple(expected[k].shape)
+        if _shape(state[k]) != _shape(expected[k])
     ]
     parts = []
     if missing:
@@ -303,3 +382,8 @@ def _fit_state(path: Path, module: torch.nn.Module, state: Mapping[str, Any]) ->
     if bad:
         raise ValueError(f"{path} holds NaN or infinite weights in {', '.join(bad[:8])}: export it again")
     module.load_state_dict(state)
+
+
+def _shape(value: object) -> tuple[int, ...] | str:
+    shape = getattr(value, "shape", None)
+    return f"a {type(value).__name__}" if shape is None else tuple(shape)

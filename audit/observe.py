@@ -25,9 +25,7 @@ class Observations:
         batch_size: rows per forward pass.
     """
 
-    def __init__(
-        self, folder: Path, files: dict[str, Arrays], fingerprints: dict[str, str], batch_size: int
-    ) -> None:
+    def __init__(self, folder: Path, files: dict[str, Arrays], fingerprints: dict[str, str], batch_size: int) -> None:
         self.folder, self.files, self.fingerprints, self.batch_size = folder, files, fingerprints, batch_size
 
     def get(self, target: Target, digest: str, source: str) -> tuple[Floats, Floats | None]:
@@ -57,7 +55,12 @@ class ModelView:
     def __init__(
         self, target: Target, digest: str, observations: Observations, selection: dict[str, Selection]
     ) -> None:
-        self.target, self.digest, self._observations, self._selection = target, digest, observations, selection
+        self.target, self.digest, self._observations, self._selection = (
+            target,
+            digest,
+            observations,
+            selection,
+        )
 
     @property
     def access(self) -> Access:

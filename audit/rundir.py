@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -51,15 +53,27 @@ class RunDir:
     def log(self, event: str, **fields: Any) -> None:
         """Append one event with its time."""
         line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, **fields}
-        with self.events.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(line, sort_keys=True) + "\n")
+        try:
+            with self.events.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(line, sort_keys=True) + "\n")
+        except OSError as error:
+            raise _unwritable(self.events, error) from error
 
     def purge(self) -> bool:
         """Destroy ``private/`` with the commitment key; False where it was gone already."""
         if not self.private.exists():
             return False
-        shutil.rmtree(self.private)
+        try:
+            shutil.rmtree(self.private)
+        except OSError as error:
+            raise CouldNotRun(
+                f"cannot remove all of {self.private} ({error.strerror}): make it writable and purge again."
+            ) from error
         return True
+
+
+def _unwritable(path: Path, error: OSError) -> CouldNotRun:
+    return CouldNotRun(f"cannot write {path} ({error.strerror or error}): free space or choose another folder.")
 
 
 @contextmanager
@@ -79,11 +93,10 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
             os.fsync(stream.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise CouldNotRun(
-            f"cannot write {path} ({error.strerror or error}): free space or choose another folder with --out."
-        ) from error
+        raise _unwritable(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -109,5 +122,5 @@ def load_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]] | None:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, EOFError):
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
         return None

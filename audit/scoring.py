@@ -52,7 +52,7 @@ def judge(evidence: Evidence, policy: Policy, policy_sha256: str) -> AuditResult
         findings += figures(item, context)
     findings = [_confirmed(f, findings) for f in findings]
     measured = utility(evidence, policy)
-    checks = gates(evidence, policy, families, measured, findings)
+    checks = gates(evidence, families, measured, findings)
     facts = evidence.facts
     return AuditResult(
         tool="unlearn-audit",
@@ -86,7 +86,9 @@ def _score_all(evidence: Evidence) -> tuple[list[AttackRun], list[Scored]]:
             runs.append(run)
             continue
         try:
-            attack = classes[run.name](**{k: v for k, v in run.parameters.items() if k in _arguments(classes[run.name])})
+            attack = classes[run.name](
+                **{k: v for k, v in run.parameters.items() if k in _arguments(classes[run.name])}
+            )
             null = [evidence.signals[run.name, name] for name in facts.references]
             subject = attack.score([evidence.signals[run.name, "unlearned"], *null], case)
             control = None
@@ -94,9 +96,11 @@ def _score_all(evidence: Evidence) -> tuple[list[AttackRun], list[Scored]]:
                 control = attack.score([evidence.signals[run.name, "original"], *null], case)
             scored.append(_aggregate(attack, subject, control, evidence))
             runs.append(run)
-        except Exception as error:  # noqa: BLE001 - a finding, never an absence
+        except Exception as error:
             log.exception("scoring %s failed", run.name)
-            runs.append(run.model_copy(update={"status": "error", "reason": f"scoring: {type(error).__name__}: {error}"}))
+            runs.append(
+                run.model_copy(update={"status": "error", "reason": f"scoring: {type(error).__name__}: {error}"})
+            )
     return runs, scored
 
 
@@ -121,7 +125,7 @@ def _differences(item: Scored, context: Context) -> list[Finding]:
     """The difference tests of one attack: D2, D1, or a supplementary t where it is no primary."""
     families, found = context.families, []
     if item in families.d2 and families.d2_test is not None:
-        found.append(_d2_finding(item, families, context))
+        found.append(_d2_finding(item, context, float(families.d2_test.adjusted[families.d2.index(item)])))
     if item in families.d1 and families.d1_test is not None:
         index = families.d1.index(item)
         adjusted = float(families.d1_test.adjusted[index])
@@ -131,17 +135,13 @@ def _differences(item: Scored, context: Context) -> list[Finding]:
     return found
 
 
-def _d2_finding(item: Scored, families: Families, context: Context) -> Finding:
-    assert families.d2_test is not None  # noqa: S101 - the caller checked
-    index = families.d2.index(item)
-    adjusted = float(families.d2_test.adjusted[index])
-    sides = item.sides()
-    assert sides is not None  # noqa: S101 - a member of D2 has example scores
+def _d2_finding(item: Scored, context: Context, adjusted: float) -> Finding:
+    sides = item.require_sides()
     forget, holdout = sides[0][0], sides[1][0]
     estimate = float(forget.mean() - holdout.mean())
     se = float(np.sqrt(forget.var(ddof=1) / len(forget) + holdout.var(ddof=1) / len(holdout)))
     control = item.sides(control=True)
-    rejected = _rejected("D2", adjusted, families, context.policy)
+    rejected = _rejected("D2", adjusted, context.families, context.policy)
     return Finding(
         id=f"{item.attack.name}.d2",
         attack=item.attack.name,
@@ -175,8 +175,10 @@ def _d1_finding(item: Scored, context: Context, adjusted: float | None, families
     control = item.control_contrast
     references = statistic[1:]
     is_class = item.subject.statistic is not None and context.evidence.facts.claim.kind == "class"
-    what = "More is left of the forgotten classes than in retrained models" if is_class else (
-        "Forget minus holdout contrast differs from retrained models"
+    what = (
+        "More is left of the forgotten classes than in retrained models"
+        if is_class
+        else ("Forget minus holdout contrast differs from retrained models")
     )
     reason = _direction(estimate.value, rejected)
     if adjusted is None:
@@ -193,16 +195,16 @@ def _d1_finding(item: Scored, context: Context, adjusted: float | None, families
         estimate=estimate.value,
         interval=Interval(low=estimate.low, high=estimate.high, level=0.95),
         unit=item.subject.unit or "score units",
-        n_forget=item.n_forget,
-        n_holdout=None if item.subject.examples is None else item.subject.examples.shape[1] - item.n_forget,
+        n_forget=item.sizes(context.evidence)[0],
+        n_holdout=item.sizes(context.evidence)[1],
         n_references=len(references),
         control=None if control is None else float(control[0][0] - references.mean()),
         null=Null(source="references", mean=0.0, sd=float(references.std(ddof=1)), n=len(references)),
         p=p,
         p_adjusted=adjusted,
-        status=FindingStatus.NOTE if adjusted is None else (
-            FindingStatus.FAIL if rejected else FindingStatus.NOT_DETECTED
-        ),
+        status=FindingStatus.NOTE
+        if adjusted is None
+        else (FindingStatus.FAIL if rejected else FindingStatus.NOT_DETECTED),
         reason=reason,
     )
 
@@ -227,7 +229,9 @@ def _confirmed(finding: Finding, findings: list[Finding]) -> Finding:
     margin = finding.margin
     if margin is None or margin[0] <= (finding.estimate or 0.0) <= margin[1]:
         return finding
-    test = any(f.attack == finding.attack and f.kind == "difference" and f.status is FindingStatus.FAIL for f in findings)
+    test = any(
+        f.attack == finding.attack and f.kind == "difference" and f.status is FindingStatus.FAIL for f in findings
+    )
     return finding.model_copy(update={"status": FindingStatus.FAIL}) if test else finding
 
 
@@ -289,9 +293,7 @@ def _not_tested(evidence: Evidence, scored: list[Scored]) -> tuple[str, ...]:
     else:
         lines.append("Single records: averages over the forget set are certified, not each row")
     ran = {s.attack.name for s in scored}
-    lines += [
-        f"{run.name}: {run.reason}" for run in evidence.facts.attacks if run.name not in ran and run.reason
-    ]
+    lines += [f"{run.name}: {run.reason}" for run in evidence.facts.attacks if run.name not in ran and run.reason]
     beyond = [s.attack.name for s in scored if s.attack.access > GRANTS[claim.access]]
     if beyond:
         lines.append(f"Beyond the claimed access ({claim.access}), run but not gated: {', '.join(sorted(beyond))}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from .data import Arrays
 from .result import ClaimRecord
 
 AUXILIARY_SHARE = 4  # our choice: where no auxiliary set is given, every fourth test row (by content) becomes it
+
+SHOWN = 60  # characters of an id in a message
 
 
 @dataclass(frozen=True)
@@ -175,16 +178,22 @@ def shared_ids(files: dict[str, Arrays]) -> list[str]:
     for role, data in files.items():
         if data.ids is None:
             continue
-        repeated = [value for value, count in Counter(data.ids.tolist()).items() if count > 1]
+        repeated = [value for value, count in Counter(_names(data.ids)).items() if count > 1]
         if repeated:
             problems.append(
-                f"{len(repeated)} ids stand more than once in the {role} set (first: {repeated[0]!r}): make them unique"
+                f"{len(repeated)} ids stand more than once in the {role} set (first: {repeated[0][:SHOWN]!r}): make them "
+                "unique"
             )
         if role != "forget" and forget is not None:
-            common = sorted(set(forget.tolist()) & set(data.ids.tolist()), key=str)
+            common = sorted(set(_names(forget)) & set(_names(data.ids)))
             if common:
                 problems.append(
-                    f"{len(common)} ids of the forget set also stand in the {role} set (first: {common[0]!r}): "
+                    f"{len(common)} ids of the forget set also stand in the {role} set (first: {common[0][:SHOWN]!r}): "
                     f"remove them from the {role} set"
                 )
     return problems
+
+
+def _names(ids: np.ndarray[Any, Any]) -> list[str]:
+    """Ids as text: 7 in one file and "7" in another are the same row."""
+    return [str(value) for value in ids.tolist()]

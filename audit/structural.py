@@ -16,7 +16,9 @@ def structural_findings(facts: Facts, policy: Policy) -> list[Finding]:
         what = "network" if structure.applies else "set of outputs"
         return [
             _structural(
-                "identical", FindingStatus.FAIL, f"the unlearned model is bit for bit the original {what}: nothing was unlearned"
+                "identical",
+                FindingStatus.FAIL,
+                f"the unlearned model is bit for bit the original {what}: nothing was unlearned",
             )
         ]
     if not structure.applies:

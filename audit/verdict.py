@@ -41,7 +41,12 @@ def utility(evidence: Evidence, policy: Policy) -> UtilityRecord:
     original = float(evidence.correct("original").mean()) if "original" in models else None
     if not baseline:
         return UtilityRecord(
-            unlearned=float(mine.mean()), original=None, references=(), difference=None, margin=margin, ok=False,
+            unlearned=float(mine.mean()),
+            original=None,
+            references=(),
+            difference=None,
+            margin=margin,
+            ok=False,
             reason="no original and no reference to compare with",
         )
     difference = mine - np.mean([evidence.correct(name) for name in baseline], axis=0)
@@ -66,7 +71,7 @@ def utility(evidence: Evidence, policy: Policy) -> UtilityRecord:
 
 
 def gates(
-    evidence: Evidence, policy: Policy, families: Families, measured: UtilityRecord, findings: Sequence[Finding]
+    evidence: Evidence, families: Families, measured: UtilityRecord, findings: Sequence[Finding]
 ) -> tuple[Gate, ...]:
     """The validity checks, each with what it blocks."""
     facts = evidence.facts
@@ -102,13 +107,17 @@ def gates(
             reason=measured.reason,
         ),
     ]
-    failed = [f for f in findings if f.kind == "execution" and f.status is FindingStatus.ERROR and f.role != "supplementary"]
+    failed = [
+        f for f in findings if f.kind == "execution" and f.status is FindingStatus.ERROR and f.role != "supplementary"
+    ]
     found.append(
         Gate(
             name="attacks ran",
             ok=not failed,
             effect="blocks PASS",
-            reason="every gated attack that applies ran" if not failed else f"failed: {', '.join(f.attack for f in failed)}",
+            reason="every gated attack that applies ran"
+            if not failed
+            else f"failed: {', '.join(f.attack for f in failed)}",
         )
     )
     if facts.references:
@@ -119,12 +128,18 @@ def gates(
 def _reference_gate(evidence: Evidence) -> Gate:
     """References must look like retrains: as good as the original on the test set (descriptive, not blocking)."""
     accuracies = [float(evidence.correct(name).mean()) for name in evidence.facts.references]
-    reason = f"accuracy on never-seen rows of {len(accuracies)} references {min(accuracies):.3f} to {max(accuracies):.3f}"
+    reason = (
+        f"accuracy on never-seen rows of {len(accuracies)} references {min(accuracies):.3f} to {max(accuracies):.3f}"
+    )
     return Gate(name="references", ok=True, effect="informs", reason=f"{reason}; provenance as declared, not proven")
 
 
 def decide(
-    evidence: Evidence, policy: Policy, families: Families, findings: Sequence[Finding], checks: Sequence[Gate]
+    evidence: Evidence,
+    policy: Policy,
+    families: Families,
+    findings: Sequence[Finding],
+    checks: Sequence[Gate],
 ) -> Verdict:
     """FAIL wins; PASS needs every mandatory figure and every gate; everything else is INCONCLUSIVE."""
     claim = evidence.facts.claim
@@ -167,13 +182,13 @@ def decide(
             f"margins of the {policy.name} policy."
         ),
         scope=scope,
-        reasons=tuple(f"{f.id}: {f.reason}" for f in findings if f.role == "mandatory" and f.status is FindingStatus.PASS),
+        reasons=tuple(
+            f"{f.id}: {f.reason}" for f in findings if f.role == "mandatory" and f.status is FindingStatus.PASS
+        ),
     )
 
 
-def _missing(
-    policy: Policy, kind: str, access: str, findings: Sequence[Finding]
-) -> tuple[list[str], list[str]]:
+def _missing(policy: Policy, kind: str, access: str, findings: Sequence[Finding]) -> tuple[list[str], list[str]]:
     """What keeps the mandatory set from a PASS, and what would settle it."""
     reasons: list[str] = []
     settle: list[str] = []
@@ -190,9 +205,7 @@ def _missing(
                 reasons.append(f"{name}: not available ({why})")
             elif finding.status is FindingStatus.PASS:
                 shown += 1
-            elif finding.status is FindingStatus.NOT_COVERED:
-                settle.extend(finding.settle)
-            else:
+            elif finding.status is not FindingStatus.NOT_COVERED:
                 reasons.append(f"{name}: {finding.reason}")
                 settle.extend(f"{name}: {way}" for way in finding.settle)
         if shown == 0:

@@ -14,35 +14,21 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from audit.result import AuditResult, Finding, Interval, to_json
+from audit.result import AuditResult, Finding, Interval, Null, Outcome, to_json
 
-from .charts import ABSENT, chart_svg, forest_svg, interval_text, margin_text, num, p_text, placeable, visible
+from .charts import chart_svg
+from .forest import forest_svg, placeable
+from .numbers import ABSENT, interval_text, level_text, margin_text, null_mean, num, p_text, visible
+from .words import STATUS_LEGEND, decides, evidence, headline, reasons
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _KINDS = {
-    "equivalence": "Must stay inside the margin (equivalence: decides PASS)",
-    "difference": "Must not differ from an honest retrain (difference: decides FAIL)",
     "structural": "Structural facts, certain without a test",
+    "difference": "Must not differ from an honest retrain (difference tests: decide FAIL)",
+    "equivalence": "Must stay inside the margin (equivalence: decides PASS)",
+    "execution": "Checks that did not run",
     "input": "Inputs",
-    "execution": "Execution",
 }
-STATUS_LEGEND = (
-    ("PASS", "The whole interval lies inside the margin, and the check sees the original model."),
-    ("FAIL", "The evidence says that the unlearned model still carries, or betrays, the forget set."),
-    ("INCONCLUSIVE", "The data decide neither way. What would settle it stands next to the finding."),
-    (
-        "NOT DETECTED",
-        "A difference test did not reject. This is not evidence of forgetting: a weak test rejects nothing.",
-    ),
-    (
-        "NOT COVERED",
-        "The attack cannot see the forget set even in the original model, so its silence on the unlearned "
-        "model says nothing.",
-    ),
-    ("SKIPPED", "The check did not run; the reason is given. Nothing was learned from it."),
-    ("ERROR", "The check was started and broke. Nothing was learned from it."),
-    ("NOTE", "Reported for information; it does not enter the verdict."),
-)
 
 
 @dataclass(frozen=True)
@@ -81,12 +67,16 @@ def render_html(result: AuditResult) -> str:
         .render(
             result=result,
             verdict=result.verdict,
+            sentence=_sentence(headline(result.verdict)[1]),
+            reasons=reasons(result),
+            anchors={r.finding.id: r.anchor for r in reversed(rows)},
+            evidence=evidence(result),
             css=Markup(css),  # noqa: S704 - our own file, never user text
             css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
             rows=rows,
-            groups=_groups(rows),
+            groups=_groups(rows, result.verdict.outcome),
             legend=STATUS_LEGEND,
-            forest=forest_svg(result.findings),
+            forest=forest_svg(sorted(result.findings, key=lambda f: not decides(f))),
             not_drawn=sum(f.kind == "equivalence" for f in result.findings) - len(placeable(result.findings)),
             policy_values=_flatten(result.policy.values),
             unlearned=unlearned,
@@ -108,7 +98,14 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters.update(
-        num=_number, p=_p, interval=_interval, margin=margin_text, slug=_slug, chart=chart_svg, exact=_exact
+        num=_number,
+        p=_p,
+        interval=_interval,
+        margin=margin_text,
+        null=_null,
+        level=level_text,
+        slug=_slug,
+        chart=chart_svg,
     )
     return environment
 
@@ -142,32 +139,42 @@ def _interval(interval: Interval | None, margin: tuple[float, float] | None = No
     return _data(f"{_exact(interval.low)} {_exact(interval.high)}", interval_text(interval, margin))
 
 
+def _null(null: Null) -> Markup | str:
+    return _number(null_mean(null))
+
+
+def _sentence(text: str) -> str:
+    """A sentence that begins with a capital."""
+    return text[:1].upper() + text[1:]
+
+
 def _data(exact: str, text: str) -> Markup:
     """The rounded number for the eye, the exact one for whoever checks."""
     return Markup('<data value="{}">{}</data>').format(exact, text)
 
 
-def _groups(rows: tuple[Row, ...]) -> tuple[Group, ...]:
+def _groups(rows: tuple[Row, ...], outcome: Outcome) -> tuple[Group, ...]:
+    """Findings that decide, then the others; within each by kind, what decides this verdict first."""
+    order = list(_KINDS)
+    if outcome is not Outcome.FAIL:
+        order.sort(key=lambda kind: kind != "equivalence")
+
     def by_kind(chosen: list[Row]) -> tuple[tuple[str, tuple[Row, ...]], ...]:
-        kinds = (
-            (title, tuple(r for r in chosen if r.finding.kind == kind)) for kind, title in _KINDS.items()
-        )
+        kinds = ((_KINDS[kind], tuple(r for r in chosen if r.finding.kind == kind)) for kind in order)
         return tuple((title, members) for title, members in kinds if members)
 
-    deciding = [r for r in rows if r.finding.role != "supplementary" or r.finding.kind == "structural"]
-    others = [r for r in rows if r not in deciding]
     return (
         Group(
             "findings-deciding",
-            "Mandatory equivalence, difference and structural findings",
+            "Findings that decide",
             "The verdict rests on these findings together with the test families and the gates.",
-            by_kind(deciding),
+            by_kind([r for r in rows if decides(r.finding)]),
         ),
         Group(
             "findings-supplementary",
             "Supplementary findings",
             "Reported in full; no PASS rests on them.",
-            by_kind(others),
+            by_kind([r for r in rows if not decides(r.finding)]),
         ),
     )
 

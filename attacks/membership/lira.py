@@ -6,15 +6,16 @@ import numpy as np
 
 from ..base import Access, Attack, Case, Scores, Signals, View
 from ..calibration import calibrated
-from ..signals import contrast, logit_confidence
+from ..signals import class_logit, contrast, logit_confidence, retained_spread
 
 
 class Membership(Attack):
     """Offline LiRA with shrinkage; the plain confidence where there is no reference.
 
     Example score: one-sided z of the logit-scaled confidence against the references (higher = member).
-    Class claims: mean confidence in the true label on never-seen examples of the forgotten classes minus the same
-    on never-seen examples of the retained classes.
+    Class claims: the forgotten class's logit over the mean of the retained ones, in units of the spread of the
+    retained logits; mean on never-seen examples of the forgotten classes minus mean on the other test examples.
+    Neither a constant added to the logit (a masked head) nor a more confident model (longer training) changes it.
     """
 
     name = "membership"
@@ -26,10 +27,16 @@ class Membership(Attack):
     chart = "roc"
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
-        """Logit-scaled confidence on the forget, holdout and test sets."""
-        return {
-            role: logit_confidence(view.logits(role), case.labels[role]) for role in ("forget", "holdout", "test")
+        """Logit-scaled confidence on forget and holdout rows; for class claims also the scaled class logit."""
+        signals = {
+            role: logit_confidence(view.logits(role), case.labels[role]) for role in ("forget", "holdout")
         }
+        if case.kind == "class":
+            logits = {role: view.logits(role) for role in ("holdout", "test")}
+            unit = retained_spread(logits["test"], case.classes)
+            for role, own in (("holdout", case.labels["holdout"]), ("test", None)):
+                signals[f"class_{role}"] = class_logit(logits[role], case.classes, own) / unit
+        return signals
 
     def combine(self, signals: Sequence[Signals], case: Case) -> Scores:
         """Calibrated scores of J models; for class claims also the class contrast."""
@@ -38,6 +45,5 @@ class Membership(Attack):
         examples = calibrated(rows, labels)
         if case.kind != "class":
             return Scores(examples=examples)
-        statistic, error = contrast([s["holdout"] for s in signals], [s["test"] for s in signals])
-        return Scores(examples=examples, statistic=statistic, sampling_error=error, unit="logits")
-
+        statistic, error = contrast([s["class_holdout"] for s in signals], [s["class_test"] for s in signals])
+        return Scores(examples=examples, statistic=statistic, sampling_error=error, unit="logit sd")

@@ -48,7 +48,7 @@ class FeatureMapping(Attack):
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:
         """Recovered confidence or margin per example, and how well the map fits never-seen rows."""
-        assert original is not None  # noqa: S101 - ensured by needs_original
+        assert original is not None
         rows, _ = fit_rows(case, int(self.parameters["max_rows"]), rng)
         mapping = _fit(view.features("retain")[rows], original.features("retain")[rows])
         weight, bias = original.head()
@@ -84,9 +84,7 @@ class FeatureMapping(Attack):
         )
         if case.kind == "class":
             statistic, error = contrast([s["holdout"] for s in signals], [s["test"] for s in signals])
-            return Scores(
-                statistic=statistic, sampling_error=error, unit="logits", invalid=invalid, details=details
-            )
+            return Scores(statistic=statistic, sampling_error=error, unit="logits", invalid=invalid, details=details)
         values = np.stack([np.concatenate([s["forget"], s["holdout"]]) for s in signals])
         labels = np.concatenate([case.labels["forget"], case.labels["holdout"]])
         return Scores(examples=calibrated(values, labels), invalid=invalid, details=details)

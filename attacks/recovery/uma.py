@@ -18,8 +18,9 @@ class UnlearningMapping(Attack):
     For each focus example (forget rows; never-seen rows of the forgotten classes in class claims) the smallest
     KL(original(x) || model(x + d)) over an L-infinity ball, for a sweep of radii. The same on the other side
     (holdout rows; never-seen rows of the retained classes) shows what a model that holds nothing special of the
-    focus would give. Statistic: KL of the other side minus KL of the focus at the radius fixed in advance; higher =
-    more is left. Matched-target control: the other side's rows driven to the focus examples' targets. Every
+    focus would give. Statistic: mean of exp(-KL), the agreement with the original's output in (0, 1], on the focus
+    minus the same on the other side, at the radius fixed in advance; higher = more is left. (The KL itself grows
+    with the confidence of a model and would tell a longer training from a shorter one.) Matched-target control: the other side's rows driven to the focus examples' targets. Every
     network yields to that at some radius; where it does here, the attack has no power and supports no PASS.
     """
 
@@ -60,7 +61,7 @@ class UnlearningMapping(Attack):
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:
         """Smallest KL per row and radius, for focus rows, other rows and the matched-target control."""
-        assert original is not None  # noqa: S101 - ensured by needs_original
+        assert original is not None
         focus_role, other_role = ("holdout", "test") if case.kind == "class" else ("forget", "holdout")
         limit = int(self.parameters["max_rows"])
         focus = _rows(len(case.labels[focus_role]), limit, rng)
@@ -78,7 +79,8 @@ class UnlearningMapping(Attack):
     def combine(self, signals: Sequence[Signals], case: Case) -> Scores:  # noqa: ARG002
         """Contrast of the two sides at the fixed radius; focus curves over the sweep."""
         at = SWEEP.index(PRIMARY)
-        statistic, error = contrast([-s["focus"][:, at] for s in signals], [-s["other"][:, at] for s in signals])
+        agreement = {side: [np.exp(-s[side][:, at]) for s in signals] for side in ("focus", "other")}
+        statistic, error = contrast(agreement["focus"], agreement["other"])
         matched = float(signals[0]["matched"][:, at].mean())
         invalid = ""
         if matched < float(self.parameters["reached"]):
@@ -87,7 +89,7 @@ class UnlearningMapping(Attack):
         return Scores(
             statistic=statistic,
             sampling_error=error,
-            unit="nats",
+            unit="agreement",
             invalid=invalid,
             curves=np.stack([s["focus"].mean(axis=0) for s in signals]),
             curve_x=np.array(SWEEP),

@@ -23,8 +23,9 @@ class Estimate:
 def auc_delong(forget: Floats, holdout: Floats, level: float) -> Estimate:
     """AUC of forget against holdout scores with DeLong's standard error; ties count half.
 
-    DeLong et al. 1988 through mid-ranks (Sun & Xu 2014). On the logit scale beyond .9 and .1; at exactly 0 or 1,
-    where DeLong's error is 0, the bound of the rule of three-type exact binomial on the smaller side is used.
+    DeLong et al. 1988 through mid-ranks (Sun & Xu 2014). On the logit scale beyond .9 and .1. Where DeLong's error
+    is 0 (sides that do not overlap, or all scores tied) the exact binomial bound for an event never seen in the
+    rows of the smaller side stands in for it.
 
     Args:
         forget: (n_F,), n_F >= 2.
@@ -43,9 +44,9 @@ def auc_delong(forget: Floats, holdout: Floats, level: float) -> Estimate:
     auc = float(over_holdout.mean())
     se = float(np.sqrt(over_holdout.var(ddof=1) / n_f + below_forget.var(ddof=1) / n_h))
     z = float(stats.norm.ppf((1 + level) / 2))
-    if auc in (0.0, 1.0):
+    if se < 1e-12:
         reach = 1 - ((1 - level) / 2) ** (1 / min(n_f, n_h))
-        low, high = (1 - reach, 1.0) if auc == 1.0 else (0.0, reach)
+        low, high = auc - reach, auc + reach
     elif abs(auc - 0.5) > LOGIT_BEYOND - 0.5:
         centre, half = np.log(auc / (1 - auc)), z * se / (auc * (1 - auc))
         low, high = (float(1 / (1 + np.exp(-(centre + sign * half)))) for sign in (-1, 1))
@@ -68,7 +69,7 @@ def clopper_pearson(successes: int, trials: int, level: float) -> tuple[float, f
     return low, high
 
 
-def tpr_at_fpr(forget: Floats, holdout: Floats, fpr: float, level: float) -> Estimate | None:
+def tpr_at_fpr(forget: Floats, holdout: Floats, fpr: float, level: float) -> Estimate:
     """Population TPR at a population FPR: order-statistic x Clopper-Pearson sandwich (statistics.md 2.4).
 
     With t_k the k-th largest holdout score, the true FPR of {s >= t_k} is Beta(k, n_H + 1 - k) (conservative under
@@ -76,27 +77,31 @@ def tpr_at_fpr(forget: Floats, holdout: Floats, fpr: float, level: float) -> Est
     lower bound mirrored. Each one-sided bound errs with probability at most a = (1 - level) / 2.
 
     Returns:
-        The estimate, or None where n_H cannot resolve ``fpr`` from above (no k exists).
+        The estimate; its upper bound is 1 where n_H cannot resolve ``fpr`` from above.
+
+    Raises:
+        ValueError: an empty side or non-finite scores.
     """
     n_h, n_f = len(holdout), len(forget)
+    if n_h == 0 or n_f == 0 or not (np.isfinite(forget).all() and np.isfinite(holdout).all()):
+        raise ValueError("tpr_at_fpr needs finite scores on both sides")
     half = (1 - level) / 4
     ranks = np.arange(1, n_h + 1)
-    above = ranks[stats.beta.ppf(half, ranks, n_h + 1 - ranks) >= fpr]
-    if len(above) == 0:
-        return None
     descending = np.sort(holdout)[::-1]
 
     def caught(rank: int, strict: bool) -> int:
         threshold = descending[rank - 1]
         return int((forget > threshold).sum() if strict else (forget >= threshold).sum())
 
-    high = clopper_pearson(caught(int(above[0]), strict=False), n_f, 1 - 2 * half)[1]
+    above = ranks[stats.beta.ppf(half, ranks, n_h + 1 - ranks) >= fpr]
+    high = clopper_pearson(caught(int(above[0]), strict=False), n_f, 1 - 2 * half)[1] if len(above) else 1.0
     below = ranks[stats.beta.ppf(1 - half, ranks, n_h + 1 - ranks) <= fpr]
     low = clopper_pearson(caught(int(below[-1]), strict=True), n_f, 1 - 2 * half)[0] if len(below) else 0.0
-    allowed = int(np.floor(fpr * n_h))  # realised FPR never above the nominal one
-    value = caught(allowed, strict=False) / n_f if allowed and _realised(descending, allowed) <= fpr else (
-        float((forget > descending[0]).mean())
-    )
+    allowed = int(np.floor(fpr * n_h))
+    if allowed and _realised(descending, allowed) <= fpr:  # never above the nominal rate
+        value = caught(allowed, strict=False) / n_f
+    else:
+        value = float((forget > descending[0]).mean())
     value = min(max(value, low), high)
     return Estimate(value, low, high, (high - low) / (2 * float(stats.norm.ppf((1 + level) / 2))))
 

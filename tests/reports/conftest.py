@@ -113,7 +113,7 @@ def findings() -> tuple[Finding, ...]:
             title="True-positive rate at 5% false positives", kind="equivalence", role="mandatory",
             access="logits",
             estimate=0.1234, interval=Interval(low=0.0789, high=0.1823, level=0.9), control=0.61, null=refs,
-            margin=(-0.001, 0.15), status=S.INCONCLUSIVE, reason="The upper end exceeds the margin.",
+            margin=(0.0, 0.15), status=S.INCONCLUSIVE, reason="The upper end exceeds the margin.",
             settle=("Give 640 forget examples instead of 200.", "Give 3 more retrained references."),
             **common,
         ),
@@ -201,9 +201,9 @@ def attacks() -> tuple[AttackRecord, ...]:
 
 
 VERDICTS = {
-    Outcome.PASS: "No attack in the suite finds the forget set above the margin.",
-    Outcome.FAIL: "The unlearned model still carries the forget set: relearning recovers it too fast.",
-    Outcome.INCONCLUSIVE: "The data cannot tell: the interval of one mandatory figure crosses its margin.",
+    Outcome.PASS: "PASS: no attack in the suite finds the forget set above the margin.",
+    Outcome.FAIL: "FAIL: the unlearned model still carries the forget set: relearning recovers it too fast.",
+    Outcome.INCONCLUSIVE: "INCONCLUSIVE: the data cannot tell: one mandatory interval crosses its margin.",
 }
 
 

@@ -1,0 +1,120 @@
+"""What the page draws is what run.json holds: marks and lines are read back through the printed tick labels."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from audit.result import AuditResult, to_json
+from reports.html import render_html
+
+Element = ElementTree.Element
+
+
+def pictures(result: AuditResult) -> dict[str, Element]:
+    """The charts of the page by their id."""
+    found = re.findall(r'<svg class="chart".*?</svg>', render_html(result), re.S)
+    roots = [ElementTree.fromstring(svg) for svg in found]
+    return {(root.get("aria-labelledby") or "").split("-t ")[0]: root for root in roots}
+
+
+def scale(root: Element, anchor: str, coordinate: str, log: bool) -> tuple[float, float]:
+    """Slope and offset from pixels to values (or their logarithms), from the tick labels alone."""
+    ticks = [e for e in root.iter("text") if e.get("class") == "tick" and e.get("text-anchor") == anchor]
+    pixels = [float(e.get(coordinate) or 0) for e in ticks]
+    values = [float(e.text or "nan") for e in ticks]
+    slope, offset = np.polyfit(pixels, [math.log10(v) for v in values] if log else values, 1)
+    return float(slope), float(offset)
+
+
+def centre(mark: Element) -> tuple[float, float]:
+    if mark.tag == "circle":
+        return float(mark.get("cx") or 0), float(mark.get("cy") or 0)
+    x, y = re.findall(r"M([-\d.]+) ([-\d.]+)l", mark.get("d") or "")[0]
+    return float(x), float(y) + 6
+
+
+def marks(root: Element, role: str) -> list[tuple[float, float]]:
+    """Centres of the marks of a role, without those of the legend."""
+    found = [e for e in root.iter() if (e.get("class") or "").startswith(f"mark {role}")]
+    return [place for place in map(centre, found) if place[0] != 30.0]
+
+
+def documents(result: AuditResult) -> dict[str, Any]:
+    document = json.loads(to_json(result))
+    charts = {f"chart-{i}": a["chart"] for i, a in enumerate(document["attacks"], 1) if a["chart"]}
+    return {"run": document, **charts}
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_curves(failing: AuditResult, number: int) -> None:
+    chart = documents(failing)[f"chart-{number}"]
+    root = pictures(failing)[f"chart-{number}"]
+    log = chart["kind"] == "roc"
+    x_slope, x_offset = scale(root, "middle", "x", log)
+    y_slope, y_offset = scale(root, "end", "y", log)  # labels stand 4 px below their line
+    checked = 0
+    for role in ("unlearned", "original"):
+        lines = [e for e in root.iter("polyline") if role in (e.get("class") or "").split()]
+        series = [s for s in chart["series"] if s["role"] == role]
+        assert len(lines) == len(series)
+        for line, one in zip(lines, series, strict=True):
+            xs, ys = np.array(one["x"]), np.array(one["y"])
+            for pair in (line.get("points") or "").split():
+                px, py = map(float, pair.split(","))
+                x, y = x_slope * px + x_offset, y_slope * (py + 4) + y_offset
+                x, y = (10**x, 10**y) if log else (x, y)
+                nearest = int(np.abs(np.log(np.maximum(xs, 1e-9) / x) if log else xs - x).argmin())
+                assert x == pytest.approx(xs[nearest], rel=0.01, abs=0.2)
+                assert y == pytest.approx(ys[nearest], rel=0.01, abs=0.002)
+                checked += 1
+    assert checked > 40
+
+
+def test_dots(failing: AuditResult) -> None:
+    chart, root = documents(failing)["chart-3"], pictures(failing)["chart-3"]
+    slope, offset = scale(root, "middle", "x", log=False)
+    for series in chart["series"]:
+        drawn = [slope * x + offset for x, _ in marks(root, series["role"])]
+        assert drawn == pytest.approx(sorted(series["x"]), abs=1e-4)
+
+
+def test_forest(failing: AuditResult) -> None:
+    findings = [f for f in documents(failing)["run"]["findings"] if f["kind"] == "equivalence"]
+    findings = [f for f in findings if f["interval"] and f["margin"]]
+    root = pictures(failing)["forest"]
+    slope, offset = scale(root, "middle", "x", log=False)
+    assert len(findings) == 3
+    for f in findings:
+        label = next(e for e in root.iter("text") if e.get("class") == "label" and e.text == f["id"])
+        row = float(label.get("y") or 0) + 34  # marks stand below their name
+        low, high = f["margin"]
+
+        def value(x: float, low: float = low, high: float = high) -> float:
+            place = slope * x + offset
+            return place * high if low == 0 else (low + high) / 2 + place * (high - low) / 2
+
+        for role, expected in (
+            ("unlearned", f["estimate"]),
+            ("original", f["control"]),
+            ("reference", f["null"]["mean"]),
+        ):
+            (drawn,) = [value(x) for x, y in marks(root, role) if abs(y - row) < 1]
+            assert drawn == pytest.approx(expected, abs=5e-4)
+        lines = [
+            e
+            for e in root.iter("line")
+            if e.get("class") == "line unlearned v0" and e.get("y1") == f"{row:g}"
+        ]
+        ends = [value(float(lines[0].get(k) or 0)) for k in ("x1", "x2")]
+        assert ends == pytest.approx([f["interval"]["low"], f["interval"]["high"]], abs=5e-4)
+        band = next(e for e in root.iter("rect") if float(e.get("y") or 0) == row - 11)
+        left = float(band.get("x") or 0)
+        edges = [value(left), value(left + float(band.get("width") or 0))]
+        assert edges == pytest.approx([low, high], abs=5e-4)

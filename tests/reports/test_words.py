@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from audit.result import AuditResult, FindingStatus
+from reports.words import STATUS_LEGEND, evidence, headline, reasons, sizes
+
+
+def test_the_headline_separates_the_word(any_result: AuditResult) -> None:
+    word, sentence = headline(any_result.verdict)
+    assert f"{word}: {sentence}" == any_result.verdict.sentence
+
+
+def test_findings_with_one_reason_are_named_together(failing: AuditResult) -> None:
+    lines = ("membership.auc: same", "recovery.auc: same", "other: text", "no colon")
+    verdict = failing.verdict.model_copy(update={"reasons": lines})
+    found = reasons(failing.model_copy(update={"verdict": verdict}))
+    assert [(r.text, r.findings) for r in found] == [
+        ("same", ("membership.auc", "recovery.auc")),
+        ("other: text", ()),
+        ("no colon", ()),
+    ]
+
+
+def test_the_evidence_names_sizes_attacks_figures_tests_gates_and_utility(failing: AuditResult) -> None:
+    facts = dict(evidence(failing))
+    assert facts["Sample sizes"].startswith("200 forget, 1000 holdout, 5 retrained")
+    assert (
+        facts["Attacks"] == "3 ran: membership, recovery, representation; 1 skipped: shadow; 1 broke: probe"
+    )
+    assert facts["Mandatory figures"] == "3: 1 PASS, 1 INCONCLUSIVE, 1 FAIL"
+    assert facts["Difference tests"] == (
+        "D2 no difference detected (p = 0.407 after Holm); D1 a difference was found (p = 0.002 after Holm)"
+    )
+    assert facts["Validity gates"] == "2 of 2 hold"
+    assert facts["Utility"] == "The loss stays below the margin."
+
+
+def test_nothing_is_said_to_be_there_where_nothing_ran(bare: AuditResult) -> None:
+    facts = dict(evidence(bare))
+    assert facts["Sample sizes"] == facts["Attacks"] == facts["Mandatory figures"] == "none"
+    assert "Utility" not in facts
+    assert sizes(()) == ""
+
+
+def test_every_status_is_explained() -> None:
+    assert [word for word, _ in STATUS_LEGEND] == [status.value for status in FindingStatus]
