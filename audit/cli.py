@@ -33,6 +33,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     help="Audit a model that is said to have unlearned data: attack it as an adversary would, and issue a verdict "
     "with a known error rate.\n\nExit codes: 0 PASS, 1 FAIL, 2 usage, 3 INCONCLUSIVE, 4 could not run, 130 "
     "interrupted.",

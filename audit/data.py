@@ -98,7 +98,8 @@ def read_npz(path: Path) -> dict[str, np.ndarray[Any, Any]]:
         ValueError: with a message that ends in the remedy.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream:  # np.load leaves a damaged file open
+            archive = np.load(stream, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ValueError("it holds one bare array: save named arrays with numpy.savez")
             found = {key: archive[key] for key in archive.files}

@@ -73,7 +73,8 @@ class RunDir:
 
 
 def _unwritable(path: Path, error: OSError) -> CouldNotRun:
-    return CouldNotRun(f"cannot write {path} ({error.strerror or error}): free space or choose another folder.")
+    reason = error.strerror or f"incomplete, {error}"  # numpy counts what it could write
+    return CouldNotRun(f"cannot write {path} ({reason}): free space or choose another folder.")
 
 
 @contextmanager
@@ -120,7 +121,7 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
 def load_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]] | None:
     """Arrays of a ``.npz`` file of ours, or None where it is missing or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
         return None

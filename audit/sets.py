@@ -181,8 +181,8 @@ def shared_ids(files: dict[str, Arrays]) -> list[str]:
         repeated = [value for value, count in Counter(_names(data.ids)).items() if count > 1]
         if repeated:
             problems.append(
-                f"{len(repeated)} ids stand more than once in the {role} set (first: {repeated[0][:SHOWN]!r}): make them "
-                "unique"
+                f"{len(repeated)} ids stand more than once in the {role} set (first: {repeated[0][:SHOWN]!r}): make "
+                "them unique"
             )
         if role != "forget" and forget is not None:
             common = sorted(set(_names(forget)) & set(_names(data.ids)))

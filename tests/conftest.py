@@ -20,8 +20,14 @@ import pytest
 
 ARCH = "audit.demo:network"
 STEPS = 200
-#: margins so wide that an honest retrain of a small case can PASS: these tests are about exit codes, not figures
-LENIENT = {"auc_margin": 0.45, "tpr_margin": 0.9, "utility_margin": 0.5, "references_assumed_split": 2}
+#: a policy that an honest retrain of a small case can PASS: these tests are about exit codes, not figures
+LENIENT = {
+    "name": '"lenient"',
+    "auc_margin": "0.18",
+    "utility_margin": "0.5",
+    "logits": '["membership.auc"]',
+    "features": '["membership.auc"]',
+}
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,11 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def cli(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
     """The command line in this process: the same wrapper that maps every end to an exit code."""
+    from attacks.recovery.uma import UnlearningMapping
     from audit.__main__ import _run
+
+    # the attack that costs most: these tests are not about its power
+    monkeypatch.setitem(UnlearningMapping.__init__.__kwdefaults__, "steps", 4)
 
     def call(*args: str | Path) -> Ended:
         monkeypatch.setattr(sys, "argv", ["audit", *map(str, args)])
@@ -158,11 +168,13 @@ def lenient(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from importlib import resources
 
     lines = (resources.files("audit") / "policies" / "standard.toml").read_text().splitlines()
-    changed = [
-        f"{key} = {LENIENT[key]}" if (key := line.partition(" ")[0]) in LENIENT else line for line in lines
-    ]
+    keys = [line.partition(" ")[0] for line in lines]
     path = tmp_path_factory.mktemp("policy") / "lenient.toml"
-    path.write_text("\n".join(changed).replace('name = "standard"', 'name = "lenient"'))
+    path.write_text(
+        "\n".join(
+            f"{k} = {LENIENT[k]}" if k in LENIENT else line for k, line in zip(keys, lines, strict=True)
+        )
+    )
     return path
 
 

@@ -54,9 +54,7 @@ def test_the_audited_models_score_does_not_feed_its_own_scale():
 
 
 def test_identical_references_are_refused_and_one_silent_example_is_not():
-    s = np.tile(
-        np.random.default_rng(2).normal(size=10), (6, 1)
-    )  # the variance of equal numbers may round above 0
+    s = np.tile(np.random.default_rng(2).normal(size=10), (6, 1))  # the variance of equal numbers may round above 0
     s[0] += 1
     with pytest.raises(ValueError, match="agree exactly"):
         leave_one_out(s)
@@ -83,9 +81,7 @@ def test_adjust_is_ridge_regression(models, n, seed, classes):
         target = z[j] - z[j].mean()
         augmented = np.vstack([design, np.sqrt(RIDGE) * np.eye(design.shape[1])])
         solution = np.linalg.lstsq(augmented, np.r_[target, np.zeros(design.shape[1])])[0]
-        np.testing.assert_allclose(
-            residual[j], target - design @ solution, atol=1e-6 * max(1, np.abs(z).max())
-        )
+        np.testing.assert_allclose(residual[j], target - design @ solution, atol=1e-6 * max(1, np.abs(z).max()))
 
 
 def test_adjust_takes_out_what_a_model_does_to_a_class_or_to_hard_examples():

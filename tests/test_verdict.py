@@ -32,7 +32,7 @@ class Setup:
     seed: int = 0
     errors: dict[str, str] = field(default_factory=dict)  # attack -> "skipped" or "error"
     accuracy: float = 0.9
-    structure: Structure = Structure()
+    structure: Structure = field(default_factory=Structure)
     blind: float | None = 0.0
     groups: int = 0  # rows per subject
     mixed: float = 0.0  # half of the forget rows this much up, half down
@@ -56,9 +56,7 @@ class Setup:
                         noise += np.repeat(rng.normal(size=-(-n // self.groups)), self.groups)[:n]
                         noise += np.repeat(subjects[role][:: self.groups], self.groups)[:n]
                     values[role] = difficulty[role] + noise + common
-                shift = {"unlearned": self.leak, "original": self.original or {}}.get(name, {}).get(
-                    attack, 0.0
-                )
+                shift = {"unlearned": self.leak, "original": self.original or {}}.get(name, {}).get(attack, 0.0)
                 if self.kind == "class":  # seed noise of the class as a whole
                     shift += 0.3 * rng.normal()
                 for role in focus:
@@ -68,9 +66,7 @@ class Setup:
                 values |= {f"class_{role}": values[role] for role in ("holdout", "test")}
                 values["fit"], values["rows"] = np.array([0.9, 0.9, 500.0]), np.array([500])
                 signals[attack, name] = values
-        labels = {
-            role: rng.integers(0, 10, n) for role, n in {**sizes, "retain": 600, "auxiliary": 100}.items()
-        }
+        labels = {role: rng.integers(0, 10, n) for role, n in {**sizes, "retain": 600, "auxiliary": 100}.items()}
         arrays = {f"labels/{role}": value for role, value in labels.items()}
         for name in models:
             arrays[f"correct/{name}"] = rng.random(700) < (self.accuracy if name == "unlearned" else 0.9)
@@ -133,7 +129,7 @@ def says(result: AuditResult) -> str:
 EVERY = dict.fromkeys(ATTACKS, SEEN)
 
 
-# --- the three verdicts, random claims ---------------------------------------------------------------------------
+# --- the three verdicts, random claims ----------------------------------------------------------------------
 
 
 def test_an_honest_model_passes_where_everything_is_there():
@@ -239,7 +235,7 @@ def test_scoring_that_raises_becomes_an_error_not_an_absence():
     assert "agree exactly" in finding(result, "membership.execution").reason
 
 
-# --- structure and access ----------------------------------------------------------------------------------------
+# --- structure and access -----------------------------------------------------------------------------------
 
 
 def test_an_unchanged_encoder_fails_white_box_claims_only():
@@ -260,7 +256,7 @@ def test_attacks_beyond_the_claimed_access_do_not_gate():
     assert audit(access="labels").verdict.outcome is Outcome.INCONCLUSIVE
 
 
-# --- admission of the families -------------------------------------------------------------------------------------
+# --- admission of the families ------------------------------------------------------------------------------
 
 
 def test_unknown_split_leaves_only_d1():
@@ -317,7 +313,7 @@ def test_the_exact_rank_test_starts_where_it_can_reject(references, split, exact
     assert family(result, "D1").rejected
 
 
-# --- subjects --------------------------------------------------------------------------------------------------------
+# --- subjects -----------------------------------------------------------------------------------------------
 
 
 def test_subjects_are_the_unit():
@@ -346,7 +342,7 @@ def test_subject_level_holds_where_rows_of_a_subject_agree():
     assert failed <= stats.binom.ppf(0.999, worlds, 0.05)
 
 
-# --- class claims ------------------------------------------------------------------------------------------------------
+# --- class claims -------------------------------------------------------------------------------------------
 
 CLASS = {"kind": "class", "references": 8, "n_forget": 120, "n_holdout": 120}
 KNOWN = dict.fromkeys(ATTACKS, 12.0)
@@ -390,7 +386,7 @@ def test_a_quarter_of_the_class_knowledge_does_not_pass():
     assert passed <= stats.binom.ppf(0.999, worlds, 0.05)
 
 
-# --- invariances and error rates ----------------------------------------------------------------------------------------
+# --- invariances and error rates ----------------------------------------------------------------------------
 
 
 def test_the_same_evidence_gives_the_same_result():
@@ -421,9 +417,16 @@ def test_a_figure_beyond_its_margin_without_a_rejected_test_is_no_fail():
             )
 
 
-def test_half_remembered_half_over_unlearned_does_not_pass():
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "random",
+        pytest.param("other", marks=pytest.mark.xfail(strict=True, reason="the policies gate no tail figure there")),
+    ],
+)
+def test_half_remembered_half_over_unlearned_does_not_pass(kind):
     """Mean and AUC look honest; the tails do not."""
-    result = audit(mixed=2.0)
+    result = audit(kind=kind, mixed=2.0)
     assert result.verdict.outcome is not Outcome.PASS
 
 
@@ -451,7 +454,6 @@ def test_false_pass_at_the_margin_is_within_alpha():
     """Every gated score at AUC .60 exactly, the design that passes honest models easily (n_F = 200, K = 5)."""
     worlds, shift = 300, float(np.sqrt(2) * stats.norm.ppf(0.6) * 1.1)  # 1.1: z carries the references' noise
     passed = sum(
-        audit(leak=dict.fromkeys(ATTACKS, shift), seed=seed).verdict.outcome is Outcome.PASS
-        for seed in range(worlds)
+        audit(leak=dict.fromkeys(ATTACKS, shift), seed=seed).verdict.outcome is Outcome.PASS for seed in range(worlds)
     )
     assert passed <= stats.binom.ppf(0.999, worlds, 0.05)

@@ -89,9 +89,7 @@ def test_class_logit_is_blind_to_a_constant_per_row_and_picks_the_rows_own_class
 
 def test_retained_spread_is_a_unit_of_the_logits():
     z = logits(6, n=4000)
-    assert retained_spread(z, (0,)) == pytest.approx(
-        3 * np.sqrt(3 / 4), rel=0.03
-    )  # 4 classes around their mean
+    assert retained_spread(z, (0,)) == pytest.approx(3 * np.sqrt(3 / 4), rel=0.03)  # 4 classes around their mean
     assert retained_spread(7 * z, (0,)) == pytest.approx(7 * retained_spread(z, (0,)))
     masked = z.copy()
     masked[:, 0] -= 50

@@ -210,9 +210,7 @@ def test_sandwich_is_rank_based(seed):
     assert tpr_at_fpr(rng.permutation(forget), rng.permutation(holdout), 0.05, 0.9) == base
 
 
-@pytest.mark.parametrize(
-    ("forget", "holdout"), [([], [1.0]), ([1.0], []), ([np.nan], [1.0]), ([1.0], [np.inf])]
-)
+@pytest.mark.parametrize(("forget", "holdout"), [([], [1.0]), ([1.0], []), ([np.nan], [1.0]), ([1.0], [np.inf])])
 def test_sandwich_refuses(forget, holdout):
     with pytest.raises(ValueError, match="tpr_at_fpr"):
         tpr_at_fpr(np.array(forget), np.array(holdout), 0.05, 0.9)
@@ -281,9 +279,7 @@ def test_fieller_ends():
     assert like_original is not None
     assert like_original.value == pytest.approx(1.0)
     assert like_original.low < 1 < like_original.high
-    below = retained_share(
-        np.r_[10.0, references], -10.0, 0.0, 0.9
-    )  # an original that lies *below* its retrains
+    below = retained_share(np.r_[10.0, references], -10.0, 0.0, 0.9)  # an original that lies *below* its retrains
     assert below is not None
     assert below.low <= -1.0 <= below.high
     assert retained_share(np.r_[0.0, references], 0.1, 0.0, 0.9) is None, "the original does not stand out"

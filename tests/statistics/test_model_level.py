@@ -111,19 +111,14 @@ def test_rank_does_not_depend_on_the_order_of_the_references():
     rng = np.random.default_rng(2)
     statistics = rng.normal(size=(3, 20))
     mixed = statistics[:, np.r_[0, 1 + rng.permutation(19)]]
-    np.testing.assert_allclose(
-        rank_family(mixed, np.zeros(3)).adjusted, rank_family(statistics, np.zeros(3)).adjusted
-    )
+    np.testing.assert_allclose(rank_family(mixed, np.zeros(3)).adjusted, rank_family(statistics, np.zeros(3)).adjusted)
 
 
 def test_rank_family_adjusted_is_max_t():
     statistics = np.random.default_rng(4).normal(size=(3, 12))
     result = rank_family(statistics, np.zeros(3))
     z = np.array(
-        [
-            [(row[j] - np.delete(row, j).mean()) / np.delete(row, j).std(ddof=1) for j in range(12)]
-            for row in statistics
-        ]
+        [[(row[j] - np.delete(row, j).mean()) / np.delete(row, j).std(ddof=1) for j in range(12)] for row in statistics]
     )
     best = np.abs(z).max(axis=0)
     np.testing.assert_allclose(result.statistic, z[:, 0])

@@ -31,9 +31,7 @@ def brute_force(scores: np.ndarray, n_forget: int) -> np.ndarray:
     n = scores.shape[1]
     observed = np.abs(standardised(scores, np.arange(n_forget)))
     order = np.argsort(-observed)
-    every = np.array(
-        [np.abs(standardised(scores, np.array(c))) for c in itertools.combinations(range(n), n_forget)]
-    )
+    every = np.array([np.abs(standardised(scores, np.array(c))) for c in itertools.combinations(range(n), n_forget)])
     adjusted = np.empty(len(scores))
     running = 0.0
     for rank, a in enumerate(order):
@@ -52,9 +50,7 @@ def test_adjusted_p_matches_the_full_enumeration():
     result = run(scores, 5, permutations=20_000)
     expected = brute_force(scores, 5)
     # 462 relabellings; 20,000 draws: 5 Monte Carlo standard errors
-    np.testing.assert_allclose(
-        result.adjusted, expected, atol=5 * np.sqrt(expected * (1 - expected) / 2e4).max()
-    )
+    np.testing.assert_allclose(result.adjusted, expected, atol=5 * np.sqrt(expected * (1 - expected) / 2e4).max())
     assert result.p == result.adjusted.min()
 
 
@@ -102,9 +98,7 @@ def test_ties_count_against_rejection():
 
 
 def test_smallest_p_is_one_over_permutations_plus_one():
-    scores = np.concatenate([np.ones(30), np.zeros(60)])[None] + 0.01 * np.random.default_rng(0).normal(
-        size=(1, 90)
-    )
+    scores = np.concatenate([np.ones(30), np.zeros(60)])[None] + 0.01 * np.random.default_rng(0).normal(size=(1, 90))
     assert run(scores, 30, 999).p == 1 / 1000
 
 
@@ -149,9 +143,7 @@ def test_properties(scores, data):
     assert ((result.adjusted > 0) & (result.adjusted <= 1)).all()
     assert np.isfinite(result.statistic).all()
     order = np.argsort(-np.abs(result.statistic), kind="stable")
-    assert (np.diff(result.adjusted[order]) >= 0).all(), (
-        "adjusted p-values follow the order of the statistics"
-    )
+    assert (np.diff(result.adjusted[order]) >= 0).all(), "adjusted p-values follow the order of the statistics"
 
 
 @settings(max_examples=25, deadline=None)

@@ -1,0 +1,35 @@
+# One environment in .venv, the tested set of versions, CPU build of torch.
+PYTHON ?= python3
+BIN := .venv/bin
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: install demo test test-slow lint bench-calibration clean
+
+install: .venv/.installed
+
+.venv/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --disable-pip-version-check --quiet -c constraints.txt torch
+	$(BIN)/pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: install  ## train the demo case, audit it, print the verdict table and where the reports are
+	$(BIN)/audit demo demo
+
+test: install lint  ## the checks of every commit
+	$(BIN)/pytest -n 2 --dist loadfile
+
+test-slow: install  ## the long ones: many retrains, browser, calibration
+	$(BIN)/pytest -n 2 --dist loadfile -m slow
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench-calibration: install  ## false FAIL, power and PASS rates on fresh worlds
+	$(BIN)/python benchmarks/calibration.py
+
+clean:
+	rm -rf .venv build *.egg-info

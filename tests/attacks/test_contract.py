@@ -1,0 +1,181 @@
+"""Every attack, present and future, keeps the contract of ``attacks.base``."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cases.digits_case import DigitsCase, build
+
+from attacks.base import Access, Attack, Case, NotApplicable, Scores, Signals, View, discover
+from audit.case import LoadedCase, load_case
+from audit.config import resolve
+from audit.observe import ModelView, Observations
+from audit.policy import load_policy
+from audit.rundir import RunDir
+
+NAMES = sorted(discover())
+
+
+class Bench:
+    """A loaded case with views of all its models."""
+
+    def __init__(self, case: DigitsCase, batch_size: int, folder: Path) -> None:
+        from audit import demo
+
+        demo.save_model(case.folder / "unlearned.safetensors", case.original)
+
+        flags = {"forget": case.folder / "forget.npz", "arch": demo.ARCH, **case.flags}
+        settings, _ = resolve(flags)
+        self.loaded: LoadedCase = load_case(settings, load_policy("standard")[0])
+        run = RunDir(folder)
+        run.create()
+        store = Observations(run.observations, self.loaded.files, self.loaded.fingerprints, batch_size)
+        self.case: Case = self.loaded.attack_case()
+        self.views = {
+            name: ModelView(model, f"model-{i}-".ljust(64, "0"), store, self.loaded.selection)
+            for i, (name, model) in enumerate(self.loaded.models.items())
+        }
+        for view in self.views.values():
+            view.logits("forget")
+
+    def observe(self, attack: Attack, name: str) -> Signals:
+        return attack.observe(self.views[name], self.views["original"], self.case, np.random.default_rng(5))
+
+    def score(self, attack: Attack, subject: str = "unlearned") -> Scores:
+        names = [subject, *(n for n in self.views if n.startswith("retrained/"))]
+        return attack.score([self.observe(attack, name) for name in names], self.case)
+
+
+@pytest.fixture(scope="module", params=["random", "class"])
+def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> DigitsCase:
+    return build(tmp_path_factory.mktemp(request.param), request.param, references=3)
+
+
+@pytest.fixture(scope="module")
+def bench(case: DigitsCase, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(case, 512, tmp_path_factory.mktemp("run"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_original_looks_more_like_a_member_than_every_reference(name: str, bench: Bench) -> None:
+    """One sign convention: higher = more is left (T3, T4)."""
+    scores = bench.score(discover()[name]())
+    if scores.statistic is not None and bench.case.kind == "class":
+        assert scores.statistic[0] > scores.statistic[1:].max()
+    if scores.examples is not None and bench.case.kind == "random":
+        forget = len(bench.case.labels["forget"])
+        contrast = scores.examples[:, :forget].mean(axis=1) - scores.examples[:, forget:].mean(axis=1)
+        assert contrast[0] > contrast[1:].max()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_same_generator_same_signals(name: str, bench: Bench) -> None:
+    first, second = (bench.observe(discover()[name](), "unlearned") for _ in range(2))
+    assert first.keys() == second.keys()
+    for key in first:
+        np.testing.assert_array_equal(first[key], second[key])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_batch_size_does_not_matter(name: str, case: DigitsCase, bench: Bench, tmp_path: Path) -> None:
+    other = Bench(case, 7, tmp_path).observe(discover()[name](), "retrained/0")
+    mine = bench.observe(discover()[name](), "retrained/0")
+    for key in mine:
+        np.testing.assert_allclose(mine[key], other[key], rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_models_are_left_as_they_were(name: str, bench: Bench) -> None:
+    models = bench.loaded.models
+    before = {key: model.digest() for key, model in models.items()}
+    state = np.random.get_state()[1].copy()  # noqa: NPY002 - the global state must not move
+    bench.observe(discover()[name](), "unlearned")
+    assert before == {key: model.digest() for key, model in models.items()}
+    np.testing.assert_array_equal(state, np.random.get_state()[1])  # noqa: NPY002
+    module = models["unlearned"].module  # type: ignore[attr-defined]
+    assert not module.training
+    assert not any(parameter.requires_grad for parameter in module.parameters())
+    assert all(parameter.grad is None for parameter in module.parameters())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_models_are_scored_symmetrically(name: str, bench: Bench) -> None:
+    """Swapping two models swaps their scores: the audited one has no special place."""
+    attack = discover()[name]()
+    signals = [bench.observe(attack, n) for n in ("unlearned", "retrained/0", "retrained/1", "retrained/2")]
+    straight, swapped = (attack.score(s, bench.case) for s in (signals, [signals[1], signals[0], *signals[2:]]))
+    for one, two in ((straight.examples, swapped.examples), (straight.statistic, swapped.statistic)):
+        if one is not None and two is not None:
+            np.testing.assert_allclose(one[[1, 0, 2, 3]], two, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_symmetric_attacks_ignore_which_rows_are_forget_rows(name: str, bench: Bench) -> None:
+    attack = discover()[name]()
+    if not attack.symmetric or bench.case.kind == "class":
+        pytest.skip("makes no symmetry claim here")
+    cut = len(bench.case.labels["forget"])
+    names = ("unlearned", "retrained/0", "retrained/1")
+    signals = [dict(bench.observe(attack, n)) for n in names]
+    order = np.random.default_rng(0).permutation(cut + len(bench.case.labels["holdout"]))
+
+    def shuffled(forget: np.ndarray, holdout: np.ndarray) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+        rows = np.concatenate([forget, holdout])[order]
+        return {"forget": rows[:cut], "holdout": rows[cut:]}
+
+    moved = [{**s, **shuffled(s["forget"], s["holdout"])} for s in signals]
+    labels = {**bench.case.labels, **shuffled(bench.case.labels["forget"], bench.case.labels["holdout"])}
+    other = Case(bench.case.kind, (), bench.case.sets, labels, bench.case.n_classes)
+    plain, permuted = attack.score(signals, bench.case).examples, attack.score(moved, other).examples
+    assert plain is not None
+    assert permuted is not None
+    np.testing.assert_allclose(plain[:, order], permuted, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parameters_are_recorded_and_checked(name: str) -> None:
+    attack = discover()[name]
+    arguments = [p for p in inspect.signature(attack).parameters.values()]
+    assert all(p.kind is inspect.Parameter.KEYWORD_ONLY for p in arguments)
+    assert set(attack().parameters) == {p.name for p in arguments}
+    for parameter in arguments:
+        with pytest.raises(ValueError, match=name):
+            attack(**{parameter.name: -1})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_described(name: str) -> None:
+    attack = discover()[name]
+    assert attack.title
+    assert attack.source
+    assert (attack.__doc__ or "").strip()
+    assert attack.primary_for <= {"random", "class", "subject", "other"}
+
+
+class _Weak:
+    access = Access.LABELS
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_too_little_access_is_a_reason(name: str, bench: Bench) -> None:
+    with pytest.raises(NotApplicable, match="needs .* access"):
+        discover()[name]().observe(_Weak(), None, bench.case, np.random.default_rng(0))  # type: ignore[arg-type]
+
+
+def test_non_finite_signals_are_refused(bench: Bench) -> None:
+    class Broken(Attack):
+        access = Access.LABELS
+
+        def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:
+            return {"x": np.array([np.nan])}
+
+        def combine(self, signals: object, case: Case) -> Scores:
+            return Scores(statistic=np.array([np.inf]))
+
+    with pytest.raises(ValueError, match="not finite"):
+        bench.observe(Broken(), "unlearned")
+    with pytest.raises(ValueError, match="must be finite"):
+        Broken().score([{}], bench.case)
