@@ -232,6 +232,14 @@ def report(
 
 
 @app.command()
+def schema() -> None:
+    """Print the JSON schema of run.json."""
+    from .result import AuditResult
+
+    typer.echo(json.dumps(AuditResult.model_json_schema(), indent=1, sort_keys=True))
+
+
+@app.command()
 def keygen(
     path: Annotated[Path, typer.Argument(help="Private key to write; the public key gets .pub added.")] = Path("audit.key"),
 ) -> None:

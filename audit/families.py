@@ -27,7 +27,7 @@ GRANTS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scored:
     """One attack's scores on the audited model and, as positive control, on the original in its place.
 

@@ -25,8 +25,8 @@ def placeable(findings: Sequence[Finding]) -> list[Finding]:
 def forest_svg(findings: Sequence[Finding], uid: str = "forest") -> Markup:
     """Draw the intervals of equivalence findings, each scaled so that its margin ends at -1 and 1.
 
-    The band of a rate, which has an upper margin only, runs from its zero at 0 to its margin at 1. Findings without
-    an interval or without a margin cannot be placed; they are counted in the description.
+    The band of a rate, which has an upper margin only, runs from its zero at 0 to its margin at 1. Findings
+    without an interval or without a margin cannot be placed; they are counted in the description.
     """
     rows = placeable(findings)
     title = "Intervals of the equivalence findings against their margins"
@@ -89,9 +89,10 @@ def _band(finding: Finding, axis: svg.Axis, middle: float) -> list[Markup]:
 def _row(finding: Finding, axis: svg.Axis, y: float) -> tuple[list[Markup], str]:
     numbers = f"{num(finding.estimate)} {interval_text(finding.interval, finding.margin)}"
     figures = f"{numbers}, margin {margin_text(finding.margin)}: {finding.status.value}"
+    name = finding.id if finding.role == "mandatory" else f"{finding.id} ({finding.role})"
     parts = [
-        svg.text(4, y + 16, finding.id, "label"),
-        svg.text(4, y + 32, f"{figures} ({finding.role})", "tick", limit=72),
+        svg.text(4, y + 16, name, "label"),
+        svg.text(4, y + 32, figures, "tick", limit=72),
     ]
     middle = y + 50
     parts += _band(finding, axis, middle)

@@ -57,7 +57,7 @@ def _text(text: str, console: Console, style: str = "") -> Text:
 
 
 def _print_table(findings: Sequence[Finding], console: Console) -> None:
-    """One line per finding where that fits, else the interval below the value, else names on lines of their own."""
+    """One line per finding where that fits, else the interval below the value, else a list."""
     flat, stacked = [_cells(f, " ") for f in findings], [_cells(f, "\n") for f in findings]
     for cells, gap in ((flat, 2), (flat, 1), (stacked, 2), (stacked, 1)):
         if _width(cells, gap) <= console.width:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 
@@ -103,11 +104,18 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def cli(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
     """The command line in this process: the same wrapper that maps every end to an exit code."""
+    from sklearn.ensemble import RandomForestClassifier
+
     from attacks.recovery.uma import UnlearningMapping
     from audit.__main__ import _run
 
-    # the attack that costs most: these tests are not about its power
+    def small_forest(**options: Any) -> RandomForestClassifier:
+        return RandomForestClassifier(**{**options, "n_estimators": 20})
+
+    # the two parts that cost most: these tests are not about their power
     monkeypatch.setitem(UnlearningMapping.__init__.__kwdefaults__, "steps", 4)
+    monkeypatch.setattr("audit.exchangeability.RandomForestClassifier", small_forest)
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
 
     def call(*args: str | Path) -> Ended:
         monkeypatch.setattr(sys, "argv", ["audit", *map(str, args)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -115,7 +116,7 @@ def test_an_unknown_log_level_is_ignored() -> None:
     assert ended.out.startswith("unlearn-audit ")
 
 
-def test_no_torch_for_help_verify_and_report(
+def test_help_verify_and_report_import_no_torch(
     finished: Path, keys: tuple[Path, Path], built: Path, tmp_path: Path
 ) -> None:
     calls = [
@@ -177,8 +178,7 @@ def test_init_writes_a_file_that_validates(case: Path, cli: Cli, monkeypatch: py
 def test_every_commented_key_of_the_template_is_valid(tmp_path: Path) -> None:
     from audit.config import TEMPLATE, resolve
 
-    lines = [line.removeprefix("# ") if " = " in line.split("#", 2)[1:2][0:1].__str__() else line
-             for line in TEMPLATE.splitlines()[3:]]  # fmt: skip
+    lines = [re.sub(r"^# (\w+ = )", r"\1", line) for line in TEMPLATE.splitlines()]
     path = tmp_path / "audit.toml"
     path.write_text("\n".join(lines))
     config, _ = resolve({}, path)
@@ -283,7 +283,7 @@ def test_an_attack_that_raises_is_an_error_and_never_a_pass(
     assert ended.code == (0 if attack.name == "uma" else 3)  # supplementary on random claims
     if attack.name != "uma":
         assert ended.result["verdict"] == "INCONCLUSIVE"
-        assert any("boom" in reason for reason in result["verdict"]["reasons"])
+        assert any(attack.name in reason for reason in result["verdict"]["reasons"])
 
 
 def test_an_attack_that_returns_nan_is_an_error(

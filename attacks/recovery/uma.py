@@ -119,12 +119,14 @@ class _Descent:
     def _descend(self, x: Floats, target: Floats, noise: Floats) -> Floats:
         import torch
 
-        low, high = self.box
+        span = self.box[1] - self.box[0]
         centre = self.view.tensor(np.tile(x, (len(SWEEP),) + (1,) * (x.ndim - 1)))
-        radii = np.repeat(np.array(SWEEP) * (high - low), len(x)).reshape(-1, *(1,) * (x.ndim - 1))
+        radii = np.repeat(np.array(SWEEP) * span, len(x)).reshape(-1, *(1,) * (x.ndim - 1))
         radius = self.view.tensor(radii)
         log_p = self.view.tensor(np.tile(target, (len(SWEEP), 1)))
         delta = self.view.tensor(noise.reshape(-1, *x.shape[1:])) * radius
+        # never-seen rows may lie outside the box of the retain set: they may stay where they are
+        low, high = centre.clamp(max=self.box[0]), centre.clamp(min=self.box[1])
         best = torch.full((len(centre),), torch.inf, device=centre.device)
 
         def kl(point: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What the page draws is what run.json holds: marks and lines are read back through the printed tick labels."""
+"""The page draws what run.json holds: marks and lines are read back through the tick labels."""
 
 from __future__ import annotations
 

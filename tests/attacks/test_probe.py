@@ -1,0 +1,68 @@
+"""Probe: it reads memorised labels off the features, and never scores a row that it was fitted on."""
+
+from __future__ import annotations
+
+import numpy as np
+from cases.stub import StubView, gaussian_case
+
+from attacks.representation.probe import Probe
+
+RANDOM = gaussian_case("random", n=300)
+CLASS = gaussian_case("class", (2,), n=300)
+
+
+def features(seed: int, *, memorised: bool) -> StubView:
+    """Features that follow the label with noise; memorised forget rows lie deeper in their class."""
+    rng = np.random.default_rng(seed)
+    sets = {}
+    for role in ("forget", "holdout", "retain"):
+        place = 3.0 if memorised and role == "forget" else 2.0
+        labels = RANDOM.labels[role]
+        sets[role] = np.eye(3)[labels] * place + rng.normal(size=(len(labels), 3))
+    return StubView(feature_sets=sets)
+
+
+def test_memorised_rows_score_higher() -> None:
+    attack = Probe()
+    views = [features(0, memorised=True), *(features(k, memorised=False) for k in range(1, 5))]
+    scores = attack.score([attack.observe(v, None, RANDOM, np.random.default_rng(0)) for v in views], RANDOM)
+    assert scores.examples is not None
+    difference = scores.examples[:, :300].mean(axis=1) - scores.examples[:, 300:].mean(axis=1)
+    assert difference[0] > 0.4
+    assert np.abs(difference[1:]).max() < 0.3
+
+
+def test_class_probe_sees_a_class_that_the_features_separate() -> None:
+    def view(seed: int, *, separates: bool) -> StubView:
+        rng = np.random.default_rng(seed)
+        sets = {}
+        for role in ("holdout", "test"):
+            labels = CLASS.labels[role]
+            place = np.eye(3) * 3 if separates else np.array([[3, 0, 0], [0, 3, 0], [1.5, 1.5, 0]])
+            sets[role] = place[labels] + rng.normal(size=(len(labels), 3))
+        return StubView(feature_sets=sets)
+
+    attack = Probe()
+    views = [view(0, separates=True), *(view(k, separates=False) for k in range(1, 6))]
+    statistic = attack.score(
+        [attack.observe(v, None, CLASS, np.random.default_rng(0)) for v in views], CLASS
+    ).statistic
+    assert statistic is not None
+    assert statistic[0] > statistic[1:].max() + 3 * statistic[1:].std()
+
+
+def test_no_row_is_scored_by_a_probe_that_saw_it() -> None:
+    """Moving one row changes its own score and those of the other fold, never those of its own fold."""
+    rng = np.random.default_rng(9)
+    sets = {role: rng.normal(size=(300, 4)) for role in ("holdout", "test")}
+    moved = {**sets, "holdout": sets["holdout"].copy()}
+    moved["holdout"][0] += 100
+    before, after = (Probe().observe(StubView(feature_sets=s), None, CLASS, np.random.default_rng(1)) for s in (sets, moved))
+    changed = [(before[role] != after[role]).sum() for role in ("holdout", "test")]
+    assert changed == [150 + 1, 150]
+
+
+def test_a_label_without_a_fit_row_ranks_last() -> None:
+    logits = Probe()._logits(np.random.default_rng(0).normal(size=(60, 2)), np.arange(60) % 2, np.zeros((4, 2)), 3)
+    assert logits.shape == (4, 3)
+    assert (logits[:, 2] < logits[:, :2].min(axis=1)).all()
