@@ -299,7 +299,6 @@ def _records(
             kind="data",
             rows=len(arrays),
             shape=_row_shape(arrays),
-            note="bound by a keyed commitment in the certificate",
         )
         for role, arrays in files.items()
     ]

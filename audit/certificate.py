@@ -60,9 +60,7 @@ def generate_keypair(private: Path, public: Path) -> None:
     secret = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    shared = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    shared = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     if public.exists():
         raise UsageError(f"{public} exists and is not overwritten: name another file for the public key.")
     _write_new(private, secret, 0o600)
@@ -86,9 +84,7 @@ def load_private_key(path: Path) -> Ed25519PrivateKey:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         key = None
     if not isinstance(key, Ed25519PrivateKey):
-        raise UsageError(
-            f"{path} is not an unencrypted Ed25519 private key in PEM: make one with audit keygen."
-        )
+        raise UsageError(f"{path} is not an unencrypted Ed25519 private key in PEM: make one with audit keygen.")
     return key
 
 
@@ -167,9 +163,7 @@ def build_statement(
         "gates": [{"name": gate.name, "ok": gate.ok, "effect": gate.effect} for gate in result.gates],
         "families": [family.model_dump(mode="json", exclude={"reason"}) for family in result.families],
         "attacks": [
-            attack.model_dump(
-                mode="json", include={"name", "version", "access", "source", "parameters", "status"}
-            )
+            attack.model_dump(mode="json", include={"name", "version", "access", "source", "parameters", "status"})
             for attack in result.attacks
         ],
         "seed": result.seed,
@@ -231,9 +225,7 @@ def sign(payload: bytes, private_key: Ed25519PrivateKey) -> bytes:
     envelope = {
         "payload": base64.b64encode(payload).decode("ascii"),
         "payloadType": PAYLOAD_TYPE,
-        "signatures": [
-            {"keyid": key_id(private_key.public_key()), "sig": base64.b64encode(signature).decode("ascii")}
-        ],
+        "signatures": [{"keyid": key_id(private_key.public_key()), "sig": base64.b64encode(signature).decode("ascii")}],
     }
     return encode(envelope) + b"\n"
 

@@ -101,14 +101,20 @@ def root(
 
 @app.command()
 def run(
-    forget: Annotated[Path | None, typer.Option(help="What had to be forgotten (.npz: x, y, ids, group, request).")] = None,
+    forget: Annotated[
+        Path | None, typer.Option(help="What had to be forgotten (.npz: x, y, ids, group, request).")
+    ] = None,
     retain: Annotated[Path | None, typer.Option(help="What the model may still know.")] = None,
     holdout: Annotated[Path | None, typer.Option(help="Never seen, same pool as the forget set.")] = None,
     test: Annotated[Path | None, typer.Option(help="Never seen.")] = None,
-    auxiliary: Annotated[Path | None, typer.Option(help="Never seen; checks fits. Default: a quarter of the test set.")] = None,
+    auxiliary: Annotated[
+        Path | None, typer.Option(help="Never seen; checks fits. Default: a quarter of the test set.")
+    ] = None,
     original: Annotated[Path | None, typer.Option(help="The model before unlearning: the positive control.")] = None,
     unlearned: Annotated[Path | None, typer.Option(help="The model to audit.")] = None,
-    retrained: Annotated[list[Path] | None, typer.Option(help="An honest retrain; repeat. The null distribution.")] = None,
+    retrained: Annotated[
+        list[Path] | None, typer.Option(help="An honest retrain; repeat. The null distribution.")
+    ] = None,
     claim: Annotated[Kind | None, typer.Option(help="What was forgotten; inferred and printed where silent.")] = None,
     split: Annotated[Split | None, typer.Option(help="attested: holdout is a random companion of forget.")] = None,
     access: Annotated[AccessLevel | None, typer.Option(help="What the adversary may have.")] = None,
@@ -119,11 +125,17 @@ def run(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:0, ...")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows per forward pass.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the run directories. Default: runs.")] = None,
-    config: Annotated[Path | None, typer.Option(help="audit.toml. Default: in this folder or beside the forget set.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="audit.toml. Default: in this folder or beside the forget set.")
+    ] = None,
     sign_key: SignKey = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Do not continue an earlier run of the same case.")] = False,
-    trust_pickle: Annotated[bool, typer.Option("--trust-pickle", help="Unpickle model files: runs code from them.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, its cost and the smallest visible leak.")] = False,
+    trust_pickle: Annotated[
+        bool, typer.Option("--trust-pickle", help="Unpickle model files: runs code from them.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan, its cost and the smallest visible leak.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Audit a model and end with a verdict, a run directory and an exit code.
@@ -241,7 +253,9 @@ def schema() -> None:
 
 @app.command()
 def keygen(
-    path: Annotated[Path, typer.Argument(help="Private key to write; the public key gets .pub added.")] = Path("audit.key"),
+    path: Annotated[Path, typer.Argument(help="Private key to write; the public key gets .pub added.")] = Path(
+        "audit.key"
+    ),
 ) -> None:
     """Make an Ed25519 key pair for signing certificates."""
     from .certificate import generate_keypair
@@ -315,7 +329,10 @@ def demo(
     for case, candidates in cases.items():
         for path in candidates:
             flags: dict[str, Any] = {
-                "forget": folder / case / "forget.npz", "unlearned": path, "arch": ARCH, "out": folder / "runs",
+                "forget": folder / case / "forget.npz",
+                "unlearned": path,
+                "arch": ARCH,
+                "out": folder / "runs",
             }
             if case == "random":
                 flags["split"] = "attested"  # the demo drew it at random itself
@@ -389,7 +406,9 @@ def _print_inputs(console: Console, settings: Any, origin: dict[str, str], prepa
         source = origin.get(name, "default" if name in ("policy", "seed") else "not given")
         shown = "-" if value is None else value
         console.print(f"  {name:<10} {shown} ({source})", markup=False, soft_wrap=True)
-    console.print(f"  {'run':<10} {prepared.run.path} (named by configuration and inputs)", markup=False, soft_wrap=True)
+    console.print(
+        f"  {'run':<10} {prepared.run.path} (named by configuration and inputs)", markup=False, soft_wrap=True
+    )
     claim = prepared.case.claim
     classes = f", classes {list(claim.classes)}" if claim.classes else ""
     console.print(f"claim: {claim.kind}{classes}, split {claim.split}, access {claim.access}", markup=False)

@@ -39,9 +39,7 @@ def sha256_file(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise CouldNotRun(
-            f"cannot read {path} ({error.strerror}): name a readable file, not a folder."
-        ) from error
+        raise CouldNotRun(f"cannot read {path} ({error.strerror}): name a readable file, not a folder.") from error
 
 
 def keyed_digest(key: bytes, arrays: Arrays) -> str:

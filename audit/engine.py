@@ -183,7 +183,18 @@ def _observe(config: Config, case: LoadedCase, run: RunDir, notify: Notify) -> d
             continue
         if isinstance(model, TorchTarget):  # a cached forward pass leaves the head unknown
             model.find_head(case.files["forget"].batch(np.arange(1)))
-        notify(Event("observe", "forward pass", name, "done", done, len(case.models), len(case.models), time.monotonic() - started))
+        notify(
+            Event(
+                "observe",
+                "forward pass",
+                name,
+                "done",
+                done,
+                len(case.models),
+                len(case.models),
+                time.monotonic() - started,
+            )
+        )
     if problems:
         raise InputError(problems)
     return views
@@ -208,9 +219,7 @@ class _Units:
         self.paths: dict[tuple[str, str], Path] = {}
         self.done = 0
         # BatchNorm, dropout and data may hide an attack's dependence on rows: the selection belongs to the key
-        self.rows = keyed_digest(
-            bytes(32), {role: chosen.rows for role, chosen in case.selection.items()}
-        )
+        self.rows = keyed_digest(bytes(32), {role: chosen.rows for role, chosen in case.selection.items()})
 
     def run(self, attack: Attack) -> AttackRun:
         """Run one attack on every model; a skip or an error on any model is the attack's result."""
@@ -227,7 +236,9 @@ class _Units:
                 log.exception("%s failed on %s", attack.name, name)
             self.done += 1
             seconds = time.monotonic() - started
-            self.run_dir.log("unit", attack=attack.name, model=name, status=status, reason=reason, seconds=round(seconds, 3))
+            self.run_dir.log(
+                "unit", attack=attack.name, model=name, status=status, reason=reason, seconds=round(seconds, 3)
+            )
             if reason:
                 self.done += len(self.views) - 1 - list(self.views).index(name)
             self.notify(Event("attack", attack.name, name, status, self.done, self.total, len(self.views), seconds))
@@ -270,7 +281,9 @@ def _arrays(
     config: Config, case: LoadedCase, attack_case: Case, views: dict[str, ModelView]
 ) -> dict[str, np.ndarray[Any, Any]]:
     arrays: dict[str, np.ndarray[Any, Any]] = {f"labels/{role}": labels for role, labels in attack_case.labels.items()}
-    sides = {role: case.files[case.selection[role].source].take(case.selection[role].rows) for role in ("forget", "holdout")}
+    sides = {
+        role: case.files[case.selection[role].source].take(case.selection[role].rows) for role in ("forget", "holdout")
+    }
     groups = [side.group for side in sides.values()]
     if all(group is not None for group in groups):
         _, codes = np.unique(np.concatenate([g.astype(str) for g in groups if g is not None]), return_inverse=True)

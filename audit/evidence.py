@@ -59,8 +59,8 @@ class Evidence:
 
     Attributes:
         facts: everything that is no array.
-        arrays: ``labels/<set>`` (n,), ``group/<set>`` (n,) subject codes, ``correct/<model>`` (n,) booleans on never-seen rows,
-            ``blind/forget`` and ``blind/holdout`` scores of the shift check.
+        arrays: ``labels/<set>`` (n,), ``group/<set>`` (n,) subject codes, ``correct/<model>`` (n,) booleans on
+            never-seen rows, ``blind/forget`` and ``blind/holdout`` scores of the shift check.
         signals: (attack, model) -> signals.
     """
 

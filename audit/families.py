@@ -64,11 +64,17 @@ class Scored:
             raise ValueError(f"{self.attack.name} has no example scores")
         return sides
 
-    def sizes(self, evidence: Evidence) -> tuple[int, int]:
-        """Forget and holdout rows (or subjects) behind the figures."""
-        if self.subject.examples is None:
-            return len(evidence.labels("forget")), len(evidence.labels("holdout"))
-        return self.n_forget, self.subject.examples.shape[1] - self.n_forget
+    def rows(self) -> tuple[int, int]:
+        """Forget and holdout rows (or subjects) behind the per-example figures."""
+        forget, holdout = self.require_sides()
+        return forget.shape[1], holdout.shape[1]
+
+    def sizes(self, evidence: Evidence) -> tuple[int | None, int]:
+        """The same behind the model-level statistic; class claims use never-seen rows alone, no forget row."""
+        if self.subject.examples is None or self.subject.statistic is not None:
+            forget = None if evidence.facts.claim.kind == "class" else len(evidence.labels("forget"))
+            return forget, len(evidence.labels("holdout"))
+        return self.rows()
 
 
 def _statistic(scores: Scores, n_forget: int) -> tuple[Floats, float]:

@@ -211,7 +211,7 @@ def _finding(scored: Scored, context: Context, figure: Figure, *, may_be_mandato
     name = f"{attack.name}.{figure.metric}"
     listed = any(name in names for names in context.policy.mandatory.get(facts.claim.kind, {}).values())
     role: Literal["mandatory", "supplementary"] = "mandatory" if listed and may_be_mandatory else "supplementary"
-    n_forget, n_holdout = scored.sizes(context.evidence)
+    n_forget, n_holdout = scored.sizes(context.evidence) if figure.metric == "share" else scored.rows()
     status, reason, settle = _judged(figure, n_forget, n_holdout, has_control=scored.control is not None)
     estimate = figure.estimate
     null = None
@@ -241,14 +241,14 @@ def _finding(scored: Scored, context: Context, figure: Figure, *, may_be_mandato
 
 
 def _judged(
-    figure: Figure, n_forget: int, n_holdout: int, *, has_control: bool
+    figure: Figure, n_forget: int | None, n_holdout: int, *, has_control: bool
 ) -> tuple[FindingStatus, str, tuple[str, ...]]:
     estimate, (low, high) = figure.estimate, figure.margin
     needed = f"{figure.min_forget} forget and {figure.min_holdout} holdout rows"
     if not has_control:
         reason = "no original model was given: nothing shows that this attack can see the forget set"
         return FindingStatus.INCONCLUSIVE, reason, ("give the original model",)
-    if n_forget < figure.min_forget or n_holdout < figure.min_holdout:
+    if (n_forget is not None and n_forget < figure.min_forget) or n_holdout < figure.min_holdout:
         reason = f"needs at least {needed}; there are {n_forget} and {n_holdout}"
         return FindingStatus.INCONCLUSIVE, reason, (f"at least {needed}",)
     if not figure.seen or estimate is None:

@@ -188,8 +188,7 @@ class TorchTarget:
             return self._head
         called: list[tuple[torch.nn.Linear, torch.Tensor]] = []
         handles = [
-            m.register_forward_hook(lambda module, _args, out: called.append((module, out)))
-            for m in linear.values()
+            m.register_forward_hook(lambda module, _args, out: called.append((module, out))) for m in linear.values()
         ]
         try:
             with torch.no_grad():

@@ -23,8 +23,12 @@ def progress(console: Console, quiet: bool) -> Iterator[Notify]:
         yield lambda _event: None
     elif console.is_terminal and not os.environ.get("CI"):
         with Progress(
-            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
-            TimeRemainingColumn(), console=console, transient=True,
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total}"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
         ) as bars:
             tasks = {}
 
@@ -64,4 +68,3 @@ class _Lines:
             file=sys.stderr,
             flush=True,
         )
-

@@ -181,7 +181,8 @@ class ClaimRecord(Record):
 
 
 class UtilityRecord(Record):
-    """Accuracy on the test set (without forgotten classes): unlearned minus original, non-inferiority."""
+    """Accuracy on never-seen rows of the task that is left: unlearned minus retrained models (minus the original
+    where there is none), non-inferiority."""
 
     unlearned: float
     original: float | None

@@ -96,5 +96,3 @@ def _value(value: object) -> str:
     import json
 
     return json.dumps(value)  # strings, numbers, booleans and lists are written alike in TOML and JSON
-
-

@@ -10,8 +10,9 @@ import numpy as np
 from attacks.base import Attack, Scores, discover
 
 from .charts import chart
+from .differences import differences
 from .evidence import AttackRun, Evidence
-from .families import GRANTS, Families, Scored, by_subject, run_families
+from .families import GRANTS, Scored, by_subject, run_families
 from .figures import Context, figures
 from .policy import Policy
 from .result import (
@@ -19,12 +20,8 @@ from .result import (
     AuditResult,
     Finding,
     FindingStatus,
-    Interval,
-    Null,
     PolicyRecord,
 )
-from .statistics.intervals import shift
-from .statistics.model_level import crawford_howell
 from .structural import input_findings, structural_findings
 from .verdict import decide, gates, utility
 
@@ -48,7 +45,7 @@ def judge(evidence: Evidence, policy: Policy, policy_sha256: str) -> AuditResult
     findings = structural_findings(evidence.facts, policy) + input_findings(evidence)
     findings += [f for run in runs for f in _execution(run, evidence, policy)]
     for item in scored:
-        findings += _differences(item, context)
+        findings += differences(item, context)
         findings += figures(item, context)
     findings = [_confirmed(f, findings) for f in findings]
     measured = utility(evidence, policy)
@@ -121,107 +118,6 @@ def _aggregate(attack: Attack, subject: Scores, control: Scores | None, evidence
     return Scored(attack, collapsed, None if control is None else by_subject(control, *subjects)[0], n_forget)
 
 
-def _differences(item: Scored, context: Context) -> list[Finding]:
-    """The difference tests of one attack: D2, D1, or a supplementary t where it is no primary."""
-    families, found = context.families, []
-    if item in families.d2 and families.d2_test is not None:
-        found.append(_d2_finding(item, context, float(families.d2_test.adjusted[families.d2.index(item)])))
-    if item in families.d1 and families.d1_test is not None:
-        index = families.d1.index(item)
-        adjusted = float(families.d1_test.adjusted[index])
-        found.append(_d1_finding(item, context, adjusted, families))
-    elif item not in families.d2 and len(context.evidence.facts.references) >= context.policy.references_t:
-        found.append(_d1_finding(item, context, None, families))
-    return found
-
-
-def _d2_finding(item: Scored, context: Context, adjusted: float) -> Finding:
-    sides = item.require_sides()
-    forget, holdout = sides[0][0], sides[1][0]
-    estimate = float(forget.mean() - holdout.mean())
-    se = float(np.sqrt(forget.var(ddof=1) / len(forget) + holdout.var(ddof=1) / len(holdout)))
-    control = item.sides(control=True)
-    rejected = _rejected("D2", adjusted, context.families, context.policy)
-    return Finding(
-        id=f"{item.attack.name}.d2",
-        attack=item.attack.name,
-        metric="d2",
-        title="Forget examples score differently from never-seen examples",
-        kind="difference",
-        family="D2",
-        role="primary",
-        access=item.attack.access.name.lower(),
-        estimate=estimate,
-        interval=Interval(low=estimate - 1.96 * se, high=estimate + 1.96 * se, level=0.95),
-        unit="score units",
-        n_forget=len(forget),
-        n_holdout=len(holdout),
-        n_references=len(context.evidence.facts.references),
-        control=None if control is None else float(control[0][0].mean() - control[1][0].mean()),
-        null=Null(source="permutation", mean=0.0, sd=se, n=context.policy.permutations),
-        p=None,
-        p_adjusted=adjusted,
-        status=FindingStatus.FAIL if rejected else FindingStatus.NOT_DETECTED,
-        reason=_direction(estimate, rejected),
-    )
-
-
-def _d1_finding(item: Scored, context: Context, adjusted: float | None, families: Families) -> Finding:
-    """``adjusted`` None = supplementary: reported with its own p-value, never gated."""
-    statistic, floor = item.contrast
-    estimate = shift(statistic, floor, 0.95)
-    _, p = crawford_howell(statistic, floor)
-    rejected = adjusted is not None and _rejected("D1", adjusted, families, context.policy)
-    control = item.control_contrast
-    references = statistic[1:]
-    is_class = item.subject.statistic is not None and context.evidence.facts.claim.kind == "class"
-    what = (
-        "More is left of the forgotten classes than in retrained models"
-        if is_class
-        else ("Forget minus holdout contrast differs from retrained models")
-    )
-    reason = _direction(estimate.value, rejected)
-    if adjusted is None:
-        reason = "supplementary: not part of the verdict for this claim and access"
-    return Finding(
-        id=f"{item.attack.name}.d1",
-        attack=item.attack.name,
-        metric="d1",
-        title=what,
-        kind="difference",
-        family="D1" if adjusted is not None else None,
-        role="primary" if adjusted is not None else "supplementary",
-        access=item.attack.access.name.lower(),
-        estimate=estimate.value,
-        interval=Interval(low=estimate.low, high=estimate.high, level=0.95),
-        unit=item.subject.unit or "score units",
-        n_forget=item.sizes(context.evidence)[0],
-        n_holdout=item.sizes(context.evidence)[1],
-        n_references=len(references),
-        control=None if control is None else float(control[0][0] - references.mean()),
-        null=Null(source="references", mean=0.0, sd=float(references.std(ddof=1)), n=len(references)),
-        p=p,
-        p_adjusted=adjusted,
-        status=FindingStatus.NOTE
-        if adjusted is None
-        else (FindingStatus.FAIL if rejected else FindingStatus.NOT_DETECTED),
-        reason=reason,
-    )
-
-
-def _rejected(family: str, adjusted: float, families: Families, policy: Policy) -> bool:
-    """Attack-level attribution: its adjusted p, times Holm's factor, within a family that was rejected."""
-    return families.record(family).rejected and adjusted * families.multiplier[family] <= policy.alpha
-
-
-def _direction(estimate: float, rejected: bool) -> str:
-    if not rejected:
-        return "no difference detected; this alone is no evidence of forgetting"
-    if estimate > 0:
-        return "residual information: the forget set is treated more like training data than an honest retrain would"
-    return "over-unlearned: the forget set is recognisable as the deleted set, which reveals it as well"
-
-
 def _confirmed(finding: Finding, findings: list[Finding]) -> Finding:
     """A figure beyond its margin is a FAIL where the same attack's difference test rejected, never on its own."""
     if finding.kind != "equivalence" or finding.status is not FindingStatus.INCONCLUSIVE or finding.interval is None:
@@ -232,7 +128,10 @@ def _confirmed(finding: Finding, findings: list[Finding]) -> Finding:
     test = any(
         f.attack == finding.attack and f.kind == "difference" and f.status is FindingStatus.FAIL for f in findings
     )
-    return finding.model_copy(update={"status": FindingStatus.FAIL}) if test else finding
+    if not test:
+        return finding
+    reason = "outside the margin, and the attack's difference test rejected"
+    return finding.model_copy(update={"status": FindingStatus.FAIL, "reason": reason, "settle": ()})
 
 
 def _execution(run: AttackRun, evidence: Evidence, policy: Policy) -> list[Finding]:

@@ -34,7 +34,8 @@ def structural_findings(facts: Facts, policy: Policy) -> list[Finding]:
         found.append(_structural("encoder", status, reason if judged else f"{reason}; no effect on a black-box claim"))
     elif structure.unchanged:
         listed = ", ".join(structure.unchanged[:6]) + (" ..." if len(structure.unchanged) > 6 else "")
-        reason = f"{len(structure.unchanged)} of {structure.counted} tensors are the original's: {listed}. Reported, not judged"
+        counts = f"{len(structure.unchanged)} of {structure.counted} tensors"
+        reason = f"{counts} are the original's: {listed}. Reported, not judged"
         found.append(_structural("unchanged", FindingStatus.NOTE, reason))
     if structure.excused:
         reason = f"{len(structure.excused)} tensors are public or shared by every reference and do not count"

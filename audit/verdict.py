@@ -152,7 +152,7 @@ def decide(
         worst = failures[0]
         return Verdict(
             outcome=Outcome.FAIL,
-            sentence=f"FAIL: the model has not forgotten {CLAIMS[claim.kind]} - {worst.attack.replace('_', ' ')}: {worst.reason}.",
+            sentence=f"FAIL: {CLAIMS[claim.kind]} left a trace ({worst.attack.replace('_', ' ')}). {_sentence(worst.reason)}",
             scope=scope,
             reasons=tuple(f"{f.id}: {f.reason}" for f in failures),
         )

@@ -334,8 +334,7 @@ def _check_dates(extension: dict[str, Any], max_age_days: int | None, now: datet
         raise CertificateError(f"the certificate expired on {expires:{TIME_FORMAT}}: audit the model again.")
     if max_age_days is not None and (now - issued) / timedelta(days=1) > max_age_days:
         raise CertificateError(
-            f"the certificate is older than {max_age_days} days (issued {issued:{TIME_FORMAT}}): audit the "
-            "model again."
+            f"the certificate is older than {max_age_days} days (issued {issued:{TIME_FORMAT}}): audit the model again."
         )
     if issued - now > CLOCK_SKEW:
         raise CertificateError(

@@ -73,9 +73,7 @@ def events(run: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
 
 
-def spawn(
-    *args: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None
-) -> subprocess.Popen[str]:
+def spawn(*args: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
     """Start the command line as a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "audit", *map(str, args)],
@@ -164,9 +162,7 @@ def built_class(tmp_path_factory: pytest.TempPathFactory) -> Path:
     everything = np.concatenate([rows["forget"], rows["retain"]])
     demo.save_model(folder / "original.safetensors", demo.train(data, everything, seed=1, steps=STEPS))
     for name, seed in (("unlearned", 2), ("retrained-0", 10), ("retrained-1", 11)):
-        demo.save_model(
-            folder / f"{name}.safetensors", demo.train(data, rows["retain"], seed=seed, steps=STEPS)
-        )
+        demo.save_model(folder / f"{name}.safetensors", demo.train(data, rows["retain"], seed=seed, steps=STEPS))
     return folder
 
 
@@ -179,9 +175,7 @@ def lenient(tmp_path_factory: pytest.TempPathFactory) -> Path:
     keys = [line.partition(" ")[0] for line in lines]
     path = tmp_path_factory.mktemp("policy") / "lenient.toml"
     path.write_text(
-        "\n".join(
-            f"{k} = {LENIENT[k]}" if k in LENIENT else line for k, line in zip(keys, lines, strict=True)
-        )
+        "\n".join(f"{k} = {LENIENT[k]}" if k in LENIENT else line for k, line in zip(keys, lines, strict=True))
     )
     return path
 
@@ -209,9 +203,7 @@ def case(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def finished(
-    built: Path, lenient: Path, keys: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def finished(built: Path, lenient: Path, keys: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run directory of a finished, signed PASS of the random case, made by a real process. Copy before changing."""
     folder = tmp_path_factory.mktemp("finished")
     ended = process(

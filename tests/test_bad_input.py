@@ -315,9 +315,7 @@ def test_bad_data(case: Path, cli: Cli, name: str) -> None:
 @pytest.mark.parametrize("kind", [int, str, bytes])
 def test_forget_ids_elsewhere(case: Path, cli: Cli, role: str, kind: type) -> None:
     taken = arrays(case / "forget.npz")["ids"][:4]
-    change(
-        role, ids=lambda a: np.concatenate([taken, a[4:]]).astype(str).astype("S" if kind is bytes else kind)
-    )(case)
+    change(role, ids=lambda a: np.concatenate([taken, a[4:]]).astype(str).astype("S" if kind is bytes else kind))(case)
     text = refused(cli, case)
     assert f"4 ids of the forget set also stand in the {role} set" in text
     assert f"remove them from the {role} set" in text
@@ -381,9 +379,7 @@ def test_nothing_given(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_missing_files(case: Path, cli: Cli) -> None:
-    text = refused(
-        cli, case, "--retain", "gone.npz", "--original", "gone.pt", "--retrained", "gone.safetensors"
-    )
+    text = refused(cli, case, "--retain", "gone.npz", "--original", "gone.pt", "--retrained", "gone.safetensors")
     assert "3 problems" in text
     for name in ("gone.npz", "gone.pt", "gone.safetensors"):
         assert f"{name} does not exist: check the path" in text
@@ -563,9 +559,7 @@ def test_hostile_pickle_has_no_effect(case: Path, cli: Cli, tmp_path: Path, save
     else:
         torch.save({"0.weight": Hostile(marker)}, path, _use_new_zipfile_serialization=save == "zip")
     text = refused(cli, case, "--unlearned", path)
-    assert ("hostile.pt is no plain state dict but a pickled object" in text) or (
-        "is no readable model file" in text
-    )
+    assert ("hostile.pt is no plain state dict but a pickled object" in text) or ("is no readable model file" in text)
     assert not marker.exists()
 
 
@@ -588,9 +582,7 @@ def test_pickled_module(case: Path, cli: Cli) -> None:
     flags = ("--unlearned", case / "module.pt", "--trust-pickle")
     assert cli("run", "--forget", case / "forget.npz", "--arch", ARCH, *flags, "--dry-run").code == 0
     torch.save(module.train(), case / "module.pt")
-    assert "module.pt was saved in training mode: call model.eval() before saving" in refused(
-        cli, case, *flags
-    )
+    assert "module.pt was saved in training mode: call model.eval() before saving" in refused(cli, case, *flags)
     module.eval()[3].train()
     torch.save(module, case / "module.pt")
     assert "unlearned: it is in training mode: call model.eval()" in refused(cli, case, *flags)
@@ -699,9 +691,7 @@ def test_full_disk(case: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, at: in
 def test_full_disk_for_real(case: Path, cli: Cli, tmp_path: Path) -> None:
     mount = tmp_path / "small"
     mount.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=200k", "none", mount], capture_output=True, check=False
-    )
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "none", mount], capture_output=True, check=False)
     if done.returncode != 0:
         pytest.skip("no right to mount a file system")
     try:

@@ -189,9 +189,7 @@ def test_every_commented_key_of_the_template_is_valid(tmp_path: Path) -> None:
 
 
 def test_flag_over_variable_over_file(case: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    Path("audit.toml").write_text(
-        f'seed = 1\n[data]\nforget = "{case}/forget.npz"\n[model]\narch = "{ARCH}"\n'
-    )
+    Path("audit.toml").write_text(f'seed = 1\n[data]\nforget = "{case}/forget.npz"\n[model]\narch = "{ARCH}"\n')
 
     def seed(*flags: str) -> str:
         ended = cli("run", "--dry-run", *flags)
@@ -205,13 +203,11 @@ def test_flag_over_variable_over_file(case: Path, cli: Cli, monkeypatch: pytest.
     assert seed("--seed", "0") == "seed       0 (flag)"  # zero is a value, not an absence
 
 
-def test_variables_for_everything(
-    case: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_variables_for_everything(case: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     retrained = os.pathsep.join(str(case / f"retrained-{k}.safetensors") for k in range(2))
     for name, value in {
-        "FORGET": case / "forget.npz", "ARCH": ARCH, "RETRAINED": retrained, "OUT": tmp_path / "else", "POLICY": "strict",
-        "SPLIT": "attested", "BATCH_SIZE": 64, "CLAIM": "other", "ACCESS": "logits",
+        "FORGET": case / "forget.npz", "ARCH": ARCH, "RETRAINED": retrained, "OUT": tmp_path / "else",
+        "POLICY": "strict", "SPLIT": "attested", "BATCH_SIZE": 64, "CLAIM": "other", "ACCESS": "logits",
     }.items():  # fmt: skip
         monkeypatch.setenv(f"AUDIT_{name}", str(value))
     ended = cli("run", "--dry-run")
@@ -227,9 +223,7 @@ def test_variables_for_everything(
 
 
 def test_config_beside_the_forget_set_and_relative_paths(case: Path, cli: Cli) -> None:
-    (case / "audit.toml").write_text(
-        f'[data]\nforget = "forget.npz"\nholdout = "test.npz"\n[model]\narch = "{ARCH}"\n'
-    )
+    (case / "audit.toml").write_text(f'[data]\nforget = "forget.npz"\nholdout = "test.npz"\n[model]\narch = "{ARCH}"\n')
     ended = cli("run", "--forget", f"../{case.name}/forget.npz", "--dry-run")
     assert ended.code == 0, ended.err
     assert "/test.npz (audit.toml)" in ended.text
@@ -263,9 +257,7 @@ def test_attacks(cli: Cli) -> None:
 # --- an attack that fails
 
 
-@pytest.mark.parametrize(
-    ("module", "name"), [("lira", "Membership"), ("probe", "Probe"), ("uma", "UnlearningMapping")]
-)
+@pytest.mark.parametrize(("module", "name"), [("lira", "Membership"), ("probe", "Probe"), ("uma", "UnlearningMapping")])
 def test_an_attack_that_raises_is_an_error_and_never_a_pass(
     case: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, lenient: Path, module: str, name: str
 ) -> None:
@@ -286,9 +278,7 @@ def test_an_attack_that_raises_is_an_error_and_never_a_pass(
         assert any(attack.name in reason for reason in result["verdict"]["reasons"])
 
 
-def test_an_attack_that_returns_nan_is_an_error(
-    case: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_attack_that_returns_nan_is_an_error(case: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     from attacks.membership.lira import Membership
 
     monkeypatch.setattr(Membership, "run", lambda *_: {"forget": np.array([np.nan])})
@@ -394,9 +384,7 @@ def verify(cli: Cli, run: Path, public: Path, model: Path, *flags: str) -> tuple
     return ended.code, ended.out + ended.text
 
 
-def test_verify(
-    finished: Path, keys: tuple[Path, Path], built: Path, cli: Cli, tmp_path: Path, lenient: Path
-) -> None:
+def test_verify(finished: Path, keys: tuple[Path, Path], built: Path, cli: Cli, tmp_path: Path, lenient: Path) -> None:
     model = built / "unlearned.safetensors"
     assert verify(cli, finished, keys[1], model)[0] == 0
     assert verify(cli, finished, keys[1], model, "--policy", str(lenient))[0] == 0
@@ -449,21 +437,24 @@ def test_purge(run_dir: Path, keys: tuple[Path, Path], built: Path, cli: Cli) ->
 
 
 def test_private_part_stays_private(finished: Path) -> None:
-    """Whatever the umask: folders 0700, files 0600; nothing of the forget set outside."""
+    """Folders 0700 and arrays 0600 whatever the umask; what may be shared lies outside."""
     private = finished / "private"
     for path in [private, *private.rglob("*")]:
-        mode = stat.S_IMODE(path.stat().st_mode)
-        assert mode & 0o077 == 0 or path.parent != private.parent, (path, oct(mode))
-    assert stat.S_IMODE(private.stat().st_mode) == 0o700
+        if path.is_dir():
+            assert stat.S_IMODE(path.stat().st_mode) == 0o700, path
+        elif path.suffix in (".npy", ".npz", ".key"):
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
     outside = {path.name for path in finished.iterdir()}
-    assert outside == {
-        "private",
-        "run.json",
-        "report.html",
-        "certificate.dsse.json",
-        "config.toml",
-        "events.jsonl",
-    }
+    assert outside == {"private", "run.json", "report.html", "certificate.dsse.json", "config.toml", "events.jsonl"}
+
+
+@pytest.mark.slow
+def test_demo(tmp_path: Path) -> None:
+    ended = process("demo", tmp_path / "demo")
+    assert ended.code == 0, ended.err
+    table = [[cell.strip() for cell in line.split("│")[1:4]] for line in ended.out.splitlines()]
+    assert ["random", "fine-tuned", "FAIL"] in table
+    assert ["class", "head-masked", "FAIL"] in table
 
 
 def test_usage(cli: Cli) -> None:

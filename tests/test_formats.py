@@ -123,9 +123,7 @@ def fit(make: Maker, x: Any, y: Any, seed: int) -> nn.Module:
     return model.eval()
 
 
-def write(
-    folder: Path, make: Maker, inputs: Callable[[np.random.Generator, int], Any], classes: int = 4
-) -> Path:
+def write(folder: Path, make: Maker, inputs: Callable[[np.random.Generator, int], Any], classes: int = 4) -> Path:
     """A case of 40 forget, 60 holdout, 120 retain and 120 test rows with an original and two references."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
@@ -136,11 +134,7 @@ def write(
         named = {f"x.{key}": part for key, part in x.items()} if isinstance(x, dict) else {"x": x}
         np.savez(folder / f"{role}.npz", y=data[role][1], **named)
     (fx, fy), (rx, ry) = data["forget"], data["retain"]
-    both = (
-        {key: np.concatenate([fx[key], rx[key]]) for key in fx}
-        if isinstance(fx, dict)
-        else np.concatenate([fx, rx])
-    )
+    both = {key: np.concatenate([fx[key], rx[key]]) for key in fx} if isinstance(fx, dict) else np.concatenate([fx, rx])
     torch.save(fit(make, both, np.concatenate([fy, ry]), 1).state_dict(), folder / "original.pt")
     for seed, name in ((2, "unlearned"), (3, "retrained-0"), (4, "retrained-1")):
         torch.save(fit(make, rx, ry, seed).state_dict(), folder / f"{name}.pt")
@@ -222,9 +216,7 @@ def test_unknown_token_in_one_set(here: Path, cli: Cli) -> None:
 
 
 def test_missing_named_input(here: Path, cli: Cli) -> None:
-    case = write(
-        here / "case", TwoInputs, lambda rng, n: {"pixels": floats(rng, n), "kind": rng.integers(0, 5, n)}
-    )
+    case = write(here / "case", TwoInputs, lambda rng, n: {"pixels": floats(rng, n), "kind": rng.integers(0, 5, n)})
     for role in ROLES:
         rewrite(case / f"{role}.npz", **{"x.kind": None})
     ended = cli("run", "--forget", case / "forget.npz", "--arch", f"{HERE}:TwoInputs")
@@ -251,9 +243,7 @@ def outputs(case: Path) -> Path:
         network = demo.network().eval()
         network.load_state_dict(load_file(path))
         with torch.no_grad():
-            logits = {
-                role: network(torch.as_tensor(arrays(case / f"{role}.npz")["x"])).numpy() for role in ROLES
-            }
+            logits = {role: network(torch.as_tensor(arrays(case / f"{role}.npz")["x"])).numpy() for role in ROLES}
         np.savez(path.with_suffix(".npz"), **logits)
         path.unlink()
     return case
@@ -369,9 +359,7 @@ def test_duplicates_inside_the_forget_set(case: Path, cli: Cli) -> None:
     assert gate["ok"] is False
 
 
-def test_names_with_spaces_brackets_and_emoji(
-    case: Path, cli: Cli, keys: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_names_with_spaces_brackets_and_emoji(case: Path, cli: Cli, keys: tuple[Path, Path], tmp_path: Path) -> None:
     odd = case.parent / "a [red]case [ 🦊 ünï"
     case.rename(odd)
     (odd / "unlearned.safetensors").rename(odd / "model [bold] {{x}} é.safetensors")
@@ -392,9 +380,7 @@ def test_names_with_spaces_brackets_and_emoji(
 
 
 @pytest.mark.xfail(reason="audit/run.py writes the configuration with surrogate escapes, which are no TOML")
-def test_score_finds_the_key_of_a_run_below_an_emoji_path(
-    case: Path, cli: Cli, keys: tuple[Path, Path]
-) -> None:
+def test_score_finds_the_key_of_a_run_below_an_emoji_path(case: Path, cli: Cli, keys: tuple[Path, Path]) -> None:
     odd = case.parent / "🦊"
     case.rename(odd)
     result = judged(cli, "--forget", odd / "forget.npz", "--arch", ARCH, "--sign-key", keys[0])

@@ -28,9 +28,7 @@ class Membership(Attack):
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Logit-scaled confidence on forget and holdout rows; for class claims also the scaled class logit."""
-        signals = {
-            role: logit_confidence(view.logits(role), case.labels[role]) for role in ("forget", "holdout")
-        }
+        signals = {role: logit_confidence(view.logits(role), case.labels[role]) for role in ("forget", "holdout")}
         if case.kind == "class":
             logits = {role: view.logits(role) for role in ("holdout", "test")}
             unit = retained_spread(logits["test"], case.classes)

@@ -20,8 +20,9 @@ class UnlearningMapping(Attack):
     (holdout rows; never-seen rows of the retained classes) shows what a model that holds nothing special of the
     focus would give. Statistic: mean of exp(-KL), the agreement with the original's output in (0, 1], on the focus
     minus the same on the other side, at the radius fixed in advance; higher = more is left. (The KL itself grows
-    with the confidence of a model and would tell a longer training from a shorter one.) Matched-target control: the other side's rows driven to the focus examples' targets. Every
-    network yields to that at some radius; where it does here, the attack has no power and supports no PASS.
+    with the confidence of a model and would tell a longer training from a shorter one.) Matched-target control:
+    the other side's rows driven to the focus examples' targets. Every network yields to that at some radius; where
+    it does here, the attack has no power and supports no PASS.
     """
 
     name = "uma"

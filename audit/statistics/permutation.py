@@ -24,9 +24,7 @@ class MaxT:
     statistic: Floats
 
 
-def permutation_max_t(
-    scores: Floats, n_forget: int, permutations: int, rng: np.random.Generator
-) -> MaxT:
+def permutation_max_t(scores: Floats, n_forget: int, permutations: int, rng: np.random.Generator) -> MaxT:
     """Two-sided permutation max-T test that forget and holdout rows score alike.
 
     T_a = (mean_F s_a - mean_H s_a) / (sd_a sqrt(1/n_F + 1/n_H)) with the pooled sd, which no relabelling changes;

@@ -34,9 +34,7 @@ def detectable_shift(references: int, alpha: float) -> float:
     return float(optimize.brentq(shortfall, 0, high))
 
 
-def forget_rows_to_pass(
-    n_forget: int, deviation: float, se: float, margin: float, alpha: float
-) -> int | None:
+def forget_rows_to_pass(n_forget: int, deviation: float, se: float, margin: float, alpha: float) -> int | None:
     """Forget rows (holdout rows scaled alike) for a PASS with power .8, if the true deviation is the one seen.
 
     n* = n_F [SE (z_{1-a} + z_{.9}) / (m - |D|)]^2. None where |D| >= m: more rows would show a leak.
@@ -55,4 +53,3 @@ def references_to_pass(deviation: float, seed_sd: float, reach: float, alpha: fl
         if float(stats.t.ppf(1 - alpha, k - 1)) * seed_sd * math.sqrt(1 + 1 / k) <= slack:
             return k
     return None
-

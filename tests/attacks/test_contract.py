@@ -138,7 +138,7 @@ def test_symmetric_attacks_ignore_which_rows_are_forget_rows(name: str, bench: B
 @pytest.mark.parametrize("name", NAMES)
 def test_parameters_are_recorded_and_checked(name: str) -> None:
     attack = discover()[name]
-    arguments = [p for p in inspect.signature(attack).parameters.values()]
+    arguments = list(inspect.signature(attack).parameters.values())
     assert all(p.kind is inspect.Parameter.KEYWORD_ONLY for p in arguments)
     assert set(attack().parameters) == {p.name for p in arguments}
     for parameter in arguments:
@@ -161,7 +161,7 @@ class _Weak:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_too_little_access_is_a_reason(name: str, bench: Bench) -> None:
-    with pytest.raises(NotApplicable, match="needs .* access"):
+    with pytest.raises(NotApplicable, match=r"needs .* access"):
         discover()[name]().observe(_Weak(), None, bench.case, np.random.default_rng(0))  # type: ignore[arg-type]
 
 
