@@ -153,9 +153,9 @@ def run(
     console = _human()
     with redirect_stdout(sys.stderr):  # whatever the user's own model code prints
         prepared = prepare(settings)
-    _print_inputs(console, settings, origin, prepared)
+    print_inputs(console, settings, origin, prepared)
     if dry_run:
-        _print_plan(console, prepared)
+        print_plan(console, prepared)
         return
     signer = settings.certificate
     signing_key(signer)
@@ -324,7 +324,7 @@ def demo(
     from .run import prepare, run_audit
 
     console = _human()
-    cases = build(folder, progress=lambda text: console.print(text))
+    cases = build(folder, progress=console.print)
     table = Table("forget set", "unlearned model", "verdict", "report", title="demo verdicts")
     for case, candidates in cases.items():
         for path in candidates:
@@ -387,57 +387,6 @@ def _write_report(run_: RunDir, result: AuditResult) -> None:
     from .rundir import write_bytes
 
     write_bytes(run_.report, render_html(result).encode("utf-8"))
-
-
-def _print_inputs(console: Console, settings: Any, origin: dict[str, str], prepared: Any) -> None:
-    data, model = settings.data, settings.model
-    retrained = ", ".join(path.name for path in model.retrained)
-    values = {
-        **{name: getattr(data, name) for name in ("forget", "retain", "holdout", "test", "auxiliary")},
-        "original": model.original,
-        "unlearned": model.unlearned,
-        "retrained": f"{len(model.retrained)}: {retrained}" if retrained else None,
-        "arch": model.arch,
-        "policy": settings.policy,
-        "seed": settings.seed,
-    }
-    console.print("inputs:")
-    for name, value in values.items():
-        source = origin.get(name, "default" if name in ("policy", "seed") else "not given")
-        shown = "-" if value is None else value
-        console.print(f"  {name:<10} {shown} ({source})", markup=False, soft_wrap=True)
-    console.print(
-        f"  {'run':<10} {prepared.run.path} (named by configuration and inputs)", markup=False, soft_wrap=True
-    )
-    claim = prepared.case.claim
-    classes = f", classes {list(claim.classes)}" if claim.classes else ""
-    console.print(f"claim: {claim.kind}{classes}, split {claim.split}, access {claim.access}", markup=False)
-    for line in (*claim.inferred, *prepared.case.assumptions):
-        console.print(f"  assumed: {line}", markup=False, soft_wrap=True)
-    for overlap in prepared.case.overlaps:
-        console.print(f"  left out: {overlap.dropped} {overlap.role} rows that also stand in {overlap.other}")
-
-
-def _print_plan(console: Console, prepared: Any) -> None:
-    from .engine import build_attacks
-    from .plan import make_plan
-
-    plan = make_plan(prepared.case, prepared.policy, build_attacks())
-    out = Console(highlight=False, soft_wrap=True)
-    out.print(f"plan: {plan.models} models x {len(plan.steps)} attacks")
-    out.print("sets: " + ", ".join(f"{role} {count}" for role, count in plan.sets.items()))
-    for step in plan.steps:
-        gate = "gated" if step.gated else "supplementary"
-        cost = f", {step.gradient_rows} gradient rows a model" if step.gradient_rows else ""
-        out.print(f"  {step.attack}: {step.access} access, {gate}{cost}{'; ' + step.note if step.note else ''}")
-    out.print(f"cost: {plan.forward_rows} rows forward a model, about {plan.seconds:.1f} s of network time in all")
-    for line in plan.detectable:
-        out.print(f"  {line}")
-    if plan.missing:
-        out.print("a PASS is already ruled out:")
-        for line in plan.missing:
-            out.print(f"  {line}", markup=False)
-    console.print("dry run: nothing was run")
 
 
 def _finish(console: Console, run_: RunDir, result: AuditResult, certificate: Path) -> None:

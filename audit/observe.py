@@ -38,15 +38,27 @@ class Observations:
             return target.outputs(source, self.files[source], self.batch_size)
         stem = f"{digest[:24]}-{self.fingerprints[source][:24]}"
         paths = [self.folder / f"{stem}-{part}.npy" for part in ("logits", "features")]
-        if not all(path.is_file() for path in paths):
+        found = [_mapped(path) for path in paths]
+        if any(array is None for array in found):
             logits, features = target.outputs(source, self.files[source], self.batch_size)
             if features is None or not (np.isfinite(logits).all() and np.isfinite(features).all()):
                 raise ValueError(f"outputs on the {source} set are not finite: the model is broken, export it again")
             # float32 is what the network computed; features last, so that both exist once the second does
             save_array(paths[0], logits.astype(np.float32))
             save_array(paths[1], features.astype(np.float32))
-        loaded = [np.load(path, mmap_mode="r", allow_pickle=False) for path in paths]
-        return loaded[0], loaded[1]
+            found = [_mapped(path) for path in paths]
+        logits_found, features_found = found
+        if logits_found is None or features_found is None:
+            raise ValueError(f"cannot read back {paths[0].name}: the disk loses data")
+        return logits_found, features_found
+
+
+def _mapped(path: Path) -> np.ndarray[Any, Any] | None:
+    """A memory-mapped array of ours, or None where it is missing or damaged."""
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+    except (OSError, ValueError, EOFError):
+        return None
 
 
 class ModelView:

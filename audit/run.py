@@ -95,4 +95,6 @@ def _toml(config: Config) -> str:
 def _value(value: object) -> str:
     import json
 
-    return json.dumps(value)  # strings, numbers, booleans and lists are written alike in TOML and JSON
+    return json.dumps(
+        value, ensure_ascii=False
+    )  # strings, numbers, booleans and lists are written alike in TOML and JSON

@@ -152,7 +152,7 @@ def decide(
         worst = failures[0]
         return Verdict(
             outcome=Outcome.FAIL,
-            sentence=f"FAIL: {CLAIMS[claim.kind]} left a trace ({worst.attack.replace('_', ' ')}). {_sentence(worst.reason)}",
+            sentence=f"FAIL: {CLAIMS[claim.kind]} left a trace ({_named(worst.attack)}). {_sentence(worst.reason)}",
             scope=scope,
             reasons=tuple(f"{f.id}: {f.reason}" for f in failures),
         )
@@ -186,6 +186,14 @@ def decide(
             f"{f.id}: {f.reason}" for f in findings if f.role == "mandatory" and f.status is FindingStatus.PASS
         ),
     )
+
+
+def _named(attack: str) -> str:
+    return attack.replace("_", " ")
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:].rstrip('.')}."
 
 
 def _missing(policy: Policy, kind: str, access: str, findings: Sequence[Finding]) -> tuple[list[str], list[str]]:

@@ -50,9 +50,7 @@ def chart_svg(chart: Chart, uid: str = "chart") -> Markup:
     sentences += [f"{len(drawn) - 16} more series are drawn."] if len(drawn) > 16 else []
     sentences += [f"Points that these axes cannot show (zero, or no number): {lost}."] if lost else []
     height, body = (_dots if chart.kind == "dots" else _curves)(chart, drawn)
-    words = (
-        f"{chart.x_label} across, {chart.y_label} upwards. " if chart.kind != "dots" else f"{chart.x_label}. "
-    )
+    words = f"{chart.x_label} across, {chart.y_label} upwards. " if chart.kind != "dots" else f"{chart.x_label}. "
     return svg.picture(uid, chart.title, words + " ".join(sentences), height, body)
 
 
@@ -78,9 +76,7 @@ def _in_words(series: Series, points: _Points, kind: str) -> str:
         if len(values) <= 12:
             return f"{name}: {', '.join(num(v) for v in values)}."
         middle = values[len(values) // 2]
-        return (
-            f"{name}: {len(values)} values from {num(values[0])} to {num(values[-1])}, middle {num(middle)}."
-        )
+        return f"{name}: {len(values)} values from {num(values[0])} to {num(values[-1])}, middle {num(middle)}."
     if kind == "roc" and series.role == "chance":
         return f"{name}: the diagonal."
     (x0, y0), (x1, y1) = points[0], points[-1]

@@ -16,8 +16,7 @@ def visible(text: str) -> str:
     """Replace control characters (terminal escapes, bidirectional overrides) by a visible ``\\uXXXX``."""
     hidden = ("Cc", "Cf", "Cs")
     return "".join(
-        f"\\u{ord(c):04x}" if unicodedata.category(c) in hidden and c not in _KEPT_CONTROLS else c
-        for c in text
+        f"\\u{ord(c):04x}" if unicodedata.category(c) in hidden and c not in _KEPT_CONTROLS else c for c in text
     )
 
 

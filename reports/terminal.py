@@ -92,9 +92,7 @@ def _table(findings: Sequence[Finding], rows: Sequence[tuple[str, ...]], gap: in
     stacked = any("\n" in row[2] for row in rows)
     for position, head in enumerate(_HEADS):
         name = head.replace(" [", "\n[") if stacked and position == 2 else head
-        table.add_column(
-            Text(name), justify="left" if position < 2 else "right", no_wrap=True, vertical="top"
-        )
+        table.add_column(Text(name), justify="left" if position < 2 else "right", no_wrap=True, vertical="top")
     for f, cells in zip(findings, rows, strict=True):
         value = Text("\n").join(_text(part, console) for part in cells[2].split("\n"))
         table.add_row(
@@ -113,14 +111,10 @@ def _print_notes(result: AuditResult, shown: Sequence[Finding], console: Console
     if counts := sizes(shown):
         notes.append(f"n: {counts}")
     if hidden := len(result.findings) - len(shown):
-        notes.append(
-            f"{hidden} supplementary {'finding is' if hidden == 1 else 'findings are'} in the report."
-        )
+        notes.append(f"{hidden} supplementary {'finding is' if hidden == 1 else 'findings are'} in the report.")
     if result.not_tested:
         count = len(result.not_tested)
-        notes.append(
-            f"What was not tested stands in the report ({count} {'point' if count == 1 else 'points'})."
-        )
+        notes.append(f"What was not tested stands in the report ({count} {'point' if count == 1 else 'points'}).")
     console.print()
     for note in notes:
         console.print(_text(note, console, "dim"))

@@ -12,8 +12,7 @@ from .numbers import p_text
 STATUS_LEGEND = (
     (
         "PASS",
-        "The whole interval lies inside the margin, and the same check finds the forget set in the original "
-        "model.",
+        "The whole interval lies inside the margin, and the same check finds the forget set in the original model.",
     ),
     ("FAIL", "The evidence says that the unlearned model still carries, or betrays, the forget set."),
     ("INCONCLUSIVE", "The data decide neither way. What would settle it stands next to the finding."),

@@ -59,9 +59,7 @@ from audit.verify import (
 KEY = Ed25519PrivateKey.from_private_bytes(
     bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
 )
-PUBLIC = KEY.public_key().public_bytes(
-    serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-)
+PUBLIC = KEY.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 ISSUED = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 WEIGHTS = {"model.safetensors": b"unlearned weights", "head.safetensors": b"unlearned head"}
 DIGESTS = {name: hashlib.sha256(content).hexdigest() for name, content in WEIGHTS.items()}

@@ -80,7 +80,11 @@ def cheats(case: DigitsCase) -> dict[str, nn.Module]:
     masked = demo.mask_head(case.original, (demo.FORGOTTEN_CLASS,))
     renewed = demo.retrain_last_layer(case.data, case.original, case.rows["retain"], seed=5)
     found: dict[str, nn.Module] = {}
-    for name, model in (("masked", masked), ("deleted", demo.mask_head(case.original, (1,), 1000)), ("renewed", renewed)):
+    for name, model in (
+        ("masked", masked),
+        ("deleted", demo.mask_head(case.original, (1,), 1000)),
+        ("renewed", renewed),
+    ):
         found |= {
             name: model,
             f"{name}, encoder noise": add_noise(model, 1e-6, 1, encoder_only=True),

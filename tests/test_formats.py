@@ -379,7 +379,6 @@ def test_names_with_spaces_brackets_and_emoji(case: Path, cli: Cli, keys: tuple[
     assert "🦊" in ended.text
 
 
-@pytest.mark.xfail(reason="audit/run.py writes the configuration with surrogate escapes, which are no TOML")
 def test_score_finds_the_key_of_a_run_below_an_emoji_path(case: Path, cli: Cli, keys: tuple[Path, Path]) -> None:
     odd = case.parent / "🦊"
     case.rename(odd)

@@ -68,7 +68,12 @@ def test_own_network_as_the_readme_tells_it(tmp_path: Path) -> None:
     (run,) = (tmp_path / "runs").iterdir()
     assert (run / "report.html").stat().st_size > 10_000
     verified = audit(
-        "verify", str(run / "certificate.dsse.json"), "--key", "audit.key.pub", "--model", "unlearned.safetensors",
+        "verify",
+        str(run / "certificate.dsse.json"),
+        "--key",
+        "audit.key.pub",
+        "--model",
+        "unlearned.safetensors",
         cwd=tmp_path,
     )
     assert verified.returncode == result.returncode, verified.stderr

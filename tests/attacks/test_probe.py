@@ -44,9 +44,7 @@ def test_class_probe_sees_a_class_that_the_features_separate() -> None:
 
     attack = Probe()
     views = [view(0, separates=True), *(view(k, separates=False) for k in range(1, 6))]
-    statistic = attack.score(
-        [attack.observe(v, None, CLASS, np.random.default_rng(0)) for v in views], CLASS
-    ).statistic
+    statistic = attack.score([attack.observe(v, None, CLASS, np.random.default_rng(0)) for v in views], CLASS).statistic
     assert statistic is not None
     assert statistic[0] > statistic[1:].max() + 3 * statistic[1:].std()
 
@@ -57,7 +55,9 @@ def test_no_row_is_scored_by_a_probe_that_saw_it() -> None:
     sets = {role: rng.normal(size=(300, 4)) for role in ("holdout", "test")}
     moved = {**sets, "holdout": sets["holdout"].copy()}
     moved["holdout"][0] += 100
-    before, after = (Probe().observe(StubView(feature_sets=s), None, CLASS, np.random.default_rng(1)) for s in (sets, moved))
+    before, after = (
+        Probe().observe(StubView(feature_sets=s), None, CLASS, np.random.default_rng(1)) for s in (sets, moved)
+    )
     changed = [(before[role] != after[role]).sum() for role in ("holdout", "test")]
     assert changed == [150 + 1, 150]
 

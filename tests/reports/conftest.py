@@ -26,9 +26,7 @@ from audit.result import (
     Verdict,
 )
 
-HOSTILE = (
-    '<script>alert("x")</script></style>\'; --> ]]> {{ 7*7 }} [bold]b[/bold] \u202egnp.exe \x1b[31m שלום 🦊'
-)
+HOSTILE = '<script>alert("x")</script></style>\'; --> ]]> {{ 7*7 }} [bold]b[/bold] \u202egnp.exe \x1b[31m שלום 🦊'
 S = FindingStatus
 
 

@@ -15,9 +15,7 @@ from reports.html import render_html
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(
-        CHROMIUM is None, reason="no chromium on this machine: install it to render the report"
-    ),
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: install it to render the report"),
 ]
 
 

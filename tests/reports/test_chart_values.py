@@ -107,11 +107,7 @@ def test_forest(failing: AuditResult) -> None:
         ):
             (drawn,) = [value(x) for x, y in marks(root, role) if abs(y - row) < 1]
             assert drawn == pytest.approx(expected, abs=5e-4)
-        lines = [
-            e
-            for e in root.iter("line")
-            if e.get("class") == "line unlearned v0" and e.get("y1") == f"{row:g}"
-        ]
+        lines = [e for e in root.iter("line") if e.get("class") == "line unlearned v0" and e.get("y1") == f"{row:g}"]
         ends = [value(float(lines[0].get(k) or 0)) for k in ("x1", "x2")]
         assert ends == pytest.approx([f["interval"]["low"], f["interval"]["high"]], abs=5e-4)
         band = next(e for e in root.iter("rect") if float(e.get("y") or 0) == row - 11)

@@ -72,10 +72,7 @@ def test_lines_keep_order_and_distinguish_roles_by_shape_dash_and_class(failing:
     for points in line_points(svg, "unlearned"):
         assert all(a[0] < b[0] and a[1] > b[1] for a, b in pairwise(points))
     assert {e.tag for e in marks(svg, "unlearned")} == {"circle"}
-    shapes = {
-        re.sub(r"M[-\d.]+ [-\d.]+", "", marks(svg, role)[0].get("d") or "")
-        for role in ("original", "reference")
-    }
+    shapes = {re.sub(r"M[-\d.]+ [-\d.]+", "", marks(svg, role)[0].get("d") or "") for role in ("original", "reference")}
     assert len(shapes) == 2
 
 

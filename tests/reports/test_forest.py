@@ -37,9 +37,7 @@ def test_forest_places_intervals_against_the_band(failing: AuditResult) -> None:
         assert f"{f.id}, {f.title}: {num(f.estimate)} {interval_text(f.interval, f.margin)}" in desc
     assert "2 findings without interval or margin are not drawn." in desc
     assert svg.count('class="beyond"') == 0
-    assert (
-        forest_svg([equivalence(0.1, 0.2, (0.49, 0.51))]).count('class="beyond"') == 3
-    )  # both ends, estimate
+    assert forest_svg([equivalence(0.1, 0.2, (0.49, 0.51))]).count('class="beyond"') == 3  # both ends, estimate
 
 
 def test_the_band_of_a_rate_begins_at_zero() -> None:
@@ -51,12 +49,8 @@ def test_the_band_of_a_rate_begins_at_zero() -> None:
     assert sum(e.get("class") == "edge" for e in root.iter("line")) == 1
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "inside"), [(0.41, 0.59, True), (0.39, 0.55, False), (0.5, 0.61, False)]
-)
-def test_an_interval_is_inside_the_band_exactly_if_inside_the_margin(
-    low: float, high: float, inside: bool
-) -> None:
+@pytest.mark.parametrize(("low", "high", "inside"), [(0.41, 0.59, True), (0.39, 0.55, False), (0.5, 0.61, False)])
+def test_an_interval_is_inside_the_band_exactly_if_inside_the_margin(low: float, high: float, inside: bool) -> None:
     root = tree(forest_svg([equivalence(low, high, (0.4, 0.6))]))
     band = next(e for e in root.iter("rect"))
     left = float(band.get("x") or 0)

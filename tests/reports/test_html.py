@@ -118,9 +118,7 @@ def test_every_status_has_its_own_shape_and_is_explained(failing: AuditResult) -
     shapes = {}
     for status in FindingStatus:
         slug = status.value.lower().replace(" ", "-")
-        found = re.search(
-            rf'<span class="badge s-{slug}"><svg [^>]*>(.*?)</svg><span>{status.value}</span>', text
-        )
+        found = re.search(rf'<span class="badge s-{slug}"><svg [^>]*>(.*?)</svg><span>{status.value}</span>', text)
         assert found, status
         shapes[status] = found[1]
     assert len(set(shapes.values())) == len(FindingStatus)
@@ -194,9 +192,7 @@ def test_hostile_names_come_out_as_text(hostile: AuditResult) -> None:
     assert "<script" not in text
     assert not set(text) & set("\u202e\x1b\u2066\u2067")
     page = Page(text)
-    shown = (
-        '<script>alert("x")</script></style>\'; --> ]]> {{ 7*7 }} [bold]b[/bold] \\u202egnp.exe \\u001b[31m'
-    )
+    shown = '<script>alert("x")</script></style>\'; --> ]]> {{ 7*7 }} [bold]b[/bold] \\u202egnp.exe \\u001b[31m'
     for place in ("bdi", "h1"):
         assert place in {tag for tag, _ in page.tags}
     assert page.text.count(shown) > 60

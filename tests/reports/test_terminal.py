@@ -23,9 +23,7 @@ def test_verdict_first_then_findings_reasons_and_what_would_settle(any_result: A
     assert text.startswith(f"{verdict.sentence}\n")
     assert text.split("\n")[0].count(verdict.outcome.value) == 1
     assert verdict.scope in text
-    positions = [
-        text.index(words) for words in (verdict.sentence, "Status", *verdict.reasons, *verdict.settle)
-    ]
+    positions = [text.index(words) for words in (verdict.sentence, "Status", *verdict.reasons, *verdict.settle)]
     assert positions == sorted(positions)
     assert shown(any_result) == text
 
@@ -46,10 +44,7 @@ def test_deciding_findings_and_errors_are_listed_with_numbers(failing: AuditResu
     assert line.split()[2:] == ["0.123", "[0.0789,", "0.182]", "<", "0.15", "0.610", "–"]
     assert "3 supplementary findings are in the report." in lines
     assert "What was not tested stands in the report (2 points)." in lines
-    assert any(
-        line.startswith("n: 200 forget, 1000 holdout, 5 retrained; 200 forget, 1000 holdout")
-        for line in lines
-    )
+    assert any(line.startswith("n: 200 forget, 1000 holdout, 5 retrained; 200 forget, 1000 holdout") for line in lines)
 
 
 def test_every_short_word_that_is_no_plain_verdict_is_explained(failing: AuditResult) -> None:

@@ -23,9 +23,7 @@ def test_findings_with_one_reason_are_named_together(failing: AuditResult) -> No
 def test_the_evidence_names_sizes_attacks_figures_tests_gates_and_utility(failing: AuditResult) -> None:
     facts = dict(evidence(failing))
     assert facts["Sample sizes"].startswith("200 forget, 1000 holdout, 5 retrained")
-    assert (
-        facts["Attacks"] == "3 ran: membership, recovery, representation; 1 skipped: shadow; 1 broke: probe"
-    )
+    assert facts["Attacks"] == "3 ran: membership, recovery, representation; 1 skipped: shadow; 1 broke: probe"
     assert facts["Mandatory figures"] == "3: 1 PASS, 1 INCONCLUSIVE, 1 FAIL"
     assert facts["Difference tests"] == (
         "D2 no difference detected (p = 0.407 after Holm); D1 a difference was found (p = 0.002 after Holm)"
