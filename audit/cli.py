@@ -144,6 +144,7 @@ def run(
     retrained*.*, retain.npz, holdout.npz, test.npz, auxiliary.npz. An interrupted run is continued by the same command.
     """
     from .config import OPTIONS, resolve
+    from .console import print_inputs, print_plan
     from .issue import commit_data, issue, signing_key
     from .progress import progress
     from .run import prepare, run_audit

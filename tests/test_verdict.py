@@ -145,13 +145,13 @@ def test_the_original_fails(references):
     assert result.verdict.outcome is Outcome.FAIL
     assert family(result, "D2").rejected
     assert finding(result, "membership.d2").status is FindingStatus.FAIL
-    assert "residual information" in result.verdict.sentence
+    assert "residual information" in result.verdict.sentence.lower()
 
 
 def test_over_unlearning_fails_too_and_is_named():
     result = audit(leak=dict.fromkeys(ATTACKS, -SEEN))
     assert result.verdict.outcome is Outcome.FAIL
-    assert "over-unlearned" in result.verdict.sentence
+    assert "over-unlearned" in result.verdict.sentence.lower()
 
 
 def test_only_the_attack_that_sees_it_is_blamed():
@@ -173,7 +173,7 @@ def test_silence_is_never_a_pass():
     """Few rows: nothing is detected, nothing is shown, and the text says what would settle it."""
     result = audit(n_forget=40, n_holdout=100)
     assert result.verdict.outcome is Outcome.INCONCLUSIVE
-    assert "is not shown" in result.verdict.sentence
+    assert "is not shown" in result.verdict.sentence.lower()
     assert "forget rows" in says(result)
 
 
