@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .equivalence import Context
 from .families import Families, Scored
-from .figures import Context
 from .policy import Policy
 from .result import Finding, FindingStatus, Interval, Null
 from .statistics.intervals import shift

@@ -2,65 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
-
 import numpy as np
 
 from attacks.base import Floats
 
-from .evidence import Evidence
-from .families import Families, Scored, p_d2
-from .policy import Policy
-from .result import Finding, FindingStatus, Interval, Null
+from .equivalence import Context, Figure, finding_of
+from .families import Scored, p_d2
+from .result import Finding
 from .statistics.intervals import Estimate, auc_delong, retained_share, shift, tpr_at_fpr
 from .statistics.model_level import crawford_howell
 from .statistics.sample_size import forget_rows_to_pass, references_to_pass
-
-
-@dataclass(frozen=True)
-class Context:
-    """What every figure needs besides the scores."""
-
-    evidence: Evidence
-    policy: Policy
-    families: Families
-
-    @property
-    def level(self) -> float:
-        """Two-sided level of the intervals: two one-sided tests at alpha each."""
-        return 1 - 2 * self.policy.alpha
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One equivalence figure before it is judged.
-
-    Attributes:
-        metric: ``auc``, ``tpr_upper``, ``tpr_lower`` or ``share``.
-        title: what it is, in words.
-        estimate: on the unlearned model; None where no interval exists.
-        margin: the whole interval must lie strictly inside. A lower margin of 0 on a rate does not bind.
-        control: the same on the original.
-        seen: the attack sees the forget set in the original, clearly enough for its silence to mean something.
-        null: the same on each reference.
-        settle: what would settle it.
-        invalid: "" or why the fit behind it supports no PASS.
-        min_forget, min_holdout: rows below which the figure is not judged.
-    """
-
-    metric: str
-    title: str
-    estimate: Estimate | None
-    margin: tuple[float, float]
-    control: float | None
-    seen: bool
-    null: Sequence[float]
-    settle: tuple[str, ...]
-    invalid: str = ""
-    min_forget: int = 1
-    min_holdout: int = 1
 
 
 def figures(scored: Scored, context: Context) -> list[Finding]:
@@ -72,11 +23,13 @@ def figures(scored: Scored, context: Context) -> list[Finding]:
         auc = _auc(scored, context)
         instance = [auc, *(_tail(scored, context, auc.seen, lower=lower) for lower in (False, True))]
         # within a class claim, instance membership is a second claim beside the class's own (statistics.md 1)
-        found += [_finding(scored, context, figure, may_be_mandatory=not is_class) for figure in instance]
+        found += [finding_of(scored, context, figure, may_be_mandatory=not is_class) for figure in instance]
     if scored in families.d1 and scored.subject.statistic is not None and is_class:
-        found.append(_finding(scored, context, _share(scored, context)))
+        found.append(finding_of(scored, context, _share(scored, context)))
     elif scored in families.d1 and scored not in families.d2:
-        found.append(_finding(scored, context, _auc_shift(scored, context)))
+        auc = _auc_shift(scored, context)
+        shifts = [auc, *(_tail_shift(scored, context, auc.seen, lower=lower) for lower in (False, True))]
+        found += [finding_of(scored, context, figure) for figure in shifts]
     return found
 
 
@@ -164,6 +117,36 @@ def _auc_shift(scored: Scored, context: Context) -> Figure:
     )
 
 
+def _tail_shift(scored: Scored, context: Context, seen: bool, *, lower: bool) -> Figure:
+    """Tail share minus the references' mean; a share's spread is floored by its sampling error."""
+    policy, q = context.policy, context.policy.tpr_fpr
+    sign = -1.0 if lower else 1.0
+
+    def shares(pair: tuple[Floats, Floats]) -> Floats:
+        return np.array([tpr_at_fpr(sign * f, sign * h, q, context.level).value for f, h in zip(*pair, strict=True)])
+
+    values = shares(scored.require_sides())
+    floor = float(np.sqrt(q * (1 - q) / scored.rows()[0]))
+    estimate = shift(values, floor, context.level)
+    control = scored.sides(control=True)
+    on_original = None if control is None else shares(control)
+    margin = policy.tpr_margin - q
+    side = "below the lower" if lower else "above the upper"
+    return Figure(
+        metric="tpr_lower" if lower else "tpr_upper",
+        title=f"Share of forget examples {side} {q:.0%} tail of the holdout examples, minus the references' mean",
+        estimate=estimate,
+        margin=(-margin, margin),
+        control=None if on_original is None else float(on_original[0] - on_original[1:].mean()),
+        seen=seen,
+        null=(values[1:] - values[1:].mean()).tolist(),
+        settle=_more_references(estimate, margin, context),
+        invalid=scored.subject.invalid,
+        min_forget=policy.min_forget_tail,
+        min_holdout=policy.min_holdout,
+    )
+
+
 def _share(scored: Scored, context: Context) -> Figure:
     """Share of the original's excess over the retrains that is left."""
     policy = context.policy
@@ -174,7 +157,8 @@ def _share(scored: Scored, context: Context) -> Figure:
     if control is not None:
         original = float(control[0][0])
         estimate = retained_share(statistic, original, floor, context.level)
-        seen = estimate is not None and crawford_howell(*control)[1] <= policy.alpha
+        t, p = crawford_howell(*control)
+        seen = estimate is not None and p <= policy.alpha and t > 0
     if estimate is not None and control is not None:
         null = ((statistic[1:] - statistic[1:].mean()) / (control[0][0] - statistic[1:].mean())).tolist()
         settle = _more_references(estimate, policy.share_margin, context)
@@ -203,61 +187,3 @@ def _more_references(estimate: Estimate, margin: float, context: Context) -> tup
     if abs(estimate.value) >= margin:
         return ("no number of references: the estimate itself is outside the margin; unlearn further",)
     return ("no number of references: the spread between seeds exceeds the margin",)
-
-
-def _finding(scored: Scored, context: Context, figure: Figure, *, may_be_mandatory: bool = True) -> Finding:
-    """Judge a figure: PASS only where everything that a PASS needs is there."""
-    attack, facts = scored.attack, context.evidence.facts
-    name = f"{attack.name}.{figure.metric}"
-    listed = any(name in names for names in context.policy.mandatory.get(facts.claim.kind, {}).values())
-    role: Literal["mandatory", "supplementary"] = "mandatory" if listed and may_be_mandatory else "supplementary"
-    n_forget, n_holdout = scored.sizes(context.evidence) if figure.metric == "share" else scored.rows()
-    status, reason, settle = _judged(figure, n_forget, n_holdout, has_control=scored.control is not None)
-    estimate = figure.estimate
-    null = None
-    if len(figure.null) > 1:
-        spread = float(np.std(figure.null, ddof=1))
-        null = Null(source="references", mean=float(np.mean(figure.null)), sd=spread, n=len(figure.null))
-    return Finding(
-        id=name,
-        attack=attack.name,
-        metric=figure.metric,
-        title=figure.title,
-        kind="equivalence",
-        role=role,
-        access=attack.access.name.lower(),
-        estimate=None if estimate is None else estimate.value,
-        interval=None if estimate is None else Interval(low=estimate.low, high=estimate.high, level=context.level),
-        n_forget=n_forget,
-        n_holdout=n_holdout,
-        n_references=len(facts.references),
-        control=figure.control,
-        null=null,
-        margin=figure.margin,
-        status=status,
-        reason=reason,
-        settle=settle,
-    )
-
-
-def _judged(
-    figure: Figure, n_forget: int | None, n_holdout: int, *, has_control: bool
-) -> tuple[FindingStatus, str, tuple[str, ...]]:
-    estimate, (low, high) = figure.estimate, figure.margin
-    needed = f"{figure.min_forget} forget and {figure.min_holdout} holdout rows"
-    if not has_control:
-        reason = "no original model was given: nothing shows that this attack can see the forget set"
-        return FindingStatus.INCONCLUSIVE, reason, ("give the original model",)
-    if (n_forget is not None and n_forget < figure.min_forget) or n_holdout < figure.min_holdout:
-        reason = f"needs at least {needed}; there are {n_forget} and {n_holdout}"
-        return FindingStatus.INCONCLUSIVE, reason, (f"at least {needed}",)
-    if not figure.seen or estimate is None:
-        reason = "the attack does not see the forget set in the original clearly enough: its silence proves nothing"
-        return FindingStatus.NOT_COVERED, reason, ()
-    if figure.invalid:
-        return FindingStatus.INCONCLUSIVE, figure.invalid, figure.settle
-    if (low == 0 or estimate.low > low) and estimate.high < high:
-        return FindingStatus.PASS, "the whole interval lies inside the margin", ()
-    outside = estimate.low > high or (low != 0 and estimate.high < low)
-    reason = "the interval lies outside the margin" if outside else "the interval reaches beyond the margin"
-    return FindingStatus.INCONCLUSIVE, reason, figure.settle

@@ -11,9 +11,10 @@ from attacks.base import Attack, Scores, discover
 
 from .charts import chart
 from .differences import differences
+from .equivalence import Context
 from .evidence import AttackRun, Evidence
 from .families import GRANTS, Scored, by_subject, run_families
-from .figures import Context, figures
+from .figures import figures
 from .policy import Policy
 from .result import (
     AttackRecord,
