@@ -4,48 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import platform
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from attacks.base import Attack, Case, NotApplicable, Signals, discover
+from attacks.base import Attack, Case, discover
 
 from . import __version__
 from .case import LoadedCase, copies
 from .config import Config
 from .digest import keyed_digest
 from .errors import AuditError, InputError
-from .evidence import AttackRun, Evidence, Facts
+from .evidence import Evidence, Facts
 from .exchangeability import blind_scores
 from .models import Target, TorchTarget
 from .observe import ModelView, Observations
-from .rundir import RunDir, load_arrays, save_arrays
+from .rundir import RunDir
 from .structure import compare
-
-log = logging.getLogger("audit")
-
-
-@dataclass(frozen=True)
-class Event:
-    """Progress of a run: ``done`` of ``total`` work units, ``models`` of them per attack."""
-
-    kind: Literal["observe", "attack"]
-    name: str
-    model: str
-    status: Literal["done", "reused", "skipped", "error"]
-    done: int
-    total: int
-    models: int
-    seconds: float
-
-
-Notify = Callable[[Event], None]
+from .units import Event, Notify, Units
 
 
 def build_attacks() -> list[Attack]:
@@ -103,7 +82,7 @@ def collect(
         case.claim.public_layers,
     )
     attack_case = case.attack_case()
-    units = _Units(config, case, run, attack_case, views, notify, len(attacks))
+    units = Units(config, case, run, attack_case, views, notify, len(attacks))
     runs = [units.run(attack) for attack in attacks]
     changed = [
         name for name, model in case.models.items() if model.digest() != before[name] or _flags(model) != flags[name]
@@ -198,83 +177,6 @@ def _observe(config: Config, case: LoadedCase, run: RunDir, notify: Notify) -> d
     if problems:
         raise InputError(problems)
     return views
-
-
-class _Units:
-    """The work units (attack, model) of one run."""
-
-    def __init__(
-        self,
-        config: Config,
-        case: LoadedCase,
-        run: RunDir,
-        attack_case: Case,
-        views: dict[str, ModelView],
-        notify: Notify,
-        attacks: int,
-    ) -> None:
-        self.config, self.case, self.run_dir, self.attack_case, self.views = config, case, run, attack_case, views
-        self.notify, self.total = notify, attacks * len(views)
-        self.signals: dict[tuple[str, str], Signals] = {}
-        self.paths: dict[tuple[str, str], Path] = {}
-        self.done = 0
-        # BatchNorm, dropout and data may hide an attack's dependence on rows: the selection belongs to the key
-        self.rows = keyed_digest(bytes(32), {role: chosen.rows for role, chosen in case.selection.items()})
-
-    def run(self, attack: Attack) -> AttackRun:
-        """Run one attack on every model; a skip or an error on any model is the attack's result."""
-        for name, view in self.views.items():
-            started = time.monotonic()
-            status: Literal["done", "reused", "skipped", "error"] = "done"
-            reason = ""
-            try:
-                status = self._unit(attack, name, view)
-            except NotApplicable as skip:
-                status, reason = "skipped", str(skip)
-            except Exception as error:
-                status, reason = "error", f"{type(error).__name__} on {name}: {error}"
-                log.exception("%s failed on %s", attack.name, name)
-            self.done += 1
-            seconds = time.monotonic() - started
-            self.run_dir.log(
-                "unit", attack=attack.name, model=name, status=status, reason=reason, seconds=round(seconds, 3)
-            )
-            if reason:
-                self.done += len(self.views) - 1 - list(self.views).index(name)
-            self.notify(Event("attack", attack.name, name, status, self.done, self.total, len(self.views), seconds))
-            if reason:
-                for model in self.views:
-                    self.signals.pop((attack.name, model), None)
-                    self.paths.pop((attack.name, model), None)
-                kind: Literal["skipped", "error"] = "skipped" if status == "skipped" else "error"
-                return AttackRun(name=attack.name, parameters=attack.parameters, status=kind, reason=reason)
-        return AttackRun(name=attack.name, parameters=attack.parameters, status="ok")
-
-    def _unit(self, attack: Attack, name: str, view: ModelView) -> Literal["done", "reused"]:
-        original = self.views.get("original")
-        key = self._key(attack, view, original)
-        path = self.run_dir.signals / f"{attack.name}-{name.replace('/', '-')}-{key}.npz"
-        found = load_arrays(path)
-        status: Literal["done", "reused"] = "reused"
-        if found is None:
-            rng = np.random.default_rng([self.config.seed, int.from_bytes(attack.name.encode(), "big") % 2**63])
-            found = dict(attack.observe(view, original, self.attack_case, rng))
-            save_arrays(path, found)
-            status = "done"
-        self.signals[attack.name, name], self.paths[attack.name, name] = found, path
-        return status
-
-    def _key(self, attack: Attack, view: ModelView, original: ModelView | None) -> str:
-        parts = {
-            "attack": [attack.name, attack.version, attack.parameters],
-            "model": view.digest,
-            "original": original.digest if original and attack.needs_original else None,
-            "data": self.case.fingerprints,
-            "rows": self.rows,
-            "claim": [self.case.claim.kind, self.case.claim.classes],
-            "seed": self.config.seed,
-        }
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
 
 
 def _arrays(

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from .engine import Event, Notify
+    from .units import Event, Notify
 
 
 @contextmanager

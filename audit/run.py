@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from .case import LoadedCase, load_case, project_key
 from .config import Config
-from .engine import Event, Notify, build_attacks, collect, run_identifier
+from .engine import build_attacks, collect, run_identifier
 from .evidence import read_evidence
 from .policy import Policy, load_policy
 from .result import AuditResult, to_json
 from .rundir import RunDir, write_bytes
 from .scoring import judge
+from .units import Event, Notify
 
 
 @dataclass(frozen=True)
