@@ -11,6 +11,7 @@ import numpy as np
 from .base import Floats, Ints
 
 PRIOR_DF = 4.0  # our choice: weight of the pooled variance, in references (statistics.md 2.1)
+MAX_SPREAD = 1.5  # our choice: an honest retrain scatters like a reference, within a few per cent
 RIDGE = 1.0  # our choice: one pseudo-row of penalty per standardised covariate
 
 
@@ -77,3 +78,26 @@ def calibrated(signal: Floats, y: Ints) -> Floats:
     """``leave_one_out`` followed by ``adjust``: the membership score of each model on each example, (J, n)."""
     z, mu = leave_one_out(signal)
     return adjust(z, mu, y)
+
+
+def out_of_line(examples: Floats) -> str:
+    """Validity of calibrated scores: does the audited model relate to the references as they do to each other?
+
+    Outputs that were transformed (saved as probabilities, rescaled row by row, quantised) do not follow the
+    references' confidence. Noise then drowns the signal, and silence proves nothing.
+
+    Args:
+        examples: (J, n) calibrated scores, the audited model in row 0.
+
+    Returns:
+        "" or the reason why the scores of row 0 support no PASS. Needs two references to say anything.
+    """
+    if len(examples) < 3:
+        return ""
+    spread = examples.std(axis=1)
+    if spread[0] <= MAX_SPREAD * spread[1:].max():
+        return ""
+    return (
+        f"the scores scatter {spread[0] / spread[1:].max():.1f} times as much as the worst reference's: the outputs "
+        "were transformed, or are of another kind of model"
+    )

@@ -6,12 +6,29 @@ import numpy as np
 
 from .base import Floats, Ints
 
+CANONICAL = 3.0  # our choice, in nats: about the scale of a trained network's logits
+
 
 def log_softmax(logits: Floats) -> Floats:
     """Log-probabilities, shape (n, C), in nats; stable for any finite logits."""
     z = np.asarray(logits, dtype=np.float64)
     z = z - z.max(axis=1, keepdims=True)
     return np.asarray(z - np.log(np.exp(z).sum(axis=1, keepdims=True)))
+
+
+def canonical(logits: Floats, reference: Floats) -> Floats:
+    """Logits at a common temperature: the median absolute centred logit of ``reference`` becomes ``CANONICAL``.
+
+    A published model may be rescaled (logits times any factor) without changing a prediction; its scores must not
+    change either. The median ignores one masked class. Constant logits are left as they are.
+
+    Args:
+        logits: (n, C).
+        reference: (m, C) logits of the same model that set its temperature.
+    """
+    centred = reference - reference.mean(axis=1, keepdims=True)
+    scale = float(np.median(np.abs(centred)))
+    return np.asarray(logits * (CANONICAL / scale)) if scale > 0 else logits
 
 
 def logit_confidence(logits: Floats, y: Ints) -> Floats:

@@ -238,7 +238,9 @@ def _probe_models(models: dict[str, Target], files: dict[str, Arrays], problems:
         if not isinstance(model, TorchTarget):
             for role, data in files.items():
                 try:
-                    widths[name] = model.outputs(role, data, 1)[0].shape[1]
+                    logits = model.outputs(role, data, 1)[0]
+                    widths[name] = logits.shape[1]
+                    _refuse_probabilities(logits)
                 except ValueError as error:
                     found.setdefault(str(error), []).append(name)
             continue
@@ -266,6 +268,7 @@ def _probe_network(model: TorchTarget, rows: Arrays) -> int:
     index = np.arange(len(rows))
     model.check_output(rows.batch(index))
     logits, _ = model.call(rows.batch(index))
+    _refuse_probabilities(logits)
     singles = np.concatenate([model.call(rows.batch(index[i : i + 1]))[0] for i in index])
     scale = max(float(np.abs(logits).max()), 1e-6)
     if np.abs(singles - logits).max() > BATCH_TOLERANCE * scale:
@@ -274,6 +277,15 @@ def _probe_network(model: TorchTarget, rows: Arrays) -> int:
             "running statistics"
         )
     return int(logits.shape[1])
+
+
+def _refuse_probabilities(logits: Floats) -> None:
+    """Probabilities in place of logits: rounding and the missing logarithm blind the membership attacks."""
+    inside = bool((logits >= 0).all() and (logits <= 1).all())
+    if inside and (np.abs(logits.sum(axis=1) - 1) < 1e-3).all() and len(np.unique(logits)) > 1:
+        raise ValueError(
+            "its outputs are probabilities (rows between 0 and 1 that sum to 1): give logits or log-probabilities"
+        )
 
 
 def _first_line(error: Exception) -> str:
@@ -285,7 +297,7 @@ def _overlap_problems(overlaps: list[Overlap], policy: Policy) -> list[str]:
         f"{o.dropped} of {o.total} {o.role} rows have the same content as {o.other} rows (more than the policy's "
         f"{policy.overlap_share:.0%}): remove them from one of the two sets"
         for o in overlaps
-        if o.dropped > policy.overlap_share * o.total
+        if o.other != o.role and o.dropped > policy.overlap_share * o.total
     ]
 
 

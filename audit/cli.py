@@ -221,11 +221,13 @@ def report(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write. Default: in the run.")] = None,
 ) -> None:
     """Render a finished run again, without touching a model."""
+    from .issue import check_bound
     from .result import read_result, to_json
     from .rundir import write_bytes
 
     run_ = _open(run_dir)
     result = read_result(run_.result)
+    check_bound(run_)
     if format_ is Format.HTML:
         from reports.html import render_html
 
@@ -302,6 +304,8 @@ def purge(
 ) -> None:
     """Close a case: destroy what the forget set left behind, and the key of its commitments."""
     run_ = _open(run_dir)
+    if not run_.events.is_file():
+        raise UsageError(f"{run_dir} holds no run: nothing was purged. Name a run directory (runs/<id>).")
     if not yes and not _confirmed(f"destroy {run_.private} for good?"):
         raise UsageError("not confirmed, nothing was destroyed: answer y or pass --yes.")
     if not run_.purge():

@@ -38,7 +38,8 @@ def print_inputs(console: Console, settings: Config, origin: dict[str, str], pre
     for line in (*claim.inferred, *prepared.case.assumptions):
         console.print(f"  assumed: {line}", markup=False, soft_wrap=True)
     for overlap in prepared.case.overlaps:
-        console.print(f"  left out: {overlap.dropped} {overlap.role} rows that also stand in {overlap.other}")
+        what = "repeat another" if overlap.role == overlap.other else f"also stand in {overlap.other}"
+        console.print(f"  left out: {overlap.dropped} {overlap.role} rows that {what}")
 
 
 def print_plan(console: Console, prepared: Prepared) -> None:

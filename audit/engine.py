@@ -16,7 +16,7 @@ from attacks.base import Attack, Case, discover
 from . import __version__
 from .case import LoadedCase, copies
 from .config import Config
-from .digest import keyed_digest
+from .digest import keyed_digest, sha256_file
 from .errors import AuditError, InputError
 from .evidence import Evidence, Facts
 from .exchangeability import blind_scores
@@ -102,7 +102,7 @@ def collect(
         n_classes=case.n_classes,
         structure=structure,
         attacks=tuple(runs),
-        signal_files=tuple((a, m, path.name) for (a, m), path in units.paths.items()),
+        signal_files=tuple((a, m, path.name, sha256_file(path)) for (a, m), path in units.paths.items()),
     )
     return Evidence(facts, _arrays(config, case, attack_case, views), units.signals)
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from attacks.base import Case, Floats, Ints, Signals
 
+from .digest import sha256_file
 from .errors import CouldNotRun
 from .result import ClaimRecord, InputRecord
 from .rundir import RunDir, load_arrays, save_arrays, write_bytes
@@ -46,7 +47,7 @@ class Facts(BaseModel):
     n_classes: int
     structure: Structure
     attacks: tuple[AttackRun, ...]
-    signal_files: tuple[tuple[str, str, str], ...]
+    signal_files: tuple[tuple[str, str, str, str], ...]  #: attack, model, file name, SHA-256
 
     @property
     def references(self) -> tuple[str, ...]:
@@ -119,8 +120,11 @@ def read_evidence(run: RunDir) -> Evidence:
     except (OSError, ValueError) as error:
         raise CouldNotRun(f"{run.path} holds no finished evidence: run the audit to its end first.") from error
     signals: dict[tuple[str, str], Signals] = {}
-    for attack, model, name in facts.signal_files:
-        found = load_arrays(run.signals / name)
+    for attack, model, name, digest in facts.signal_files:
+        path = run.signals / name
+        if path.is_file() and sha256_file(path) != digest:
+            raise CouldNotRun(f"{run.path}: {name} is not what the audit wrote: run the audit again with --fresh.")
+        found = load_arrays(path)
         if found is None:
             raise CouldNotRun(f"{run.path}: signals of {attack} on {model} are missing: run the audit again.")
         signals[attack, model] = found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from datetime import UTC, datetime
@@ -75,3 +76,32 @@ def signing_key(signer: CertificateSection) -> Ed25519PrivateKey | None:
     if not signer.sign_key.is_file():
         raise UsageError(f"no signing key at {signer.sign_key}: make one with `audit keygen`.")
     return load_private_key(signer.sign_key)
+
+
+def check_bound(run: RunDir) -> None:
+    """Refuse a ``run.json`` that is not the one its certificate (or unsigned statement) was issued for.
+
+    This finds an edited record; only `audit verify` proves who signed the certificate.
+
+    Raises:
+        CouldNotRun: the digests differ, or the certificate cannot be read.
+    """
+    try:
+        if run.certificate.is_file():
+            statement = json.loads(base64.b64decode(json.loads(run.certificate.read_bytes())["payload"]))
+        elif run.statement.is_file():
+            statement = json.loads(run.statement.read_bytes())
+        else:
+            return
+        (bound,) = (
+            item["digest"]["sha256"]
+            for item in statement["predicate"]["configuration"]
+            if item["name"] == run.result.name
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CouldNotRun(f"{run.path}: its certificate cannot be read: run `audit score` to issue it anew.") from error
+    if bound != hashlib.sha256(run.result.read_bytes()).hexdigest():
+        raise CouldNotRun(
+            f"{run.result} is not the record that its certificate was issued for: it was edited. Judge the evidence "
+            "again with `audit score`."
+        )

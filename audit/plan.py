@@ -108,6 +108,8 @@ def _detectable(case: LoadedCase, policy: Policy, sets: dict[str, int]) -> tuple
 
 def _missing(case: LoadedCase, policy: Policy, sets: dict[str, int]) -> tuple[str, ...]:
     found = []
+    if case.claim.access in ("labels", "weights"):
+        found.append(f"no figure of this suite certifies {case.claim.access} access: the claim can FAIL, not PASS")
     if not policy.may_pass:
         found.append(f"the policy {policy.name!r} never says PASS")
     if "original" not in case.models:

@@ -51,10 +51,7 @@ def load_policy(name: str) -> tuple[Policy, str]:
         UsageError: unknown name, unreadable file, or a key or value that is wrong.
     """
     try:
-        if name in BUILT_IN:
-            content = (resources.files("audit") / "policies" / f"{name}.toml").read_bytes()
-        else:
-            content = Path(name).read_bytes()
+        content = _built_in(name) if name in BUILT_IN else Path(name).read_bytes()
     except OSError as error:
         raise UsageError(
             f"policy {name!r}: {error.strerror}. Use {', '.join(BUILT_IN)} or the path of a policy file."
@@ -66,6 +63,8 @@ def load_policy(name: str) -> tuple[Policy, str]:
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise UsageError(f"policy {name!r}:\n  " + "\n  ".join(lines)) from None
+    if policy.name in BUILT_IN and content != _built_in(policy.name):
+        raise UsageError(f"policy {name!r} calls itself {policy.name!r} but is not: give it a name of its own.")
     unknown = [
         figure
         for levels in policy.mandatory.values()
@@ -76,3 +75,7 @@ def load_policy(name: str) -> tuple[Policy, str]:
     if unknown:
         raise UsageError(f"policy {name!r}: unknown figures {', '.join(unknown)}: use <attack>.{'|'.join(FIGURES)}")
     return policy, hashlib.sha256(content).hexdigest()
+
+
+def _built_in(name: str) -> bytes:
+    return (resources.files("audit") / "policies" / f"{name}.toml").read_bytes()

@@ -139,7 +139,8 @@ def drop_duplicates(sets: Sets, files: dict[str, Arrays]) -> tuple[Sets, list[Ov
     """Leave out of the per-example sets what also stands elsewhere under other ids.
 
     Forget rows that are also in retain (the model may know them), and holdout, test and auxiliary rows that are
-    also in forget or retain (they are not never-seen). Without inputs nothing can be compared.
+    also in forget or retain (they are not never-seen). Repetitions within the forget and the holdout set: copies of
+    one row are no independent evidence. Without inputs nothing can be compared.
     """
     hashes = {name: data.row_hashes() for name, data in files.items()}
     selection = dict(sets.selection)
@@ -163,6 +164,14 @@ def drop_duplicates(sets: Sets, files: dict[str, Arrays]) -> tuple[Sets, list[Ov
             keep = np.array([value not in theirs for value in mine], dtype=bool)
             if not keep.all():
                 found.append(Overlap(role, other, int((~keep).sum()), len(keep)))
+                selection[role] = Selection(selection[role].source, selection[role].rows[keep])
+    for role in ("forget", "holdout"):
+        mine = content(role)
+        if mine is not None:
+            first = {value: i for i, value in reversed(list(enumerate(mine)))}
+            keep = np.array([first[value] == i for i, value in enumerate(mine)], dtype=bool)
+            if not keep.all():
+                found.append(Overlap(role, role, int((~keep).sum()), len(keep)))
                 selection[role] = Selection(selection[role].source, selection[role].rows[keep])
     return Sets(sets.claim, selection, sets.assumptions), found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .evidence import Evidence, Facts
 from .policy import Policy
 from .result import Finding, FindingStatus
+from .sets import Overlap
 
 WHITE_BOX = ("features", "weights")
 
@@ -72,10 +73,14 @@ def input_findings(evidence: Evidence) -> list[Finding]:
             role="supplementary",
             access="labels",
             status=FindingStatus.NOTE,
-            reason=(
-                f"{overlap.dropped} of {overlap.total} {overlap.role} rows also stand in the {overlap.other} set; "
-                "they were left out of every figure"
-            ),
+            reason=f"{_overlap(overlap)}; they were left out of every figure",
         )
         for overlap in evidence.overlaps()
     ]
+
+
+def _overlap(overlap: Overlap) -> str:
+    count = f"{overlap.dropped} of {overlap.total} {overlap.role} rows"
+    if overlap.role == overlap.other:
+        return f"{count} repeat an earlier row of the set"
+    return f"{count} also stand in the {overlap.other} set"

@@ -175,7 +175,9 @@ def lenient(tmp_path_factory: pytest.TempPathFactory) -> Path:
     keys = [line.partition(" ")[0] for line in lines]
     path = tmp_path_factory.mktemp("policy") / "lenient.toml"
     path.write_text(
-        "\n".join(f"{k} = {LENIENT[k]}" if k in LENIENT else line for k, line in zip(keys, lines, strict=True))
+        "\n".join(f"{k} = {LENIENT[k]}" if k in LENIENT else line for k, line in zip(keys, lines, strict=True)).replace(
+            'name = "standard"', 'name = "lenient"'
+        )
     )
     return path
 

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.linear_model import Ridge, RidgeCV
 
 from ..base import Access, Attack, Case, Floats, Scores, Signals, View
-from ..calibration import calibrated
+from ..calibration import calibrated, out_of_line
 from ..fits import fit_rows
 from ..signals import contrast, logit_confidence, margin
 
@@ -87,7 +87,8 @@ class FeatureMapping(Attack):
             return Scores(statistic=statistic, sampling_error=error, unit="logits", invalid=invalid, details=details)
         values = np.stack([np.concatenate([s["forget"], s["holdout"]]) for s in signals])
         labels = np.concatenate([case.labels["forget"], case.labels["holdout"]])
-        return Scores(examples=calibrated(values, labels), invalid=invalid, details=details)
+        examples = calibrated(values, labels)
+        return Scores(examples=examples, invalid=invalid or out_of_line(examples), details=details)
 
 
 def _fit(features: Floats, target: Floats) -> Ridge | RidgeCV:

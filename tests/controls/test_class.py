@@ -29,7 +29,11 @@ def no_structure(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The standard policy with the structural finding switched off."""
     content = (Path(demo.__file__).parent / "policies" / "standard.toml").read_text()
     path = tmp_path_factory.mktemp("policy") / "no-structure.toml"
-    path.write_text(content.replace("valid_days", "structural = false\nvalid_days", 1))
+    path.write_text(
+        content.replace('name = "standard"', 'name = "no-structure"').replace(
+            "valid_days", "structural = false\nvalid_days", 1
+        )
+    )
     return path
 
 
