@@ -19,12 +19,12 @@ QUIET = ("--arch", ARCH, "-q")
 
 
 def interrupted(case: Path, how: signal.Signals) -> tuple[subprocess.Popen[str], Path, str, str]:
-    """Start a run, send a signal once the last attack has begun, and return how it ended."""
+    """Start a run, send a signal once the first unit is finished, and return how it ended."""
     started = spawn("run", "--forget", case / "forget.npz", *QUIET, "--out", case / "runs")
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and started.poll() is None:
         logs = list((case / "runs").glob("*/events.jsonl"))
-        if logs and '"attack": "uma"' in logs[0].read_text():
+        if logs and '"event": "unit"' in logs[0].read_text():
             started.send_signal(how)
             break
         time.sleep(0.005)
@@ -50,8 +50,7 @@ def test_interrupted_run_continues_without_repeating(case: Path, cli: Cli, how: 
     assert not (run / "run.json").exists()
     assert not (run / "certificate.unsigned.json").exists()
     before = {(attack, model) for attack, model, _ in units(run)}
-    assert ("uma", "unlearned") in before
-    assert len(before) < 16
+    assert 0 < len(before) < 16
     report = cli("report", run)
     assert (report.code, "name a finished run directory" in report.text) == (4, True)
     score = cli("score", run, "--policy", "strict")
