@@ -144,7 +144,7 @@ class ArrayView:
     def head(self) -> tuple[Floats, Floats]:
         return self.net[2].T, self.net[3][0]
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Any:  # noqa: ARG002
         raise ValueError("attacks on the network itself (UMA) are not part of this benchmark")
 
     tensor = forward
