@@ -347,7 +347,7 @@ def test_commands_on_no_run(cli: Cli, tmp_path: Path, command: list[str]) -> Non
     assert "is no run directory: name one below the output folder" in ended.text
     (tmp_path / "empty").mkdir()
     ended = cli(name, tmp_path / "empty", *flags)
-    assert ended.code == (0 if name == "purge" else 4)
+    assert ended.code == (2 if name == "purge" else 4)
 
 
 def test_report_into_an_unwritable_place(run_dir: Path, cli: Cli) -> None:
