@@ -16,6 +16,7 @@ from .digest import load_or_create_key
 from .errors import AuditError, InputError
 from .models import OUTPUT_SUFFIXES, Target, TorchTarget, check_device, load_model
 from .policy import Policy
+from .provenance import warm_starts
 from .result import ClaimRecord, InputRecord
 from .sets import Overlap, Selection, Sets, assign, drop_duplicates, infer_claim, shared_ids
 
@@ -84,6 +85,8 @@ def load_case(config: Config, policy: Policy) -> LoadedCase:
     outputs_only = _outputs_only(config)
     files = _read_files(config, problems, need_inputs=not outputs_only)
     models, digests = _read_models(config, problems)
+    if config.model.provenance == "exact":
+        problems += warm_starts(models, config.claim.public_layers)
     n_classes = 0
     if "forget" in files:
         problems += shared_ids(files)
@@ -114,7 +117,7 @@ def _choose_sets(
     """The claim and the rows of its sets; None where a file that this needs is missing."""
     if any(role not in files for role in REQUIRED_DATA):
         return None
-    claim, found = infer_claim(config.claim, files, have_features=have_features)
+    claim, found = infer_claim(config.claim, files, have_features=have_features, provenance=config.model.provenance)
     problems += found
     sets, overlaps = drop_duplicates(assign(claim, files), files)
     problems += _overlap_problems(overlaps, policy)
@@ -137,24 +140,29 @@ def model_paths(config: Config) -> dict[str, Path]:
     """Path of each given model by name."""
     named = {"unlearned": config.model.unlearned, "original": config.model.original}
     paths = {name: path for name, path in named.items() if path is not None}
+    paths |= {f"unlearned/{i}": path for i, path in enumerate(config.model.runs, 1)}
     return paths | {f"retrained/{i}": path for i, path in enumerate(config.model.retrained)}
 
 
 def copies(logits: dict[str, Floats]) -> list[str]:
-    """Problems: pairs among the models that compute the same function, where they must be independent.
+    """Problems: pairs among the models that compute the same function, where they must be independent: every
+    reference from every other model, and every further unlearned run from the other runs.
 
     Args:
         logits: model name -> logits on the same rows, (n, C).
     """
     problems = []
+    runs = [name for name in logits if name.startswith("unlearned/")]
     names = [name for name in logits if name.startswith("retrained/")]
-    for i, name in enumerate(names):
-        for other in ["original", "unlearned", *names[:i]]:
-            if other in logits and _distance(logits[name], logits[other]) < COPY_DISTANCE:
-                problems.append(
-                    f"{name} computes the same function as {other}: a reference must be an independent retrain "
-                    "from scratch with a seed of its own; remove or retrain it"
-                )
+    must = "a reference must be an independent retrain from scratch with a seed of its own; remove or retrain it"
+    again = "a further unlearned run needs a seed of its own; remove it or run the procedure again"
+    pairs = [
+        (name, other, must) for i, name in enumerate(names) for other in ["original", "unlearned", *runs, *names[:i]]
+    ]
+    pairs += [(name, other, again) for i, name in enumerate(runs) for other in ["unlearned", *runs[:i]]]
+    for name, other, remedy in pairs:
+        if other in logits and _distance(logits[name], logits[other]) < COPY_DISTANCE:
+            problems.append(f"{name} computes the same function as {other}: {remedy}")
     return problems
 
 

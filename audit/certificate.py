@@ -2,9 +2,9 @@
 
 Formats: in-toto Statement v1 and test-result predicate v0.1 (https://github.com/in-toto/attestation), DSSE
 v1 (https://github.com/secure-systems-lab/dsse). Our object ``unlearningAudit`` extends the predicate;
-consumers that ignore it still act safely, because ``result`` is PASSED for the verdict PASS alone. A
-certificate holds aggregates only: no ids, no scores of single records, no reasons in prose, no plain digest
-of a data set.
+consumers that ignore it still act safely, because ``result`` is PASSED for the verdict PASS alone, and WARNED
+where the policy admitted a PASS with a trace or on surrogate references. A certificate holds aggregates only: no
+ids, no scores of single records, no reasons in prose, no plain digest of a data set.
 
 Verification is in `audit.verify`.
 """
@@ -32,10 +32,17 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://in-toto.io/attestation/test-result/v0.1"
 EXTENSION = "unlearningAudit"
-CERTIFICATE_VERSION = "1.0"
+CERTIFICATE_VERSION = "1.1"
+VERIFIED_VERSIONS = ("1.0", "1.1")
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 RESULTS = {Outcome.PASS: "PASSED", Outcome.FAIL: "FAILED", Outcome.INCONCLUSIVE: "FAILED"}
+
+
+def in_toto_result(outcome: Outcome, qualifier: str) -> str:
+    """PASSED for the plain verdict PASS alone; a qualified PASS is WARNED."""
+    return "WARNED" if outcome is Outcome.PASS and qualifier else RESULTS[outcome]
+
 
 _UNPROVEN = {
     FindingStatus.INCONCLUSIVE,
@@ -154,6 +161,8 @@ def build_statement(
     extension = {
         "schemaVersion": CERTIFICATE_VERSION,
         "verdict": verdict.value,
+        "qualifier": result.verdict.qualifier,
+        "look": None if result.look is None else result.look.model_dump(mode="json"),
         "scope": result.verdict.scope,
         "subjectSeen": "model" if audited == {"model"} else "outputs",
         "claim": result.claim.model_dump(mode="json"),
@@ -181,7 +190,7 @@ def build_statement(
         "subject": [{"name": name, "digest": {"sha256": digest}} for name, digest in sorted(subjects)],
         "predicateType": PREDICATE_TYPE,
         "predicate": {
-            "result": RESULTS[verdict],
+            "result": in_toto_result(verdict, result.verdict.qualifier),
             "configuration": configuration,
             "passedTests": [f.id for f in result.findings if f.status is FindingStatus.PASS],
             "warnedTests": [],

@@ -7,8 +7,8 @@ import numpy as np
 from attacks.base import Floats
 
 from .evidence import Facts
-from .families import Scored
 from .result import Chart, Series
+from .scored import Scored
 
 GRID = 60  # points of an ROC curve, evenly spaced on the log axis
 

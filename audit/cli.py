@@ -54,6 +54,7 @@ class Split(StrEnum):
     """How the holdout set relates to the forget set."""
 
     ATTESTED = "attested"
+    COINS = "coins"
     ASSUMED = "assumed"
     UNKNOWN = "unknown"
 
@@ -65,6 +66,21 @@ class AccessLevel(StrEnum):
     LOGITS = "logits"
     FEATURES = "features"
     WEIGHTS = "weights"
+
+
+class Provenance(StrEnum):
+    """Where the references come from."""
+
+    EXACT = "exact"
+    CHECKPOINT = "checkpoint"
+    SURROGATE = "surrogate"
+
+
+class Strata(StrEnum):
+    """How forget and holdout rows were drawn."""
+
+    NONE = "none"
+    LABEL = "label"
 
 
 class Format(StrEnum):
@@ -115,9 +131,19 @@ def run(
     retrained: Annotated[
         list[Path] | None, typer.Option(help="An honest retrain; repeat. The null distribution.")
     ] = None,
+    provenance: Annotated[
+        Provenance | None, typer.Option(help="Of the retrains: from scratch, from a clean checkpoint, or surrogates.")
+    ] = None,
+    runs: Annotated[
+        list[Path] | None, typer.Option(help="A further run of the same unlearning procedure; repeat.")
+    ] = None,
     claim: Annotated[Kind | None, typer.Option(help="What was forgotten; inferred and printed where silent.")] = None,
     split: Annotated[Split | None, typer.Option(help="attested: holdout is a random companion of forget.")] = None,
     access: Annotated[AccessLevel | None, typer.Option(help="What the adversary may have.")] = None,
+    strata: Annotated[Strata | None, typer.Option(help="label: forget and holdout were drawn class by class.")] = None,
+    ledger: Annotated[
+        Path | None, typer.Option(help="Count every look at this forget set; alpha is shared among them.")
+    ] = None,
     arch: Annotated[str | None, typer.Option(metavar="MODULE:FACTORY", help="Function that builds the model.")] = None,
     head: Annotated[str | None, typer.Option(help="Final linear layer, where it cannot be found.")] = None,
     policy: Annotated[str | None, typer.Option(help="screening, standard, strict, or a policy file.")] = None,
@@ -293,8 +319,48 @@ def verify(
         now=datetime.now(UTC),
     )
     typer.echo(f"authentic, signed with key {verified.key_id}, valid until {verified.expires:%Y-%m-%d}")
-    typer.echo(f"verdict for this model: {verified.verdict}")
+    qualifier = f" ({verified.qualifier})" if verified.qualifier else ""
+    typer.echo(f"verdict for this model: {verified.verdict}{qualifier}")
+    if verified.qualifier and policy is None:
+        typer.echo("only some policies admit this kind of PASS: name the one that you accept with --policy")
+        raise typer.Exit(int(ExitCode.INCONCLUSIVE))
     raise typer.Exit(int(EXIT[verified.verdict.value]))
+
+
+@app.command()
+def ledger(
+    path: Annotated[Path, typer.Argument(metavar="LEDGER", help="The file named by --ledger.")],
+) -> None:
+    """Show the looks of a re-audit ledger and check its chain."""
+    from .ledger import read_ledger
+
+    if not path.is_file():
+        raise UsageError(f"no ledger at {path}: `audit run --ledger {path}` begins one.")
+    entries = read_ledger(path)
+    table = Table("forget set", "look", "may spend", "time", "run", "policy", "model", box=None)
+    for entry in entries:
+        cells = (entry.forget[:8], str(entry.look), f"alpha x {entry.share:.4g}", entry.time, entry.run_id)
+        table.add_row(*cells, escape(entry.policy), entry.unlearned[:12])
+    Console(width=None if sys.stdout.isatty() else 160, highlight=False).print(table)
+    typer.echo(f"{len(entries)} looks, chain of digests unbroken; last entry {entries[-1].digest if entries else '-'}")
+
+
+@app.command()
+def selftest(
+    seed: Annotated[int, typer.Option(help="Seed of the toy models.")] = 0,
+) -> None:
+    """Prove in under a minute that this installation fails a leaking model and not an honest one."""
+    from .selftest import run_selftest
+
+    checks = run_selftest(seed)
+    table = Table("check", "result", "measured", box=None)
+    for check in checks:
+        table.add_row(check.name, "ok" if check.ok else "FAILED", check.measured)
+    Console(width=None if sys.stdout.isatty() else 160, highlight=False).print(table)
+    failed = [check.name for check in checks if not check.ok]
+    if failed:
+        raise CouldNotRun(f"this installation does not work as it should ({', '.join(failed)}): do not trust it.")
+    typer.echo(f"{len(checks)} checks hold")
 
 
 @app.command()
@@ -407,6 +473,7 @@ def _finish(console: Console, run_: RunDir, result: AuditResult, certificate: Pa
         json.dumps(
             {
                 "verdict": outcome,
+                "qualifier": result.verdict.qualifier,
                 "exit_code": int(EXIT[outcome]),
                 "run": os.fspath(run_.path),
                 "report": os.fspath(run_.report),

@@ -36,14 +36,21 @@ test = "test.npz"              # never seen by any model
 unlearned = "unlearned.safetensors"
 original = "original.safetensors"       # positive control: without it no PASS
 retrained = []                 # honest retrains: the null distribution. 8 or more for class claims
+# provenance = "exact"         # of the retrains. exact: from scratch | checkpoint: from weights that never saw the
+#                              # forget set (public, or earlier) | surrogate: another pipeline or other data
+# runs = []                    # further runs of the same unlearning procedure, with other seeds: the claim is then
+#                              # about the procedure
 # head = "fc"                  # final linear layer, where it cannot be found
 
 [claim]                        # fixed before anything is scored; what is silent is inferred and printed
 # kind = "random"              # random | class | subject | other
 # split = "attested"           # attested: the holdout set is a random companion split of the forget set
+#                              # coins: each row went to forget or holdout by a fair coin of its own
 #                              # assumed (default): probably comparable, checked | unknown: no such set
 # access = "features"          # labels | logits | features | weights: what the adversary may have
 # public_layers = []           # layers never trained on this data (a public frozen backbone), by name prefix
+# strata = "label"             # none (default); label: forget and holdout rows were drawn class by class
+# ledger = "looks.jsonl"       # count every look at this forget set; without it this one look spends all of alpha
 
 [certificate]
 # sign_key = "audit.key"       # made by `audit keygen`; without it the statement stays unsigned
@@ -76,6 +83,8 @@ class ModelSection(Section):
     original: Path | None = None
     unlearned: Path | None = None
     retrained: tuple[Path, ...] = ()
+    provenance: Literal["exact", "checkpoint", "surrogate"] = "exact"
+    runs: tuple[Path, ...] = ()
     trust_pickle: bool = False
 
 
@@ -83,9 +92,11 @@ class ClaimSection(Section):
     """The declared claim; None = inferred."""
 
     kind: Literal["random", "class", "subject", "other"] | None = None
-    split: Literal["attested", "assumed", "unknown"] | None = None
+    split: Literal["attested", "coins", "assumed", "unknown"] | None = None
     access: Literal["labels", "logits", "features", "weights"] | None = None
     public_layers: tuple[str, ...] = ()
+    strata: Literal["none", "label"] = "none"
+    ledger: Path | None = None
 
 
 class CertificateSection(Section):
@@ -113,7 +124,11 @@ class Config(Section):
 #: flag name -> (section, key); section "" is the top level
 OPTIONS: dict[str, tuple[str, str]] = (
     {role: ("data", role) for role in DATA_ROLES}
-    | {key: ("model", key) for key in ("original", "unlearned", "retrained", "arch", "head", "trust_pickle")}
+    | {
+        key: ("model", key)
+        for key in ("original", "unlearned", "retrained", "provenance", "runs", "arch", "head", "trust_pickle")
+    }
+    | {key: ("claim", key) for key in ("strata", "ledger")}
     | {"claim": ("claim", "kind"), "split": ("claim", "split"), "access": ("claim", "access")}
     | {"sign_key": ("certificate", "sign_key")}
     | {key: ("", key) for key in ("policy", "seed", "device", "out", "batch_size")}
@@ -140,7 +155,7 @@ def resolve(flags: dict[str, Any], config_file: Path | None = None) -> tuple[Con
     for name in OPTIONS:
         variable = os.environ.get(f"AUDIT_{name.upper()}")
         if name not in given and variable:
-            given[name] = variable.split(os.pathsep) if name == "retrained" else variable
+            given[name] = variable.split(os.pathsep) if name in ("retrained", "runs") else variable
             origin[name] = f"AUDIT_{name.upper()}"
     base = Path.cwd()
     path = config_file or _find_config(given.get("forget"))
@@ -160,7 +175,7 @@ def resolve(flags: dict[str, Any], config_file: Path | None = None) -> tuple[Con
         raise UsageError("configuration:\n  " + "\n  ".join(lines) + "\nSee `audit init` for every key.") from None
 
 
-_PATHS = {*DATA_ROLES, "original", "unlearned", "retrained", "out", "sign_key"}
+_PATHS = {*DATA_ROLES, "original", "unlearned", "retrained", "runs", "out", "sign_key", "ledger"}
 
 
 def _find_config(forget: Any) -> Path | None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from .equivalence import Context
-from .families import Families, Scored
+from .families import Families
 from .policy import Policy
 from .result import Finding, FindingStatus, Interval, Null
+from .scored import Scored
 from .statistics.intervals import shift
 from .statistics.model_level import crawford_howell
 
@@ -62,11 +63,14 @@ def _d2_finding(item: Scored, context: Context, adjusted: float) -> Finding:
 def _d1_finding(item: Scored, context: Context, adjusted: float | None, families: Families) -> Finding:
     """``adjusted`` None = supplementary: reported with its own p-value, never gated."""
     statistic, floor = item.contrast
-    estimate = shift(statistic, floor, 0.95)
-    _, p = crawford_howell(statistic, floor)
+    runs = families.runs if item in families.d1 else 1
+    if runs < item.runs:
+        statistic = np.concatenate([statistic[:1], statistic[item.runs :]])
+    estimate = shift(statistic, floor, 0.95, runs)
+    p = crawford_howell(statistic, floor)[1] if runs == 1 else None
     rejected = adjusted is not None and _rejected("D1", adjusted, families, context.policy)
     control = item.control_contrast
-    references = statistic[1:]
+    references = statistic[runs:]
     is_class = item.subject.statistic is not None and context.evidence.facts.claim.kind == "class"
     what = (
         "More is left of the forgotten classes than in retrained models"

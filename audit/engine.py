@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from attacks.base import Attack, Case, discover
+from attacks.base import Attack, Case, Floats, Ints, discover
 
 from . import __version__
 from .case import LoadedCase, copies
@@ -22,6 +22,7 @@ from .evidence import Evidence, Facts
 from .exchangeability import blind_scores
 from .models import Target, TorchTarget
 from .observe import ModelView, Observations
+from .result import LookRecord
 from .rundir import RunDir
 from .structure import compare
 from .units import Event, Notify, Units
@@ -53,7 +54,13 @@ def run_identifier(config: Config, policy_sha256: str, case: LoadedCase, attacks
 
 
 def collect(
-    config: Config, case: LoadedCase, attacks: Sequence[Attack], run: RunDir, run_id: str, notify: Notify
+    config: Config,
+    case: LoadedCase,
+    attacks: Sequence[Attack],
+    run: RunDir,
+    run_id: str,
+    notify: Notify,
+    look: LookRecord | None = None,
 ) -> Evidence:
     """Observe all models once, run all attacks on all models, and gather the evidence.
 
@@ -103,6 +110,7 @@ def collect(
         structure=structure,
         attacks=tuple(runs),
         signal_files=tuple((a, m, path.name, sha256_file(path)) for (a, m), path in units.paths.items()),
+        look=look,
     )
     return Evidence(facts, _arrays(config, case, attack_case, views), units.signals)
 
@@ -179,6 +187,13 @@ def _observe(config: Config, case: LoadedCase, run: RunDir, notify: Notify) -> d
     return views
 
 
+def _loss(logits: Floats, labels: Ints) -> float:
+    """Mean cross-entropy."""
+    top = logits - logits.max(axis=1, keepdims=True)
+    own = top[np.arange(len(labels)), labels]
+    return float((np.log(np.exp(top).sum(axis=1)) - own).mean()) if len(labels) else 0.0
+
+
 def _arrays(
     config: Config, case: LoadedCase, attack_case: Case, views: dict[str, ModelView]
 ) -> dict[str, np.ndarray[Any, Any]]:
@@ -195,9 +210,18 @@ def _arrays(
     # never-seen rows of the task that is left; a holdout set that is the test set counts once
     separate = case.claim.kind != "class" and case.selection["holdout"].source == "holdout"
     roles = ("test", "holdout") if separate else ("test",)
+    arrays["task/labels"] = np.concatenate([attack_case.labels[role] for role in roles])
+    groups = [attack_case.sets[role].group for role in roles]
+    if all(group is not None for group in groups):
+        joined = np.concatenate([group.astype(str) for group in groups if group is not None])
+        arrays["task/group"] = np.unique(joined, return_inverse=True)[1]
     for name, view in views.items():
-        hits = [view.logits(role).argmax(axis=1) == attack_case.labels[role] for role in roles]
-        arrays[f"correct/{name}"] = np.concatenate(hits)
+        hits = {role: view.logits(role).argmax(axis=1) == attack_case.labels[role] for role in (*roles, "retain")}
+        arrays[f"correct/{name}"] = np.concatenate([hits[role] for role in roles])
+        arrays[f"correct_retain/{name}"] = hits["retain"]
+        arrays[f"loss/{name}"] = np.array(
+            [_loss(view.logits(role), attack_case.labels[role]) for role in ("retain", "test")]
+        )
     blind = blind_scores(sides["forget"], sides["holdout"], config.seed)
     if blind is not None:
         arrays["blind/forget"], arrays["blind/holdout"] = blind

@@ -9,9 +9,10 @@ from typing import Literal
 import numpy as np
 
 from .evidence import Evidence
-from .families import Families, Scored
+from .families import Families
 from .policy import Policy
 from .result import Finding, FindingStatus, Interval, Null
+from .scored import Scored
 from .statistics.intervals import Estimate
 
 

@@ -11,7 +11,7 @@ from attacks.base import Case, Floats, Ints, Signals
 
 from .digest import sha256_file
 from .errors import CouldNotRun
-from .result import ClaimRecord, InputRecord
+from .result import ClaimRecord, InputRecord, LookRecord
 from .rundir import RunDir, load_arrays, save_arrays, write_bytes
 from .sets import Overlap
 from .structure import Structure
@@ -48,11 +48,17 @@ class Facts(BaseModel):
     structure: Structure
     attacks: tuple[AttackRun, ...]
     signal_files: tuple[tuple[str, str, str, str], ...]  #: attack, model, file name, SHA-256
+    look: LookRecord | None = None
 
     @property
     def references(self) -> tuple[str, ...]:
         """Names of the retrained models."""
         return tuple(name for name in self.models if name.startswith("retrained/"))
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """Names of the further unlearned runs of the same procedure."""
+        return tuple(name for name in self.models if name.startswith("unlearned/"))
 
 
 class Evidence:
@@ -61,7 +67,9 @@ class Evidence:
     Attributes:
         facts: everything that is no array.
         arrays: ``labels/<set>`` (n,), ``group/<set>`` (n,) subject codes, ``correct/<model>`` (n,) booleans on
-            never-seen rows, ``blind/forget`` and ``blind/holdout`` scores of the shift check.
+            never-seen rows with ``task/labels`` and, where known, ``task/group`` of those rows,
+            ``correct_retain/<model>`` booleans on retain rows, ``blind/forget`` and ``blind/holdout`` scores of the
+            shift check.
         signals: (attack, model) -> signals.
     """
 
@@ -80,6 +88,11 @@ class Evidence:
     def correct(self, model: str) -> Floats:
         """1.0 where the model labels a never-seen row correctly, else 0.0; (n,)."""
         return np.asarray(self.arrays[f"correct/{model}"], dtype=np.float64)
+
+    def correct_retain(self, model: str) -> Floats | None:
+        """The same on retain rows; None in a run of an older version."""
+        found = self.arrays.get(f"correct_retain/{model}")
+        return None if found is None else np.asarray(found, dtype=np.float64)
 
     def case(self) -> Case:
         """The case as ``Attack.score`` needs it: labels, no inputs."""

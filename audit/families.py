@@ -4,113 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 
 import numpy as np
 
-from attacks.base import Access, Attack, Floats, Ints, Scores
+from attacks.base import Ints
 
+from .admission import Admission, admit_d1, admit_d2, blind_estimate
 from .evidence import Evidence
 from .policy import Policy
 from .result import Family
-from .statistics.intervals import Estimate, auc_delong
+from .scored import Scored, in_reach
+from .shams import Shams, sham_d1, sham_d2
+from .statistics.features import FEATURES, features
+from .statistics.intervals import Estimate
 from .statistics.model_level import ModelTest, holm, rank_family, t_family
 from .statistics.permutation import MaxT, permutation_max_t
-
-#: what each claimed access level lets an adversary do: activations come with their gradients
-GRANTS = {
-    "labels": Access.LABELS,
-    "logits": Access.LOGITS,
-    "features": Access.GRADIENTS,
-    "weights": Access.TRAIN,
-}
-
-
-@dataclass(frozen=True, eq=False)
-class Scored:
-    """One attack's scores on the audited model and, as positive control, on the original in its place.
-
-    ``subject`` and ``control`` hold (J, ...) arrays whose row 0 is the unlearned model or the original, rows 1..K
-    the references. ``n_forget`` counts rows, or subjects where rows were averaged per subject.
-    """
-
-    attack: Attack
-    subject: Scores
-    control: Scores | None
-    n_forget: int
-
-    @cached_property
-    def contrast(self) -> tuple[Floats, float]:
-        """Model-level statistic (J,) and the floor of its spread."""
-        return _statistic(self.subject, self.n_forget)
-
-    @cached_property
-    def control_contrast(self) -> tuple[Floats, float] | None:
-        """The same with the original in place of the audited model."""
-        return None if self.control is None else _statistic(self.control, self.n_forget)
-
-    def sides(self, *, control: bool = False) -> tuple[Floats, Floats] | None:
-        """Per-example scores (J, n_F) and (J, n_H), or None."""
-        scores = self.control if control else self.subject
-        if scores is None or scores.examples is None:
-            return None
-        return scores.examples[:, : self.n_forget], scores.examples[:, self.n_forget :]
-
-    def require_sides(self) -> tuple[Floats, Floats]:
-        """``sides`` of an attack that has example scores; ValueError where it has none."""
-        sides = self.sides()
-        if sides is None:
-            raise ValueError(f"{self.attack.name} has no example scores")
-        return sides
-
-    def rows(self) -> tuple[int, int]:
-        """Forget and holdout rows (or subjects) behind the per-example figures."""
-        forget, holdout = self.require_sides()
-        return forget.shape[1], holdout.shape[1]
-
-    def sizes(self, evidence: Evidence) -> tuple[int | None, int]:
-        """The same behind the model-level statistic; class claims use never-seen rows alone, no forget row."""
-        if self.subject.examples is None or self.subject.statistic is not None:
-            forget = None if evidence.facts.claim.kind == "class" else len(evidence.labels("forget"))
-            return forget, len(evidence.labels("holdout"))
-        return self.rows()
-
-
-def _statistic(scores: Scores, n_forget: int) -> tuple[Floats, float]:
-    if scores.statistic is not None:
-        error = scores.sampling_error
-        return scores.statistic, 0.0 if error is None else float(error[1:].mean()) if len(error) > 1 else 0.0
-    if scores.examples is None:
-        raise ValueError("an attack must return examples or a statistic")
-    forget, holdout = scores.examples[:, :n_forget], scores.examples[:, n_forget:]
-    error = np.sqrt(forget.var(axis=1) / forget.shape[1] + holdout.var(axis=1) / holdout.shape[1])
-    return forget.mean(axis=1) - holdout.mean(axis=1), float(error[1:].mean()) if len(error) > 1 else 0.0
-
-
-def by_subject(scores: Scores, forget: Ints, holdout: Ints) -> tuple[Scores, int]:
-    """Average per-example scores within each data subject: rows of one subject are not independent.
-
-    Returns:
-        the scores with one column per subject, forget subjects first, and the number of forget subjects.
-    """
-    if scores.examples is None:
-        return scores, len(np.unique(forget))
-    columns = []
-    start = 0
-    for codes in (forget, holdout):
-        side = scores.examples[:, start : start + len(codes)]
-        start += len(codes)
-        columns += [side[:, codes == code].mean(axis=1) for code in np.unique(codes)]
-    return replace(scores, examples=np.stack(columns, axis=1)), len(np.unique(forget))
-
-
-@dataclass(frozen=True)
-class Admission:
-    """Whether a family may test, and why."""
-
-    admitted: bool
-    reason: str
+from .statistics.two_sample import smallest_p, two_sample_family
 
 
 @dataclass(frozen=True)
@@ -122,103 +32,37 @@ class Families:
     d1: tuple[Scored, ...]
     d2_test: MaxT | None
     d1_test: ModelTest | None
-    blind: Estimate | None
+    blind: Estimate | None  # the classifier that sees no model
     multiplier: dict[str, float]
+    shams: dict[str, Shams]
+    runs: int
 
     def record(self, name: str) -> Family:
         """One family's record."""
         return next(family for family in self.records if family.name == name)
 
 
-def admit_d2(evidence: Evidence, policy: Policy, blind: Estimate | None) -> Admission:
-    """D2 needs a holdout set that is a random companion of the forget set (statistics.md 9.4)."""
-    claim = evidence.facts.claim
-    references = len(evidence.facts.references)
-    if claim.split == "unknown":
-        return Admission(False, "the relation of the holdout set to the forget set is declared unknown")
-    if "group/forget" in evidence.arrays and evidence.subjects() is None:
-        codes = evidence.arrays["group/forget"]
-        if len(np.unique(codes)) < len(codes):
-            return Admission(
-                False, "the forget set has subjects with several rows, the holdout set has no group column"
-            )
-    subjects = evidence.subjects()
-    if subjects is not None and min(len(np.unique(side)) for side in subjects) < 2:
-        return Admission(False, "fewer than two data subjects on a side: rows of one subject are not independent")
-    if claim.split == "attested":
-        return Admission(True, "the split is attested to be a random companion split")
-    if references < policy.references_assumed_split:
-        return Admission(
-            False,
-            f"the split is only assumed, which needs {policy.references_assumed_split} references to take out a "
-            f"common shift; there are {references}. Attest the split or add references",
-        )
-    if blind is None:
-        return Admission(
-            False, "the split is only assumed and the shift check could not run (no inputs, or too few rows)"
-        )
-    shown = f"a classifier that sees no model tells forget from holdout rows with AUC {blind.value:.3f}"
-    bounds = f"90 % interval {blind.low:.3f} to {blind.high:.3f}"
-    if blind.low > 0.5 or blind.high >= 0.5 + policy.auc_margin:
-        return Admission(False, f"the shift check does not admit the holdout set: {shown} ({bounds})")
-    return Admission(True, f"exchangeability assumed, not proven; {shown} ({bounds})")
-
-
-def admit_d1(evidence: Evidence, policy: Policy) -> Admission:
-    """D1 needs enough honest retrains."""
-    references = len(evidence.facts.references)
-    needed = policy.references_t_class if evidence.facts.claim.kind == "class" else policy.references_t
-    if references < needed:
-        return Admission(False, f"needs {needed} retrained references, there are {references}")
-    return Admission(True, f"{references} retrained references")
-
-
-def blind_estimate(evidence: Evidence) -> Estimate | None:
-    """AUC of the classifier that sees no model, with its 90 % interval."""
-    if "blind/forget" not in evidence.arrays:
-        return None
-    return auc_delong(evidence.arrays["blind/forget"], evidence.arrays["blind/holdout"], 0.9)
-
-
-def in_reach(attack: Attack, evidence: Evidence) -> bool:
-    """The claimed adversary may run this attack."""
-    return attack.access <= GRANTS[evidence.facts.claim.access]
-
-
 def run_families(scored: Sequence[Scored], evidence: Evidence, policy: Policy) -> Families:
     """Run D2 and D1 where admitted on the primary attacks of the claim, Holm between them."""
-    kind = evidence.facts.claim.kind
     blind = blind_estimate(evidence)
-    primaries = [s for s in scored if kind in s.attack.primary_for and in_reach(s.attack, evidence)]
-    admission = {"D2": admit_d2(evidence, policy, blind), "D1": admit_d1(evidence, policy)}
-    d2 = [s for s in primaries if s.attack.symmetric and s.sides() is not None]
-    if kind == "class":
-        d1 = [s for s in primaries if s.subject.statistic is not None]
-    else:
-        d1 = [s for s in primaries if not (admission["D2"].admitted and s.attack.symmetric)]
-    for name, members in (("D2", d2), ("D1", d1)):
-        if admission[name].admitted and not members:
-            admission[name] = Admission(False, "no primary attack of this claim and access ran")
-    d2, d1 = (m if admission[n].admitted else [] for n, m in (("D2", d2), ("D1", d1)))
+    admission, members = _members(scored, evidence, policy, blind)
+    shams = {name: _shams(name, members[name], evidence, policy) for name in members if members[name]}
+    for name, sham in shams.items():
+        if not sham.ok:
+            reason = f"a sham audit inside the holdout set rejects (p = {sham.smallest:.4f}): the test is invalid here"
+            admission[name], members[name] = Admission(False, reason), []
+    d2, d1 = members["D2"], members["D1"]
     count = bool(d2) + bool(d1)
-    d2_test = d1_test = None
-    p: dict[str, float] = {}
-    if d2:
-        d2_test = p_d2(d2, evidence, policy)
-        p["D2"] = d2_test.p
-    if d1:
-        statistics = np.stack([s.contrast[0] for s in d1])
-        floors = np.array([s.contrast[1] for s in d1])
-        d1_test = (rank_family if _use_rank(evidence, policy, count) else t_family)(statistics, floors)
-        p["D1"] = d1_test.p
+    d2_test = p_d2(d2, evidence, policy) if d2 else None
+    runs = _usable_runs(d1, evidence, policy, count)
+    d1_test, d1_method = _d1_test(d1, runs, evidence, policy, count) if d1 else (None, "")
+    p = {name: test.p for name, test in (("D2", d2_test), ("D1", d1_test)) if test is not None}
     adjusted = holm(p)
     order = sorted(p, key=lambda name: p[name])
+    strata = ", within classes" if evidence.facts.claim.strata == "label" else ""
     methods = {
-        "D2": f"permutation max-T over {len(d2)} attack{'s' * (len(d2) != 1)}, {policy.permutations} permutations",
-        "D1": (
-            "exact rank max-T" if _use_rank(evidence, policy, count) else "Crawford-Howell t, normal seed noise assumed"
-        )
-        + f", {len(d1)} attack{'s' * (len(d1) != 1)}",
+        "D2": f"permutation max-T over {_attacks(d2)}, {_permutations(policy)} permutations{strata}",
+        "D1": f"{d1_method}, {_attacks(d1)}",
     }
     records = tuple(
         Family(
@@ -233,19 +77,102 @@ def run_families(scored: Sequence[Scored], evidence: Evidence, policy: Policy) -
         for name in ("D2", "D1")
     )
     multiplier = {name: float(len(p) - rank) for rank, name in enumerate(order)}
-    return Families(records, tuple(d2), tuple(d1), d2_test, d1_test, blind, multiplier)
+    return Families(records, tuple(d2), tuple(d1), d2_test, d1_test, blind, multiplier, shams, runs)
+
+
+def _attacks(members: Sequence[Scored]) -> str:
+    return f"{len(members)} attack{'s' * (len(members) != 1)}"
+
+
+def _members(
+    scored: Sequence[Scored], evidence: Evidence, policy: Policy, blind: Estimate | None
+) -> tuple[dict[str, Admission], dict[str, list[Scored]]]:
+    """Which attacks each family takes, fixed by the claim and the design alone."""
+    kind = evidence.facts.claim.kind
+    primaries = [s for s in scored if kind in s.attack.primary_for and in_reach(s.attack, evidence)]
+    admission = {"D2": admit_d2(evidence, policy, blind), "D1": admit_d1(evidence, policy)}
+    d2 = [s for s in primaries if s.attack.symmetric and s.sides() is not None]
+    if kind == "class":
+        d1 = [s for s in primaries if s.subject.statistic is not None]
+    else:
+        d1 = [s for s in primaries if not (admission["D2"].admitted and s.attack.symmetric)]
+    members = {"D2": d2, "D1": d1}
+    for name, taken in members.items():
+        if admission[name].admitted and not taken:
+            admission[name] = Admission(False, "no primary attack of this claim and access ran")
+        if not admission[name].admitted:
+            members[name] = []
+    return admission, members
+
+
+def _usable_runs(d1: Sequence[Scored], evidence: Evidence, policy: Policy, families: int) -> int:
+    """All runs of the procedure, where enough models are there for their labels to be permuted; else one."""
+    runs = d1[0].runs if d1 else 1
+    if runs > 1 and smallest_p(runs, len(evidence.facts.references)) <= policy.alpha / families:
+        return runs
+    return 1
+
+
+def _d1_test(
+    d1: Sequence[Scored], runs: int, evidence: Evidence, policy: Policy, families: int
+) -> tuple[ModelTest, str]:
+    """The strongest test that the design admits: several runs, many references, or the t."""
+    statistics = np.stack([s.contrast[0] for s in d1])
+    floors = np.array([s.contrast[1] for s in d1])
+    if runs > 1:
+        rng = np.random.default_rng([evidence.facts.seed, 0xD1])
+        test = two_sample_family(statistics, floors, runs, rng)
+        return test, f"permutation max-T of {runs} unlearned runs and {statistics.shape[1] - runs} retrains"
+    single = np.column_stack([statistics[:, 0], statistics[:, d1[0].runs :]])
+    if _use_rank(evidence, policy, families):
+        return rank_family(single, floors), "exact rank max-T"
+    return t_family(single, floors), "Crawford-Howell t, normal seed noise assumed"
+
+
+def _shams(name: str, members: Sequence[Scored], evidence: Evidence, policy: Policy) -> Shams:
+    rng = np.random.default_rng([evidence.facts.seed, 0x5A, len(name)])
+    with_rows = [s for s in members if s.sides() is not None]
+    if not with_rows or (name == "D1" and evidence.facts.claim.kind == "class"):
+        return Shams(1.0, 0)  # statistics per model of a class: no part of the holdout set can stand in for it
+    holdout = [s.require_sides()[1] for s in with_rows]
+    if name == "D1":
+        return sham_d1(holdout, policy.shams, rng)
+    labels = strata_codes(evidence)
+    own = None if labels is None else labels[len(evidence.labels("forget")) :]
+    return sham_d2(np.stack([scores[0] for scores in holdout]), policy.shams, policy.permutations, rng, own)
+
+
+def strata_codes(evidence: Evidence) -> Ints | None:
+    """Labels of forget and holdout rows where they were drawn class by class, else None."""
+    if evidence.facts.claim.strata != "label":
+        return None
+    return np.concatenate([evidence.labels("forget"), evidence.labels("holdout")])
+
+
+def _permutations(policy: Policy) -> int:
+    """Enough for the smallest alpha that a ledger leaves (statistics.md 2.2)."""
+    return max(policy.permutations, math.ceil(20 / policy.alpha) - 1)
 
 
 def p_d2(scored: Sequence[Scored], evidence: Evidence, policy: Policy, *, control: bool = False) -> MaxT:
-    """Permutation max-T over the given attacks, on the audited model or on the original in its place."""
+    """Permutation max-T over the given attacks, on the audited model or on the original in its place.
+
+    Each attack enters with the features that the policy gates; its statistic and adjusted p are those of its
+    strongest one.
+    """
     rows = []
     for item in scored:
         scores = item.control if control else item.subject
         if scores is None or scores.examples is None:
             raise ValueError(f"{item.attack.name} has no example scores")
-        rows.append(scores.examples[0])
+        rows.append(features(scores.examples[0])[[FEATURES.index(name) for name in policy.d2_features]])
     rng = np.random.default_rng([evidence.facts.seed, 0xD2])
-    return permutation_max_t(np.stack(rows), scored[0].n_forget, policy.permutations, rng)
+    stacked = np.concatenate(rows)
+    test = permutation_max_t(stacked, scored[0].n_forget, _permutations(policy), rng, strata_codes(evidence))
+    shape = (len(scored), len(policy.d2_features))
+    best = test.adjusted.reshape(shape).argmin(axis=1)
+    at = np.arange(len(scored)), best
+    return MaxT(test.p, test.adjusted.reshape(shape)[at], test.statistic.reshape(shape)[at])
 
 
 def _use_rank(evidence: Evidence, policy: Policy, families: int) -> bool:

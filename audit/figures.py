@@ -7,11 +7,18 @@ import numpy as np
 from attacks.base import Floats
 
 from .equivalence import Context, Figure, finding_of
-from .families import Scored, p_d2
+from .families import p_d2
 from .result import Finding
+from .scored import Scored
 from .statistics.intervals import Estimate, auc_delong, retained_share, shift, tpr_at_fpr
 from .statistics.model_level import crawford_howell
-from .statistics.sample_size import forget_rows_to_pass, references_to_pass
+from .statistics.sample_size import (
+    forget_rows_to_pass,
+    holdout_rows_to_pass,
+    references_to_pass,
+    runs_to_pass,
+    tail_rows_to_pass,
+)
 
 
 def figures(scored: Scored, context: Context) -> list[Finding]:
@@ -45,10 +52,6 @@ def _auc(scored: Scored, context: Context) -> Figure:
         control = on_original.value
         p = p_d2([scored], context.evidence, policy, control=True).p
         seen = p <= policy.alpha and on_original.low > 0.5 + margin
-    rows = forget_rows_to_pass(forget.shape[1], estimate.value - 0.5, estimate.se, margin, policy.alpha)
-    settle = "no number of rows: the estimate itself is outside the margin; unlearn further"
-    if rows is not None:
-        settle = f"about {rows} forget rows with {round(rows * holdout.shape[1] / forget.shape[1])} holdout rows"
     return Figure(
         metric="auc",
         title="AUC of forget against holdout examples",
@@ -57,7 +60,7 @@ def _auc(scored: Scored, context: Context) -> Figure:
         control=control,
         seen=seen,
         null=_aucs((forget[1:], holdout[1:]), context).tolist(),
-        settle=(settle,),
+        settle=_more_rows(estimate, (forget.shape[1], holdout.shape[1]), margin, context),
         invalid=scored.subject.invalid,
         min_forget=policy.min_forget,
         min_holdout=policy.min_holdout,
@@ -83,7 +86,7 @@ def _tail(scored: Scored, context: Context, seen: bool, *, lower: bool) -> Figur
         control=None if control is None else tpr(control, 0).value,
         seen=seen,
         null=[tpr(sides, row).value for row in range(1, len(sides[0]))],
-        settle=("more forget and holdout rows: the bound narrows with both",),
+        settle=_more_tail_rows(tpr(sides, 0).value, scored.rows(), context),
         invalid=scored.subject.invalid,
         min_forget=policy.min_forget_tail,
         min_holdout=policy.min_holdout,
@@ -92,9 +95,9 @@ def _tail(scored: Scored, context: Context, seen: bool, *, lower: bool) -> Figur
 
 def _auc_shift(scored: Scored, context: Context) -> Figure:
     """AUC of F against H minus the references' mean: where only models are exchangeable."""
-    policy, sides = context.policy, scored.require_sides()
-    values = _aucs(sides, context)
-    estimate = shift(values, 0.0, context.level)
+    policy, runs = context.policy, context.families.runs
+    values = _audited_first(_aucs(scored.judged_sides(), context), scored, runs)
+    estimate = shift(values, 0.0, context.level, runs)
     control, seen = None, False
     control_sides = scored.sides(control=True)
     if control_sides is not None:
@@ -109,8 +112,8 @@ def _auc_shift(scored: Scored, context: Context) -> Figure:
         margin=(-policy.auc_margin, policy.auc_margin),
         control=control,
         seen=seen,
-        null=(values[1:] - values[1:].mean()).tolist(),
-        settle=_more_references(estimate, policy.auc_margin, context),
+        null=(values[runs:] - values[runs:].mean()).tolist(),
+        settle=_more_models(estimate, policy.auc_margin, context),
         invalid=scored.subject.invalid,
         min_forget=policy.min_forget,
         min_holdout=policy.min_holdout,
@@ -125,9 +128,10 @@ def _tail_shift(scored: Scored, context: Context, seen: bool, *, lower: bool) ->
     def shares(pair: tuple[Floats, Floats]) -> Floats:
         return np.array([tpr_at_fpr(sign * f, sign * h, q, context.level).value for f, h in zip(*pair, strict=True)])
 
-    values = shares(scored.require_sides())
+    runs = context.families.runs
+    values = _audited_first(shares(scored.judged_sides()), scored, runs)
     floor = float(np.sqrt(q * (1 - q) / scored.rows()[0]))
-    estimate = shift(values, floor, context.level)
+    estimate = shift(values, floor, context.level, runs)
     control = scored.sides(control=True)
     on_original = None if control is None else shares(control)
     margin = policy.tpr_margin - q
@@ -139,8 +143,8 @@ def _tail_shift(scored: Scored, context: Context, seen: bool, *, lower: bool) ->
         margin=(-margin, margin),
         control=None if on_original is None else float(on_original[0] - on_original[1:].mean()),
         seen=seen,
-        null=(values[1:] - values[1:].mean()).tolist(),
-        settle=_more_references(estimate, margin, context),
+        null=(values[runs:] - values[runs:].mean()).tolist(),
+        settle=_more_models(estimate, margin, context),
         invalid=scored.subject.invalid,
         min_forget=policy.min_forget_tail,
         min_holdout=policy.min_holdout,
@@ -151,17 +155,20 @@ def _share(scored: Scored, context: Context) -> Figure:
     """Share of the original's excess over the retrains that is left."""
     policy = context.policy
     statistic, floor = scored.contrast
+    runs = context.families.runs
+    statistic = _audited_first(statistic, scored, runs)
     control = scored.control_contrast
     estimate, seen, null = None, False, []
     settle: tuple[str, ...] = ()
     if control is not None:
         original = float(control[0][0])
-        estimate = retained_share(statistic, original, floor, context.level)
+        estimate = retained_share(statistic, original, floor, context.level, runs)
         t, p = crawford_howell(*control)
         seen = estimate is not None and p <= policy.alpha and t > 0
     if estimate is not None and control is not None:
-        null = ((statistic[1:] - statistic[1:].mean()) / (control[0][0] - statistic[1:].mean())).tolist()
-        settle = _more_references(estimate, policy.share_margin, context)
+        references = statistic[runs:]
+        null = ((references - references.mean()) / (control[0][0] - references.mean())).tolist()
+        settle = _more_models(estimate, policy.share_margin, context)
     return Figure(
         metric="share",
         title="Share of the original's knowledge of the forgotten classes that is left",
@@ -179,11 +186,48 @@ def _aucs(sides: tuple[Floats, Floats], context: Context) -> Floats:
     return np.array([auc_delong(f, h, context.level).value for f, h in zip(*sides, strict=True)])
 
 
-def _more_references(estimate: Estimate, margin: float, context: Context) -> tuple[str, ...]:
-    k = len(context.evidence.facts.references)
-    needed = references_to_pass(estimate.value, estimate.se / float(np.sqrt(1 + 1 / k)), margin, context.policy.alpha)
-    if needed is not None:
-        return (f"about {max(needed, k + 1)} retrained references",)
+def _audited_first(values: Floats, scored: Scored, runs: int) -> Floats:
+    """The audited models that the figure averages, then the references: all runs, or the audited model alone."""
+    return values if runs == scored.runs else np.concatenate([values[:1], values[scored.runs :]])
+
+
+def _more_tail_rows(rate: float, sizes: tuple[int, int], context: Context) -> tuple[str, ...]:
+    policy = context.policy
+    if rate >= policy.tpr_margin:
+        return ("no number of rows: the estimate itself is outside the margin; unlearn further",)
+    rows = tail_rows_to_pass(*sizes, rate, policy.tpr_fpr, policy.tpr_margin, policy.alpha)
+    if rows is None:
+        return ("more forget and holdout rows than could be counted: the rate is close to the margin",)
+    return (f"about {rows} forget rows with {round(rows * sizes[1] / sizes[0])} holdout rows",)
+
+
+def _more_rows(estimate: Estimate, sizes: tuple[int, int], margin: float, context: Context) -> tuple[str, ...]:
+    """Rows that would settle an AUC: holdout rows alone where that is enough (they cost no deletion), else both."""
+    n_forget, n_holdout = sizes
+    deviation, alpha = estimate.value - 0.5, context.policy.alpha
+    if abs(deviation) >= margin:
+        return ("no number of rows: the estimate itself is outside the margin; unlearn further",)
+    ways = []
+    holdout = holdout_rows_to_pass(n_forget, n_holdout, deviation, margin, alpha)
+    if holdout is not None:
+        ways.append(f"about {holdout} holdout rows with the same forget rows")
+    rows = forget_rows_to_pass(n_forget, deviation, estimate.se, margin, alpha)
+    if rows is not None:
+        ways.append(f"about {rows} forget rows with {round(rows * n_holdout / n_forget)} holdout rows")
+    return tuple(ways)
+
+
+def _more_models(estimate: Estimate, margin: float, context: Context) -> tuple[str, ...]:
+    """References or unlearned runs that would settle a figure against references, each alone."""
+    k, runs, alpha = len(context.evidence.facts.references), context.families.runs, context.policy.alpha
     if abs(estimate.value) >= margin:
-        return ("no number of references: the estimate itself is outside the margin; unlearn further",)
-    return ("no number of references: the spread between seeds exceeds the margin",)
+        return ("no number of models: the estimate itself is outside the margin; unlearn further",)
+    spread = estimate.se / float(np.sqrt(1 / runs + 1 / k))
+    ways = []
+    references = references_to_pass(estimate.value, spread, margin, alpha)
+    if references is not None:
+        ways.append(f"about {max(references, k + 1)} retrained references")
+    needed = runs_to_pass(estimate.value, spread, k, margin, alpha)
+    if needed is not None:
+        ways.append(f"about {max(needed, runs + 1)} unlearned runs of the procedure (--runs), with these references")
+    return tuple(ways) or ("no number of references or runs: the spread between seeds exceeds the margin",)

@@ -10,9 +10,9 @@ import numpy as np
 from attacks.base import Attack
 
 from .case import LoadedCase
-from .families import GRANTS
 from .models import TorchTarget
 from .policy import Policy
+from .scored import GRANTS
 from .statistics.sample_size import detectable_auc, detectable_shift
 
 TIMED_ROWS = 64

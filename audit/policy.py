@@ -24,6 +24,8 @@ class Policy(BaseModel):
 
     name: str
     may_pass: bool
+    pass_with_trace: bool = False
+    pass_on_transfer: bool = False
     alpha: float = Field(gt=0, le=0.2)
     permutations: int = Field(ge=999)
     auc_margin: float = Field(gt=0, lt=0.5)
@@ -31,6 +33,9 @@ class Policy(BaseModel):
     tpr_margin: float = Field(gt=0, lt=1)
     share_margin: float = Field(gt=0, lt=1)
     utility_margin: float = Field(gt=0, lt=1)
+    utility_part_margin: float = Field(default=0.15, gt=0, lt=1)
+    shams: int = Field(default=5, ge=0, le=50)
+    d2_features: tuple[Literal["location", "upper", "lower", "spread"], ...] = ("location",)
     min_forget: int = Field(ge=10)
     min_holdout: int = Field(ge=10)
     min_forget_tail: int = Field(ge=10)

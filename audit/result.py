@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 
 
 class Record(BaseModel):
@@ -72,7 +72,7 @@ class Finding(Record):
     attack: str
     metric: str
     title: str = Field(description="what the figure is, in words")
-    kind: Literal["difference", "equivalence", "structural", "input", "execution"]
+    kind: Literal["difference", "equivalence", "structural", "input", "execution", "exploratory"]
     family: Literal["D1", "D2"] | None = Field(default=None, description="null hypothesis family of a test")
     role: Literal["mandatory", "primary", "supplementary"]
     access: str = Field(description="what the attacker needs: labels, logits, features, gradients, weights")
@@ -173,16 +173,37 @@ class ClaimRecord(Record):
     """What the audit is about, fixed before anything was scored."""
 
     kind: Literal["random", "class", "subject", "other"]
-    split: Literal["attested", "assumed", "unknown"]
+    split: Literal["attested", "coins", "assumed", "unknown"]
     access: Literal["labels", "logits", "features", "weights"]
     classes: tuple[int, ...] = ()
     public_layers: tuple[str, ...] = ()
+    strata: Literal["none", "label"] = Field(
+        default="none", description="label: forget and holdout were drawn class by class; labels permute within a class"
+    )
+    provenance: Literal["exact", "checkpoint", "surrogate"] = Field(
+        default="exact",
+        description="exact: references trained from scratch; checkpoint: from weights that never saw the forget set; "
+        "surrogate: the auditor's own pipeline on other data",
+    )
+    looks: Literal["single", "ledger"] = "single"
     inferred: tuple[str, ...] = Field(default=(), description="what was not declared but inferred, and why")
+
+
+class UtilityFigure(Record):
+    """One non-inferiority figure; higher is better, so only the lower bound counts."""
+
+    name: str = Field(description="'test', 'retain', 'worst class', 'worst group', 'negative flips'")
+    rows: int
+    difference: Interval
+    estimate: float
+    margin: float
+    ok: bool
+    reason: str
 
 
 class UtilityRecord(Record):
     """Accuracy on never-seen rows of the task that is left: unlearned minus retrained models (minus the original
-    where there is none), non-inferiority."""
+    where there is none), non-inferiority. ``figures`` adds the other sides of utility."""
 
     unlearned: float
     original: float | None
@@ -191,6 +212,15 @@ class UtilityRecord(Record):
     margin: float
     ok: bool
     reason: str
+    figures: tuple[UtilityFigure, ...] = ()
+
+
+class LookRecord(Record):
+    """Which look at this forget set this is, under a declared ledger (statistics.md 3.5)."""
+
+    number: int = Field(ge=1)
+    alpha: float = Field(description="what this look may spend: alpha / (l (l + 1))")
+    ledger_head: str = Field(description="SHA-256 of the ledger's entry of this look")
 
 
 class PolicyRecord(Record):
@@ -205,6 +235,10 @@ class Verdict(Record):
     """The verdict with its scope and its reasons."""
 
     outcome: Outcome
+    qualifier: Literal["", "transfer", "with trace"] = Field(
+        default="",
+        description="of a PASS, where the policy admits it: surrogate references, or a trace inside the margins",
+    )
     sentence: str
     scope: str
     reasons: tuple[str, ...]
@@ -228,6 +262,7 @@ class AuditResult(Record):
     families: tuple[Family, ...]
     findings: tuple[Finding, ...]
     gates: tuple[Gate, ...]
+    look: LookRecord | None = None
     utility: UtilityRecord | None = None
     not_tested: tuple[str, ...]
     verdict: Verdict

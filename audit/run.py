@@ -9,8 +9,9 @@ from .case import LoadedCase, load_case, project_key
 from .config import Config
 from .engine import build_attacks, collect, run_identifier
 from .evidence import read_evidence
+from .ledger import forget_digest, open_look
 from .policy import Policy, load_policy
-from .result import AuditResult, to_json
+from .result import AuditResult, LookRecord, to_json
 from .rundir import RunDir, write_bytes
 from .scoring import judge
 from .units import Event, Notify
@@ -62,12 +63,29 @@ def run_audit(prepared: Prepared, *, fresh: bool = False, notify: Notify = _sile
     run.create()
     run.log("start", run_id=prepared.run_id)
     write_bytes(run.config, _toml(prepared.config).encode())
-    evidence = collect(prepared.config, prepared.case, build_attacks(), run, prepared.run_id, notify)
+    look = _look(prepared)  # counted before anything is scored
+    evidence = collect(prepared.config, prepared.case, build_attacks(), run, prepared.run_id, notify, look)
     evidence.save(run)
     result = judge(evidence, prepared.policy, prepared.policy_sha256)
     write_bytes(run.result, to_json(result).encode("ascii"))
     run.log("finished", verdict=result.verdict.outcome.value)
     return result
+
+
+def _look(prepared: Prepared) -> LookRecord | None:
+    """Count this look in the ledger, where one is declared."""
+    config, case = prepared.config, prepared.case
+    if config.claim.ledger is None:
+        return None
+    forget = case.files["forget"]
+    rows = forget.row_hashes() or [case.fingerprints["forget"].encode()]
+    return open_look(
+        config.claim.ledger,
+        forget=forget_digest(rows, project_key(config)),
+        unlearned=case.digests["unlearned"],
+        run_id=prepared.run_id,
+        policy=prepared.policy.name,
+    )
 
 
 def score_run(run: RunDir, policy_name: str) -> AuditResult:

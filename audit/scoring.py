@@ -13,8 +13,11 @@ from .charts import chart
 from .differences import differences
 from .equivalence import Context
 from .evidence import AttackRun, Evidence
-from .families import GRANTS, Scored, by_subject, run_families
+from .exploratory import exploratory
+from .families import run_families
 from .figures import figures
+from .gates import gates
+from .ledger import share
 from .policy import Policy
 from .result import (
     AttackRecord,
@@ -23,8 +26,10 @@ from .result import (
     FindingStatus,
     PolicyRecord,
 )
+from .scored import GRANTS, Scored, by_subject
 from .structural import input_findings, structural_findings
-from .verdict import decide, gates, utility
+from .utility import utility
+from .verdict import decide
 
 log = logging.getLogger("audit")
 
@@ -41,6 +46,11 @@ def judge(evidence: Evidence, policy: Policy, policy_sha256: str) -> AuditResult
         the result; the same evidence and policy give the same result, bit for bit.
     """
     runs, scored = _score_all(evidence)
+    declared = policy
+    look = evidence.facts.look
+    if look is not None:  # a declared ledger: this look may spend its share alone
+        look = look.model_copy(update={"alpha": policy.alpha * share(look.number)})
+        policy = policy.model_copy(update={"alpha": look.alpha})
     families = run_families(scored, evidence, policy)
     context = Context(evidence, policy, families)
     findings = structural_findings(evidence.facts, policy) + input_findings(evidence)
@@ -48,9 +58,10 @@ def judge(evidence: Evidence, policy: Policy, policy_sha256: str) -> AuditResult
     for item in scored:
         findings += differences(item, context)
         findings += figures(item, context)
+        findings += exploratory(item, context)
     findings = [_confirmed(f, findings) for f in findings]
     measured = utility(evidence, policy)
-    checks = gates(evidence, families, measured, findings)
+    checks = gates(evidence, policy, families, measured, findings)
     facts = evidence.facts
     return AuditResult(
         tool="unlearn-audit",
@@ -59,13 +70,14 @@ def judge(evidence: Evidence, policy: Policy, policy_sha256: str) -> AuditResult
         seed=facts.seed,
         environment=facts.environment,
         claim=facts.claim,
-        policy=PolicyRecord(name=policy.name, sha256=policy_sha256, values=policy.model_dump(mode="json")),
+        policy=PolicyRecord(name=policy.name, sha256=policy_sha256, values=declared.model_dump(mode="json")),
         inputs=facts.inputs,
         assumptions=facts.assumptions,
         attacks=tuple(_record(run, scored, evidence) for run in runs),
         families=families.records,
         findings=tuple(findings),
         gates=checks,
+        look=look,
         utility=measured,
         not_tested=_not_tested(evidence, scored),
         verdict=decide(evidence, policy, families, findings, checks),
@@ -92,7 +104,11 @@ def _score_all(evidence: Evidence) -> tuple[list[AttackRun], list[Scored]]:
             control = None
             if "original" in facts.models:
                 control = attack.score([evidence.signals[run.name, "original"], *null], case)
-            scored.append(_aggregate(attack, subject, control, evidence))
+            pooled = None
+            if facts.runs and null:
+                runs_of = [evidence.signals[run.name, name] for name in ("unlearned", *facts.runs)]
+                pooled = attack.score([*runs_of, *null], case)
+            scored.append(_aggregate(attack, subject, control, pooled, evidence))
             runs.append(run)
         except Exception as error:
             log.exception("scoring %s failed", run.name)
@@ -108,15 +124,19 @@ def _arguments(attack: type[Attack]) -> frozenset[str]:
     return frozenset(inspect.signature(attack).parameters)
 
 
-def _aggregate(attack: Attack, subject: Scores, control: Scores | None, evidence: Evidence) -> Scored:
+def _aggregate(
+    attack: Attack, subject: Scores, control: Scores | None, pooled: Scores | None, evidence: Evidence
+) -> Scored:
     subjects = evidence.subjects()
     rows = len(evidence.labels("forget"))
+    runs = 1 if pooled is None else 1 + len(evidence.facts.runs)
     if subjects is None or all(len(np.unique(side)) == len(side) for side in subjects):
-        return Scored(attack, subject, control, rows)
+        return Scored(attack, subject, control, rows, pooled, runs)
     collapsed, n_forget = by_subject(subject, *subjects)
     note = f"rows averaged per data subject: {n_forget} subjects in the forget set"
     collapsed = replace(collapsed, details=(*collapsed.details, note))
-    return Scored(attack, collapsed, None if control is None else by_subject(control, *subjects)[0], n_forget)
+    others = [None if scores is None else by_subject(scores, *subjects)[0] for scores in (control, pooled)]
+    return Scored(attack, collapsed, others[0], n_forget, others[1], runs)
 
 
 def _confirmed(finding: Finding, findings: list[Finding]) -> Finding:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from .data import Arrays
 from .result import ClaimRecord
 
 AUXILIARY_SHARE = 4  # our choice: where no auxiliary set is given, every fourth test row (by content) becomes it
+
+Provenance = Literal["exact", "checkpoint", "surrogate"]
 
 SHOWN = 60  # characters of an id in a message
 
@@ -38,7 +40,7 @@ class Sets:
 
 
 def infer_claim(
-    section: ClaimSection, files: dict[str, Arrays], *, have_features: bool
+    section: ClaimSection, files: dict[str, Arrays], *, have_features: bool, provenance: Provenance = "exact"
 ) -> tuple[ClaimRecord, list[str]]:
     """Fill in what the declaration leaves open; return the claim and the problems found.
 
@@ -77,6 +79,9 @@ def infer_claim(
         access=access,
         classes=absent if kind == "class" else (),
         public_layers=section.public_layers,
+        strata=section.strata,
+        provenance=provenance,
+        looks="single" if section.ledger is None else "ledger",
         inferred=tuple(inferred),
     )
     return record, problems

@@ -1,17 +1,13 @@
-"""Gates, utility and the verdict: FAIL by a family or by structure, PASS by every mandatory figure, else neither."""
+"""The verdict: FAIL by a family or by structure, PASS by every mandatory figure and every gate, else neither."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-
-import numpy as np
-from scipy import stats
 
 from .evidence import Evidence
 from .families import Families
 from .policy import Level, Policy
-from .result import Finding, FindingStatus, Gate, Interval, Outcome, UtilityRecord, Verdict
+from .result import Finding, FindingStatus, Gate, Outcome, Verdict
 
 LEVELS: dict[str, tuple[Level, ...]] = {
     "labels": (),
@@ -27,113 +23,6 @@ CLAIMS = {
 }
 
 
-def utility(evidence: Evidence, policy: Policy) -> UtilityRecord:
-    """Accuracy on never-seen rows, unlearned minus retrained (minus the original where there is none): non-inferiority.
-
-    Rows: the test set, with the holdout set where both belong to the task that is left. Per row the audited model's
-    correctness minus the mean correctness of the baseline models; normal interval of the mean, one-sided at alpha.
-    """
-    models, references = evidence.facts.models, evidence.facts.references
-    baseline = references or tuple(name for name in models if name == "original")
-    mine = evidence.correct("unlearned")
-    margin = policy.utility_margin
-    accuracies = tuple(float(evidence.correct(name).mean()) for name in references)
-    original = float(evidence.correct("original").mean()) if "original" in models else None
-    if not baseline:
-        return UtilityRecord(
-            unlearned=float(mine.mean()),
-            original=None,
-            references=(),
-            difference=None,
-            margin=margin,
-            ok=False,
-            reason="no original and no reference to compare with",
-        )
-    difference = mine - np.mean([evidence.correct(name) for name in baseline], axis=0)
-    mean, n = float(difference.mean()), len(difference)
-    half = float(stats.norm.ppf(1 - policy.alpha)) * float(difference.std(ddof=1)) / math.sqrt(n) if n > 1 else 1.0
-    ok = mean - half > -margin
-    against = f"that of {len(references)} retrained models" if references else "the original's"
-    return UtilityRecord(
-        unlearned=float(mine.mean()),
-        original=original,
-        references=accuracies,
-        difference=Interval(low=mean - half, high=mean + half, level=1 - 2 * policy.alpha),
-        margin=margin,
-        ok=ok,
-        reason=(
-            f"accuracy on {n} never-seen rows is not worse than {against} by {margin:g} or more"
-            if ok
-            else f"accuracy on {n} never-seen rows may be worse than {against} by {margin:g} or more: a broken model "
-            "is no evidence of forgetting"
-        ),
-    )
-
-
-def gates(
-    evidence: Evidence, families: Families, measured: UtilityRecord, findings: Sequence[Finding]
-) -> tuple[Gate, ...]:
-    """The validity checks, each with what it blocks."""
-    facts = evidence.facts
-    original = "original" in facts.models
-    blind = families.blind
-    found = [
-        Gate(
-            name="positive control",
-            ok=original,
-            effect="blocks PASS",
-            reason="the original model is attacked in the same way"
-            if original
-            else "no original model: silence of an attack proves nothing",
-        ),
-        Gate(
-            name="difference test",
-            ok=any(family.admitted for family in families.records),
-            effect="blocks PASS and FAIL by statistics",
-            reason="; ".join(f"{family.name}: {family.reason}" for family in families.records),
-        ),
-        Gate(
-            name="shift check",
-            ok=families.record("D2").admitted,
-            effect="blocks family D2",
-            reason="not run"
-            if blind is None
-            else f"AUC of a classifier that sees no model: {blind.value:.3f} ({blind.low:.3f} to {blind.high:.3f})",
-        ),
-        Gate(
-            name="utility",
-            ok=measured.ok,
-            effect="blocks PASS",
-            reason=measured.reason,
-        ),
-    ]
-    failed = [
-        f for f in findings if f.kind == "execution" and f.status is FindingStatus.ERROR and f.role != "supplementary"
-    ]
-    found.append(
-        Gate(
-            name="attacks ran",
-            ok=not failed,
-            effect="blocks PASS",
-            reason="every gated attack that applies ran"
-            if not failed
-            else f"failed: {', '.join(f.attack for f in failed)}",
-        )
-    )
-    if facts.references:
-        found.append(_reference_gate(evidence))
-    return tuple(found)
-
-
-def _reference_gate(evidence: Evidence) -> Gate:
-    """References must look like retrains: as good as the original on the test set (descriptive, not blocking)."""
-    accuracies = [float(evidence.correct(name).mean()) for name in evidence.facts.references]
-    reason = (
-        f"accuracy on never-seen rows of {len(accuracies)} references {min(accuracies):.3f} to {max(accuracies):.3f}"
-    )
-    return Gate(name="references", ok=True, effect="informs", reason=f"{reason}; provenance as declared, not proven")
-
-
 def decide(
     evidence: Evidence,
     policy: Policy,
@@ -141,14 +30,21 @@ def decide(
     findings: Sequence[Finding],
     checks: Sequence[Gate],
 ) -> Verdict:
-    """FAIL wins; PASS needs every mandatory figure and every gate; everything else is INCONCLUSIVE."""
+    """FAIL wins; PASS needs every mandatory figure and every gate; everything else is INCONCLUSIVE.
+
+    Two weaker forms of PASS exist only where the policy admits them: with a trace (a difference was detected, every
+    figure lies inside its margin) and on transfer (the references are surrogates).
+    """
     claim = evidence.facts.claim
+    runs = f", {families.runs} runs of the procedure" if families.runs > 1 else ""
     scope = (
-        f"Claim: {CLAIMS[claim.kind]}, adversary with {claim.access}, policy {policy.name}. Relative to the attacks "
-        "named here; no bound on what another attack could find."
+        f"Claim: {CLAIMS[claim.kind]}, adversary with {claim.access}, policy {policy.name}{runs}. Relative to the "
+        "attacks named here; no bound on what another attack could find."
     )
     failures = [f for f in findings if f.status is FindingStatus.FAIL and f.kind in ("structural", "difference")]
-    if failures:
+    reasons, settle = _open(evidence, policy, families, findings, checks)
+    certain = any(f.kind == "structural" for f in failures)
+    if failures and (certain or reasons or not policy.pass_with_trace):
         worst = failures[0]
         return Verdict(
             outcome=Outcome.FAIL,
@@ -156,6 +52,53 @@ def decide(
             scope=scope,
             reasons=tuple(f"{f.id}: {f.reason}" for f in failures),
         )
+    if reasons:
+        return Verdict(
+            outcome=Outcome.INCONCLUSIVE,
+            sentence=f"INCONCLUSIVE: no leak was detected, but forgetting of {CLAIMS[claim.kind]} is not shown either.",
+            scope=scope,
+            reasons=tuple(dict.fromkeys(reasons)),
+            settle=cheapest_first(settle),
+        )
+    return _passed(evidence, policy, findings, failures, scope)
+
+
+def _passed(
+    evidence: Evidence, policy: Policy, findings: Sequence[Finding], failures: Sequence[Finding], scope: str
+) -> Verdict:
+    claim = evidence.facts.claim
+    shown = tuple(f"{f.id}: {f.reason}" for f in findings if f.role == "mandatory" and f.status is FindingStatus.PASS)
+    sentence = (
+        f"PASS: no attack of this suite tells the model from one that never saw {CLAIMS[claim.kind]}, within the "
+        f"margins of the {policy.name} policy."
+    )
+    if failures:
+        shown = tuple(f"{f.id}: {f.reason}" for f in failures) + shown
+        return Verdict(
+            outcome=Outcome.PASS,
+            qualifier="with trace",
+            sentence=f"PASS WITH TRACE: {CLAIMS[claim.kind]} left a trace ({_named(failures[0].attack)}) that lies "
+            f"inside every margin of the {policy.name} policy, which accepts that.",
+            scope=scope,
+            reasons=shown,
+        )
+    if claim.provenance == "surrogate":
+        return Verdict(
+            outcome=Outcome.PASS,
+            qualifier="transfer",
+            sentence=f"PASS (TRANSFER): {sentence.removeprefix('PASS: ')} The null comes from surrogate models and "
+            "holds only if it transfers.",
+            scope=scope,
+            reasons=shown,
+        )
+    return Verdict(outcome=Outcome.PASS, sentence=sentence, scope=scope, reasons=shown)
+
+
+def _open(
+    evidence: Evidence, policy: Policy, families: Families, findings: Sequence[Finding], checks: Sequence[Gate]
+) -> tuple[list[str], list[str]]:
+    """All that keeps the case from a PASS, apart from what fails it, and what would settle it."""
+    claim = evidence.facts.claim
     reasons, settle = _missing(policy, claim.kind, claim.access, findings)
     blocking = [gate for gate in checks if not gate.ok and "PASS" in gate.effect]
     reasons += [f"{gate.name}: {gate.reason}" for gate in blocking]
@@ -164,28 +107,23 @@ def decide(
         settle.append(f"at least {policy.references_t_class} retrained references")
     if any(gate.name == "positive control" for gate in blocking):
         settle.append("give the original model")
+    if claim.provenance == "surrogate" and evidence.facts.references and not policy.pass_on_transfer:
+        reasons.append("the references are surrogates: their null is not known to transfer to this pipeline")
+        settle.append("retrain references with the original's own recipe on the retain set")
     if not policy.may_pass:
         reasons.append(f"the policy {policy.name!r} never says PASS")
         settle.append("judge the same run again: audit score RUN --policy standard")
-    if reasons:
-        return Verdict(
-            outcome=Outcome.INCONCLUSIVE,
-            sentence=f"INCONCLUSIVE: no leak was detected, but forgetting of {CLAIMS[claim.kind]} is not shown either.",
-            scope=scope,
-            reasons=tuple(dict.fromkeys(reasons)),
-            settle=tuple(dict.fromkeys(settle)),
-        )
-    return Verdict(
-        outcome=Outcome.PASS,
-        sentence=(
-            f"PASS: no attack of this suite tells the model from one that never saw {CLAIMS[claim.kind]}, within the "
-            f"margins of the {policy.name} policy."
-        ),
-        scope=scope,
-        reasons=tuple(
-            f"{f.id}: {f.reason}" for f in findings if f.role == "mandatory" and f.status is FindingStatus.PASS
-        ),
-    )
+    return reasons, settle
+
+
+#: our choice of what costs least: judging again, files at hand, never-seen rows, models, more deletions
+COSTS = ("audit score", "give the original", "holdout rows with the same", "retrained references", "unlearned runs")
+
+
+def cheapest_first(ways: Sequence[str]) -> tuple[str, ...]:
+    """Ways to settle, without repetition, in the order of what they cost."""
+    unique = dict.fromkeys(ways)
+    return tuple(sorted(unique, key=lambda way: next((i for i, mark in enumerate(COSTS) if mark in way), len(COSTS))))
 
 
 def _named(attack: str) -> str:

@@ -22,13 +22,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from .certificate import (
-    CERTIFICATE_VERSION,
     EXTENSION,
     PAYLOAD_TYPE,
     PREDICATE_TYPE,
-    RESULTS,
     STATEMENT_TYPE,
     TIME_FORMAT,
+    VERIFIED_VERSIONS,
+    in_toto_result,
     key_id,
     pae,
 )
@@ -38,6 +38,7 @@ from .result import FindingStatus, Outcome
 
 MAX_BYTES = 8 * 1024 * 1024
 MAX_DIGITS = 20  # a 64-bit integer with its sign
+QUALIFIERS = ("", "transfer", "with trace")
 CLOCK_SKEW = timedelta(minutes=5)
 
 _ASK = "ask the signer for a certificate made by this tool."
@@ -56,12 +57,14 @@ class Verified:
 
     Attributes:
         verdict: what the audit found.
+        qualifier: "" for a plain verdict; "transfer" or "with trace" for a PASS that only some policies admit.
         statement: the signed in-toto statement.
         key_id: SHA-256 of the public key that verified it.
         expires: when it stops to hold.
     """
 
     verdict: Outcome
+    qualifier: str
     statement: dict[str, Any]
     key_id: str
     expires: datetime
@@ -122,11 +125,11 @@ def verify_certificate(
     statement = parse_json(payload, "the statement")
     predicate, extension = _check_types(statement)
     _check_subjects(_field(statement, "subject", list), model_files)
-    verdict = _check_result(predicate, extension)
+    verdict, qualifier = _check_result(predicate, extension)
     if policy_sha256 is not None:
         _check_policy(_field(predicate, "configuration", list), policy_sha256)
     expires = _check_dates(extension, max_age_days, now)
-    return Verified(verdict, statement, key_id(key), expires)
+    return Verified(verdict, qualifier, statement, key_id(key), expires)
 
 
 def open_envelope(envelope: bytes, key: Ed25519PublicKey) -> bytes:
@@ -259,10 +262,10 @@ def _check_types(statement: object) -> tuple[dict[str, Any], dict[str, Any]]:
         raise CertificateError(f"the predicate type is not {PREDICATE_TYPE}: {_ASK}")
     predicate: dict[str, Any] = _field(statement, "predicate", dict)
     extension: dict[str, Any] = _field(predicate, EXTENSION, dict)
-    if _field(extension, "schemaVersion", str) != CERTIFICATE_VERSION:
+    if _field(extension, "schemaVersion", str) not in VERIFIED_VERSIONS:
         raise CertificateError(
-            f"the certificate's schema version is not {CERTIFICATE_VERSION}: verify it with the version of "
-            "this tool that made it."
+            f"the certificate's schema version is none of {', '.join(VERIFIED_VERSIONS)}: verify it with the version "
+            "of this tool that made it."
         )
     return predicate, extension
 
@@ -296,13 +299,16 @@ def _check_subjects(subjects: list[Any], model_files: Sequence[Path]) -> None:
         raise CertificateError(f"files of the certified model are missing ({missing}): give all of them.")
 
 
-def _check_result(predicate: dict[str, Any], extension: dict[str, Any]) -> Outcome:
+def _check_result(predicate: dict[str, Any], extension: dict[str, Any]) -> tuple[Outcome, str]:
     """What others read (``result``, ``passedTests``) claims no more than our verdict and findings."""
     name = _field(extension, "verdict", str)
     if name not in set(Outcome):
         raise CertificateError(f"the certificate's verdict is unknown: {_ASK}")
     verdict = Outcome(name)
-    if _field(predicate, "result", str) != RESULTS[verdict]:
+    qualifier = extension.get("qualifier", "")  # absent in version 1.0
+    if qualifier not in QUALIFIERS or (qualifier and verdict is not Outcome.PASS):
+        raise CertificateError(f"the certificate's qualifier is unknown: {_ASK}")
+    if _field(predicate, "result", str) != in_toto_result(verdict, qualifier):
         raise CertificateError(f"the certificate's result contradicts its verdict {verdict}: {_ASK}")
     passed = {
         _field(finding, "id", str)
@@ -312,7 +318,7 @@ def _check_result(predicate: dict[str, Any], extension: dict[str, Any]) -> Outco
     for test in _field(predicate, "passedTests", list):
         if not isinstance(test, str) or test not in passed:
             raise CertificateError(f"the certificate lists a test as passed whose finding did not: {_ASK}")
-    return verdict
+    return verdict, qualifier
 
 
 def _check_policy(configuration: list[Any], policy_sha256: str) -> None:

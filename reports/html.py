@@ -26,6 +26,7 @@ _KINDS = {
     "structural": "Structural facts, certain without a test",
     "difference": "Must not differ from an honest retrain (difference tests: decide FAIL)",
     "equivalence": "Must stay inside the margin (equivalence: decides PASS)",
+    "exploratory": "Exploratory: reported with their intervals, never gated",
     "execution": "Checks that did not run",
     "input": "Inputs",
 }
@@ -67,6 +68,7 @@ def render_html(result: AuditResult) -> str:
         .render(
             result=result,
             verdict=result.verdict,
+            word=headline(result.verdict)[0],
             sentence=_sentence(headline(result.verdict)[1]),
             reasons=reasons(result),
             anchors={r.finding.id: r.anchor for r in reversed(rows)},

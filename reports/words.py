@@ -53,6 +53,9 @@ class Reason:
 def headline(verdict: Verdict) -> tuple[str, str]:
     """The verdict's word and its sentence without that word."""
     word = verdict.outcome.value
+    if verdict.qualifier:
+        word, _, rest = verdict.sentence.partition(":")
+        return word, rest.strip()
     rest = verdict.sentence.removeprefix(f"{word}:").strip()
     return word, rest
 
@@ -98,6 +101,8 @@ def evidence(result: AuditResult) -> tuple[tuple[str, str], ...]:
     ]
     if result.utility:
         facts.append(("Utility", result.utility.reason))
+    if result.look:
+        facts.append(("Look", f"number {result.look.number} at this forget set, alpha {result.look.alpha:.3g}"))
     return tuple(facts)
 
 

@@ -26,6 +26,7 @@ LENIENT = {
     "name": '"lenient"',
     "auc_margin": "0.18",
     "utility_margin": "0.5",
+    "utility_part_margin": "0.9",
     "logits": '["membership.auc"]',
     "features": '["membership.auc"]',
 }
@@ -197,7 +198,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def case(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the random case to damage; the working directory is empty and beside it."""
     place = tmp_path / "case"
-    shutil.copytree(built, place)
+    shutil.copytree(built, place, ignore=shutil.ignore_patterns(".audit"))
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)

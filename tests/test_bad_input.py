@@ -529,9 +529,45 @@ def test_reference_that_is_a_copy(case: Path, cli: Cli, copied: str, of: str) ->
     state = load_file(case / f"{of}.safetensors")
     state["0.weight"] = state["0.weight"] * (1 + 1e-7)
     save_file(state, case / f"{copied}.safetensors")
-    text = refused(cli, case)
+    text = refused(cli, case, "--dry-run")
+    assert f"{copied.replace('-', '/')} is no independent retrain" in text
+    assert f"kin to those of {of.replace('-', '/')} (cosine 1.00" in text
+    assert "Train it from scratch with a seed of its own" in text
+    # declared away, or with its hidden units in another order, it is found by what it computes
+    text = refused(cli, case, "--provenance", "checkpoint")
     assert f"{copied.replace('-', '/')} computes the same function as {of.replace('-', '/')}" in text
-    assert "an independent retrain" in text
+
+
+def test_a_copy_with_its_units_in_another_order(case: Path, cli: Cli) -> None:
+    from methods.controls import permute_hidden
+
+    from audit.demo import network, save_model
+
+    model = network()
+    model.load_state_dict(load_file(case / "original.safetensors"))
+    save_model(case / "retrained-0.safetensors", permute_hidden(model, 0))
+    assert "retrained/0 computes the same function as original" in refused(cli, case)
+
+
+def test_a_reference_that_starts_from_the_original(case: Path, cli: Cli) -> None:
+    from audit import demo
+
+    model = demo.network()
+    model.load_state_dict(load_file(case / "original.safetensors"))
+    with np.load(case / "retain.npz") as retain:
+        data = demo.Digits(retain["x"], retain["y"])
+    warm = demo.train(data, np.arange(len(data.y)), seed=9, start=model, steps=300)
+    demo.save_model(case / "retrained-1.safetensors", warm)
+    text = refused(cli, case)
+    assert "retrained/1 is no independent retrain" in text
+    assert "declare --provenance checkpoint" in text
+
+
+def test_further_runs_that_are_copies(case: Path, cli: Cli) -> None:
+    shutil.copy(case / "unlearned.safetensors", case / "again.safetensors")
+    assert "unlearned/1 computes the same function as unlearned" in refused(
+        cli, case, "--runs", case / "again.safetensors"
+    )
 
 
 def test_different_numbers_of_classes(case: Path, cli: Cli, tmp_path: Path) -> None:

@@ -1,130 +1,14 @@
 """Families, figures, gates and verdict on synthetic evidence: signals are drawn, no model is trained."""
 
-from dataclasses import dataclass, field
-
 import numpy as np
 import pytest
+from cases.synthetic import ATTACKS, SEEN, Setup, audit, family, finding, says
 from scipy import stats
 
-from attacks.base import discover
-from audit.evidence import AttackRun, Evidence, Facts
-from audit.policy import Policy, load_policy
-from audit.result import AuditResult, ClaimRecord, Finding, FindingStatus, Outcome
+from audit.policy import load_policy
+from audit.result import FindingStatus, Outcome
 from audit.scoring import judge
 from audit.structure import Structure
-
-SEEN = 1.5  # seed standard deviations by which the original leaks
-ATTACKS = ("feature_mapping", "membership", "probe")
-
-
-@dataclass(frozen=True)
-class Setup:
-    """One synthetic audit; ``leak`` and ``original`` are shifts of the forget side in seed sd, by attack."""
-
-    kind: str = "random"
-    references: int = 5
-    n_forget: int = 200
-    n_holdout: int = 400
-    leak: dict[str, float] = field(default_factory=dict)
-    original: dict[str, float] | None = field(default_factory=lambda: dict.fromkeys(ATTACKS, SEEN))
-    split: str = "attested"
-    access: str = "features"
-    seed: int = 0
-    errors: dict[str, str] = field(default_factory=dict)  # attack -> "skipped" or "error"
-    accuracy: float = 0.9
-    structure: Structure = field(default_factory=Structure)
-    blind: float | None = 0.0
-    groups: int = 0  # rows per subject
-    mixed: float = 0.0  # half of the forget rows this much up, half down
-
-    def evidence(self) -> Evidence:
-        rng = np.random.default_rng([self.seed, 1])
-        sizes = {"forget": self.n_forget, "holdout": self.n_holdout, "test": 300}
-        models = ["unlearned", *(["original"] if self.original is not None else [])]
-        models += [f"retrained/{k}" for k in range(self.references)]
-        focus = ("forget", "holdout") if self.kind == "class" else ("forget",)
-        signals = {}
-        for attack in ATTACKS:
-            difficulty = {role: rng.normal(0, 2, n) for role, n in sizes.items()}
-            subjects = {role: rng.normal(size=n) for role, n in sizes.items()}
-            for name in models:
-                values = {}
-                common = 0.3 * rng.normal()
-                for role, n in sizes.items():
-                    noise = rng.normal(size=n)
-                    if self.groups:
-                        noise += np.repeat(rng.normal(size=-(-n // self.groups)), self.groups)[:n]
-                        noise += np.repeat(subjects[role][:: self.groups], self.groups)[:n]
-                    values[role] = difficulty[role] + noise + common
-                shift = {"unlearned": self.leak, "original": self.original or {}}.get(name, {}).get(attack, 0.0)
-                if self.kind == "class":  # seed noise of the class as a whole
-                    shift += 0.3 * rng.normal()
-                for role in focus:
-                    values[role] = values[role] + shift
-                if name == "unlearned" and self.mixed:
-                    values["forget"] += self.mixed * np.where(np.arange(self.n_forget) % 2, 1, -1)
-                values |= {f"class_{role}": values[role] for role in ("holdout", "test")}
-                values["fit"], values["rows"] = np.array([0.9, 0.9, 500.0]), np.array([500])
-                signals[attack, name] = values
-        labels = {role: rng.integers(0, 10, n) for role, n in {**sizes, "retain": 600, "auxiliary": 100}.items()}
-        arrays = {f"labels/{role}": value for role, value in labels.items()}
-        for name in models:
-            arrays[f"correct/{name}"] = rng.random(700) < (self.accuracy if name == "unlearned" else 0.9)
-        if self.blind is not None:
-            arrays["blind/forget"] = rng.normal(self.blind, 1, self.n_forget)
-            arrays["blind/holdout"] = rng.normal(0, 1, self.n_holdout)
-        if self.groups:
-            arrays["group/forget"] = np.arange(self.n_forget) // self.groups
-            arrays["group/holdout"] = 10_000 + np.arange(self.n_holdout) // self.groups
-        classes = discover()
-        runs = tuple(
-            AttackRun(
-                name=name,
-                parameters=classes[name]().parameters,
-                status=self.errors.get(name, "ok"),  # type: ignore[arg-type]
-                reason="broken" if name in self.errors else "",
-            )
-            for name in ATTACKS
-        )
-        facts = Facts(
-            run_id="test",
-            seed=self.seed,
-            tool_version="test",
-            environment={},
-            claim=ClaimRecord(
-                kind=self.kind,  # type: ignore[arg-type]
-                split=self.split,  # type: ignore[arg-type]
-                access=self.access,  # type: ignore[arg-type]
-                classes=(0,) if self.kind == "class" else (),
-            ),
-            inputs=(),
-            assumptions=(),
-            overlaps=(),
-            models=tuple(models),
-            n_classes=10,
-            structure=self.structure,
-            attacks=runs,
-            signal_files=(),
-        )
-        return Evidence(facts, arrays, signals)
-
-
-def audit(policy: str | Policy = "standard", **changes) -> AuditResult:
-    loaded = load_policy(policy)[0] if isinstance(policy, str) else policy
-    return judge(Setup(**changes).evidence(), loaded, "0" * 64)
-
-
-def finding(result: AuditResult, name: str) -> Finding:
-    return next(f for f in result.findings if f.id == name)
-
-
-def family(result: AuditResult, name: str):
-    return next(f for f in result.families if f.name == name)
-
-
-def says(result: AuditResult) -> str:
-    return " ".join([*result.verdict.reasons, *result.verdict.settle])
-
 
 EVERY = dict.fromkeys(ATTACKS, SEEN)
 

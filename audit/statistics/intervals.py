@@ -38,14 +38,25 @@ def auc_delong(forget: Floats, holdout: Floats, level: float) -> Estimate:
     n_f, n_h = len(forget), len(holdout)
     if n_f < 2 or n_h < 2 or not (np.isfinite(forget).all() and np.isfinite(holdout).all()):
         raise ValueError("auc_delong needs at least two finite scores on each side")
+    over_holdout, below_forget = auc_components(forget, holdout)
+    se = float(np.sqrt(over_holdout.var(ddof=1) / n_f + below_forget.var(ddof=1) / n_h))
+    return auc_estimate(float(over_holdout.mean()), se, min(n_f, n_h), level)
+
+
+def auc_components(forget: Floats, holdout: Floats) -> tuple[Floats, Floats]:
+    """Per forget row the share of holdout rows below it, per holdout row the share of forget rows above; ties half."""
+    n_f, n_h = len(forget), len(holdout)
     pooled = stats.rankdata(np.concatenate([forget, holdout]))
     over_holdout = (pooled[:n_f] - stats.rankdata(forget)) / n_h
     below_forget = 1 - (pooled[n_f:] - stats.rankdata(holdout)) / n_f
-    auc = float(over_holdout.mean())
-    se = float(np.sqrt(over_holdout.var(ddof=1) / n_f + below_forget.var(ddof=1) / n_h))
+    return over_holdout, below_forget
+
+
+def auc_estimate(auc: float, se: float, smaller: int, level: float) -> Estimate:
+    """Interval of an AUC from its standard error; the rules of ``auc_delong``. ``smaller``: units, smaller side."""
     z = float(stats.norm.ppf((1 + level) / 2))
     if se < 1e-12:
-        reach = 1 - ((1 - level) / 2) ** (1 / min(n_f, n_h))
+        reach = 1 - ((1 - level) / 2) ** (1 / smaller)
         low, high = auc - reach, auc + reach
     elif abs(auc - 0.5) > LOGIT_BEYOND - 0.5:
         centre, half = np.log(auc / (1 - auc)), z * se / (auc * (1 - auc))
@@ -86,17 +97,15 @@ def tpr_at_fpr(forget: Floats, holdout: Floats, fpr: float, level: float) -> Est
     if n_h == 0 or n_f == 0 or not (np.isfinite(forget).all() and np.isfinite(holdout).all()):
         raise ValueError("tpr_at_fpr needs finite scores on both sides")
     half = (1 - level) / 4
-    ranks = np.arange(1, n_h + 1)
     descending = np.sort(holdout)[::-1]
 
     def caught(rank: int, strict: bool) -> int:
         threshold = descending[rank - 1]
         return int((forget > threshold).sum() if strict else (forget >= threshold).sum())
 
-    above = ranks[stats.beta.ppf(half, ranks, n_h + 1 - ranks) >= fpr]
-    high = clopper_pearson(caught(int(above[0]), strict=False), n_f, 1 - 2 * half)[1] if len(above) else 1.0
-    below = ranks[stats.beta.ppf(1 - half, ranks, n_h + 1 - ranks) <= fpr]
-    low = clopper_pearson(caught(int(below[-1]), strict=True), n_f, 1 - 2 * half)[0] if len(below) else 0.0
+    below, above = sandwich_ranks(n_h, fpr, half)
+    high = 1.0 if above is None else clopper_pearson(caught(above, strict=False), n_f, 1 - 2 * half)[1]
+    low = 0.0 if below is None else clopper_pearson(caught(below, strict=True), n_f, 1 - 2 * half)[0]
     allowed = int(np.floor(fpr * n_h))
     if allowed and _realised(descending, allowed) <= fpr:  # never above the nominal rate
         value = caught(allowed, strict=False) / n_f
@@ -106,51 +115,83 @@ def tpr_at_fpr(forget: Floats, holdout: Floats, fpr: float, level: float) -> Est
     return Estimate(value, low, high, (high - low) / (2 * float(stats.norm.ppf((1 + level) / 2))))
 
 
+def sandwich_ranks(n_holdout: int, fpr: float, tail: float) -> tuple[int | None, int | None]:
+    """Ranks from the top whose true FPR is surely below and surely above ``fpr``, each but for probability ``tail``.
+
+    The FPR at rank k is Beta(k, n_H + 1 - k), and P[Beta(k, n + 1 - k) < q] = P[Bin(n, q) >= k]: so the largest k
+    with P[Bin < k] <= tail and the smallest with P[Bin >= k] <= tail. None where the holdout set has no such rank.
+    """
+    below = int(stats.binom.ppf(tail, n_holdout, fpr))
+    above = int(stats.binom.ppf(1 - tail, n_holdout, fpr)) + 1
+    return below if below >= 1 else None, above if above <= n_holdout else None
+
+
 def _realised(descending: Floats, rank: int) -> float:
     return float((descending >= descending[rank - 1]).mean())
 
 
-def shift(statistic: Floats, floor: float, level: float) -> Estimate:
-    """T_u minus the references' mean, with the Crawford-Howell interval t_{K-1} s sqrt(1 + 1/K).
+def shift(statistic: Floats, floor: float, level: float, runs: int = 1) -> Estimate:
+    """Mean of J unlearned models minus the references' mean: D +- t_{K-1} s sqrt(1/J + 1/K).
+
+    J = 1 is Crawford and Howell's interval. ``s`` comes from the references alone: J runs are taken to scatter like
+    retrains, as they do under the null.
 
     Args:
-        statistic: (K + 1,), the audited model first, K >= 2.
+        statistic: (J + K,), the J unlearned models first, K >= 2.
         floor: smallest admissible s.
         level: coverage.
+        runs: J >= 1.
+
+    Raises:
+        ValueError: J < 1, K < 2 or non-finite input.
     """
-    references = statistic[1:]
-    k = len(references)
-    if k < 2:
-        raise ValueError("shift needs at least two references")
-    s = max(float(np.std(references, ddof=1)), floor)
-    se = s * float(np.sqrt(1 + 1 / k))
-    value = float(statistic[0] - references.mean())
-    half = float(stats.t.ppf((1 + level) / 2, df=k - 1)) * se
+    audited, references, s = _sides(statistic, floor, runs, "shift")
+    se = s * float(np.sqrt(1 / runs + 1 / len(references)))
+    value = float(audited.mean() - references.mean())
+    half = float(stats.t.ppf((1 + level) / 2, df=len(references) - 1)) * se
     return Estimate(value, value - half, value + half, se)
 
 
-def retained_share(statistic: Floats, original: float, floor: float, level: float) -> Estimate | None:
+def retained_share(statistic: Floats, original: float, floor: float, level: float, runs: int = 1) -> Estimate | None:
     """(T_u - mean T_ref) / (T_o - mean T_ref) with Fieller's interval; 0 = like a retrain, 1 = like the original.
 
-    Both T_u and T_o carry the seed noise s^2 of one model and share the references' mean (variance s^2/K), so
-    var = s^2 (1 + 1/K) and cov = s^2/K; quantile t_{K-1}. Fieller 1954.
+    a = mean of J unlearned models - R and b = T_o - R share the references' mean R, whose variance is s^2/K. So
+    var a = s^2 (1/J + 1/K), var b = s^2 (1 + 1/K) (the original is one model) and cov = s^2/K. The interval holds
+    the r with (a - r b)^2 <= t^2 (var a - 2 r cov + r^2 var b), t of K - 1 degrees of freedom (Fieller 1954). Runs
+    that start from this original share more with it than R: for r > 0 the interval is then too wide, never too short.
+
+    Args:
+        statistic: (J + K,), the J unlearned models first, K >= 2.
+        original: the original's statistic.
+        floor: smallest admissible s.
+        level: coverage.
+        runs: J >= 1.
 
     Returns:
         The estimate, or None where the denominator is not different from zero at this level (the set of shares is
         unbounded: the original itself does not stand out).
+
+    Raises:
+        ValueError: J < 1, K < 2 or non-finite input.
     """
-    references = statistic[1:]
+    audited, references, s = _sides(statistic, floor, runs, "retained_share")
     k = len(references)
-    if k < 2:
-        raise ValueError("retained_share needs at least two references")
-    s2 = max(float(np.std(references, ddof=1)), floor) ** 2
-    a, b = float(statistic[0] - references.mean()), float(original - references.mean())
-    variance, covariance = s2 * (1 + 1 / k), s2 / k
+    a, b = float(audited.mean() - references.mean()), float(original - references.mean())
+    if not np.isfinite(original):
+        raise ValueError("retained_share needs a finite statistic of the original")
     t2 = float(stats.t.ppf((1 + level) / 2, df=k - 1)) ** 2
-    lead = b * b - t2 * variance
+    lead = b * b - t2 * s**2 * (1 + 1 / k)
     if lead <= 0:
         return None
-    middle = a * b - t2 * covariance
-    root = np.sqrt(max(0.0, middle**2 - lead * (a * a - t2 * variance)))
+    middle = a * b - t2 * s**2 / k
+    root = np.sqrt(max(0.0, middle**2 - lead * (a * a - t2 * s**2 * (1 / runs + 1 / k))))
     low, high = (middle - root) / lead, (middle + root) / lead
     return Estimate(a / b, float(low), float(high), float(high - low) / (2 * float(np.sqrt(t2))))
+
+
+def _sides(statistic: Floats, floor: float, runs: int, name: str) -> tuple[Floats, Floats, float]:
+    """The unlearned models, the references and the references' spread."""
+    audited, references = statistic[:runs], statistic[runs:]
+    if runs < 1 or len(references) < 2 or not np.isfinite(statistic).all():
+        raise ValueError(f"{name} needs finite statistics of one run and at least two references")
+    return audited, references, max(float(np.std(references, ddof=1)), floor)

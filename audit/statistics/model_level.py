@@ -6,6 +6,7 @@ import numpy as np
 from scipy import stats
 
 from attacks.base import Floats
+from attacks.calibration import others_moments
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,16 @@ def crawford_howell(statistic: Floats, floor: float = 0.0) -> tuple[float, float
     s = spread(references, floor)
     if s == 0:
         return 0.0, 1.0
-    t = float((statistic[0] - references.mean()) / (s * np.sqrt(1 + 1 / len(references))))
+    deviation = statistic[:1] - references.mean()
+    t = float(_in_units(deviation, np.array([s * np.sqrt(1 + 1 / len(references))]))[0])
     return t, max(float(2 * stats.t.sf(abs(t), df=len(references) - 1)), np.finfo(float).tiny)
+
+
+def _in_units(deviation: Floats, s: Floats) -> Floats:
+    """deviation / s: 0 where there is no scale, the largest number where it overflows."""
+    with np.errstate(over="ignore"):
+        ratio = np.divide(deviation, s, out=np.zeros_like(deviation), where=s > 0)
+    return np.clip(ratio, -np.finfo(float).max, np.finfo(float).max)
 
 
 def t_family(statistics: Floats, floors: Floats) -> ModelTest:
@@ -77,22 +86,29 @@ def rank_family(statistics: Floats, floors: Floats) -> ModelTest:
     Args:
         statistics: (A, K + 1), the audited model in column 0, K >= 2.
         floors: (A,) smallest admissible spreads.
+
+    Raises:
+        ValueError: fewer than two references or non-finite input.
     """
-    count, models = statistics.shape
-    z = np.zeros((count, models))
-    for a in range(count):
-        for j in range(models):
-            others = np.delete(statistics[a], j)
-            s = spread(others, float(floors[a]))
-            z[a, j] = 0.0 if s == 0 else (statistics[a, j] - others.mean()) / s
+    if statistics.shape[1] < 3 or not np.isfinite(statistics).all():
+        raise ValueError("rank_family needs finite statistics of at least two references")
+    mean, variance = others_moments(statistics.T)
+    s = np.maximum(np.sqrt(variance.T), floors[:, None])
+    z = _in_units(statistics - mean.T, s)
     size = np.abs(z)
     best = size.max(axis=0)
-    adjusted = np.array([(best >= size[a, 0] - 1e-12).mean() for a in range(count)])
+    adjusted = (best >= size[:, :1] - 1e-12).mean(axis=1)
     return ModelTest(p=float((best >= best[0] - 1e-12).mean()), adjusted=adjusted, statistic=z[:, 0])
 
 
 def holm(p: dict[str, float]) -> dict[str, float]:
-    """Holm 1979 step-down adjusted p-values by name; each in (0, 1]."""
+    """Holm 1979 step-down adjusted p-values by name; each in (0, 1].
+
+    Raises:
+        ValueError: a value outside (0, 1].
+    """
+    if not all(0 < value <= 1 for value in p.values()):
+        raise ValueError("holm needs p-values in (0, 1]")
     adjusted: dict[str, float] = {}
     running = 0.0
     for rank, (name, value) in enumerate(sorted(p.items(), key=lambda item: item[1])):

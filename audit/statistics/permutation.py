@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attacks.base import Floats
+from attacks.base import Floats, Ints
 
-CHUNK_BYTES = 64 * 2**20  # permuted label rows held at a time
+CHUNK_BYTES = 64 * 2**20  # permuted label rows held at a time, as float64
+TIE = 1e-9  # statistics nearer than this, relative to the largest, are ties
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,9 @@ class MaxT:
     statistic: Floats
 
 
-def permutation_max_t(scores: Floats, n_forget: int, permutations: int, rng: np.random.Generator) -> MaxT:
+def permutation_max_t(
+    scores: Floats, n_forget: int, permutations: int, rng: np.random.Generator, strata: Ints | None = None
+) -> MaxT:
     """Two-sided permutation max-T test that forget and holdout rows score alike.
 
     T_a = (mean_F s_a - mean_H s_a) / (sd_a sqrt(1/n_F + 1/n_H)) with the pooled sd, which no relabelling changes;
@@ -32,52 +35,96 @@ def permutation_max_t(scores: Floats, n_forget: int, permutations: int, rng: np.
     forget rows. Adjusted p-values by step-down (Westfall & Young 1993; Ge, Dudoit & Speed 2003, box 2). Ties count
     against rejection; a constant score has T = 0.
 
+    With strata g, scores are centred within each and labels permuted within each. T_a is then the sum of the forget
+    rows' centred scores over its permutation sd, sqrt(sum_g n_Fg n_Hg SS_g / (n_g (n_g - 1))): the same T for one
+    stratum. A stratum whose rows all lie on one side (a single row does) carries no information: nothing can be
+    relabelled in it and its centred sum is 0.
+
     Args:
         scores: (A, n_F + n_H), finite, forget rows first.
         n_forget: n_F, in [1, n - 1].
         permutations: B >= 1.
         rng: generator.
+        strata: (n,) code of each row's stratum, or None for one stratum.
 
     Returns:
         The test's result.
 
     Raises:
-        ValueError: empty or non-finite input, or n_F out of range.
+        ValueError: empty or non-finite input, n_F out of range, strata of another length than the rows, or no
+            stratum with rows on both sides.
     """
     attacks, n = scores.shape
     if attacks == 0 or not 0 < n_forget < n or permutations < 1:
         raise ValueError("permutation_max_t needs scores, rows on both sides and at least one permutation")
     if not np.isfinite(scores).all():
         raise ValueError("permutation_max_t: scores must be finite")
-    standard = _standardised(scores)
-    scale = np.sqrt(n_forget * (n - n_forget) / n)  # 1 / sqrt(1/n_F + 1/n_H)
+    if strata is not None and np.shape(strata) != (n,):
+        raise ValueError(f"permutation_max_t: {np.shape(strata)} strata for {n} rows")
+    # rows sorted by stratum, so that each stratum is one slice of columns
+    codes = np.zeros(n, dtype=np.int64) if strata is None else strata
+    order = np.argsort(codes, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(codes[order]) != 0])
+    slices = [slice(start, stop) for start, stop in zip(starts, [*starts[1:], n], strict=True)]
+    labels = (order < n_forget).astype(np.uint8)
+    mixed = [part for part in slices if 0 < labels[part].sum() < part.stop - part.start]
+    if not mixed:
+        raise ValueError("permutation_max_t: no stratum has rows on both sides")
+    contributions = _standardised(scores[:, order], labels, slices).T
 
-    def statistics(is_forget: Floats) -> Floats:
-        sums = is_forget @ standard.T  # scores are centred, so the holdout sum is minus the forget sum
-        return np.asarray(sums * (1 / n_forget + 1 / (n - n_forget)) * scale)
-
-    labels = np.zeros(n)
-    labels[:n_forget] = 1
-    observed = statistics(labels[None])[0]
-    order = np.argsort(-np.abs(observed), kind="stable")
-    ranked = np.abs(observed[order])
-    tolerance = 1e-9 * max(1.0, float(ranked[0]))
+    observed = labels.astype(float) @ contributions
     exceed = np.zeros(attacks)
     rows = max(1, CHUNK_BYTES // (8 * n))
     for start in range(0, permutations, rows):
+        # one byte per label: the shuffle is bound by memory, and 3 times as fast as on floats
         block = np.tile(labels, (min(rows, permutations - start), 1))
-        drawn = np.abs(statistics(rng.permuted(block, axis=1)))[:, order]
-        # successive maxima from the smallest statistic up: the step-down null of each rank
-        maxima = np.maximum.accumulate(drawn[:, ::-1], axis=1)[:, ::-1]
-        exceed += (maxima >= ranked - tolerance).sum(axis=0)
-    stepped = np.maximum.accumulate((1 + exceed) / (permutations + 1))
-    adjusted = np.empty(attacks)
-    adjusted[order] = stepped
-    return MaxT(p=float(stepped[0]), adjusted=adjusted, statistic=observed)
+        for part in mixed:
+            block[:, part] = rng.permuted(block[:, part], axis=1)
+        exceed += exceedances(observed, block.astype(float) @ contributions)
+    adjusted = step_down(observed, (1 + exceed) / (permutations + 1))
+    return MaxT(p=float(adjusted.min()), adjusted=adjusted, statistic=observed)
 
 
-def _standardised(scores: Floats) -> Floats:
-    centred = scores - scores.mean(axis=1, keepdims=True)
-    sd = np.sqrt((centred**2).sum(axis=1, keepdims=True) / (scores.shape[1] - 1))
+def exceedances(observed: Floats, drawn: Floats) -> Floats:
+    """How often relabelled statistics reach each observed one, for the step-down max-T.
+
+    The null of the r-th largest |T| is the maximum over the statistics ranked r and below (Ge, Dudoit & Speed 2003,
+    box 2). Ties, up to rounding, count as reached.
+
+    Args:
+        observed: (A,).
+        drawn: (B, A) statistics under relabellings.
+
+    Returns:
+        (A,) counts out of B, in the order of ``observed``.
+    """
+    order = np.argsort(-np.abs(observed), kind="stable")
+    ranked = np.abs(observed[order])
+    maxima = np.maximum.accumulate(np.abs(drawn)[:, order[::-1]], axis=1)[:, ::-1]
+    counts = np.empty(len(observed))
+    counts[order] = (maxima >= ranked - TIE * max(1.0, float(ranked[0]))).sum(axis=0)
+    return counts
+
+
+def step_down(observed: Floats, p: Floats) -> Floats:
+    """Adjusted p-values (A,): no statistic's p may lie below that of a larger statistic."""
+    order = np.argsort(-np.abs(observed), kind="stable")
+    adjusted = np.empty(len(observed))
+    adjusted[order] = np.maximum.accumulate(p[order])
+    return adjusted
+
+
+def _standardised(scores: Floats, labels: np.ndarray, slices: list[slice]) -> Floats:
+    """Scores centred within strata and divided by the permutation sd of their sum over the forget rows."""
+    centred = np.empty_like(scores)
+    variance = np.zeros((len(scores), 1))
+    for part in slices:
+        block = scores[:, part]
+        n, n_forget = block.shape[1], int(labels[part].sum())
+        centred[:, part] = block - block.mean(axis=1, keepdims=True)
+        squares = (centred[:, part] ** 2).sum(axis=1, keepdims=True)
+        variance += n_forget * (n - n_forget) * squares / (n * max(n - 1, 1))
+    # constant within every mixed stratum, up to rounding
+    sd = np.sqrt(variance / len(labels))
     constant = sd <= 1e-12 * np.maximum(1.0, np.abs(scores).max(axis=1, keepdims=True))
-    return np.where(constant, 0.0, centred / np.where(constant, 1.0, sd))
+    return np.where(constant, 0.0, centred / np.where(constant, 1.0, np.sqrt(variance)))

@@ -1,10 +1,21 @@
-"""What an audit can see, and what would settle an INCONCLUSIVE one (closed forms of statistics.md 3.4)."""
+"""What an audit can see, and what would settle an INCONCLUSIVE one (closed forms of statistics.md 2.6 and 3.4).
+
+Rows are independent units. Where rows come in data subjects, give subjects and the clustered error, or divide the
+rows by ``design_effect``. Every count rests on the deviation that was seen, which is itself uncertain.
+"""
 
 import math
+from collections.abc import Callable
 
+import numpy as np
 from scipy import optimize, stats
 
+from attacks.base import Ints
+
+from .intervals import sandwich_ranks
+
 POWER = 0.8
+MOST_ROWS = 2**24  # larger answers are no answer
 
 
 def auc_error(n_forget: int, n_holdout: int) -> float:
@@ -16,6 +27,21 @@ def detectable_auc(n_forget: int, n_holdout: int, alpha: float) -> float:
     """Smallest AUC found with power .8 by a two-sided test at ``alpha`` (normal approximation), at most 1."""
     z = float(stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(POWER))
     return min(1.0, 0.5 + z * auc_error(n_forget, n_holdout))
+
+
+def power_auc(n_forget: int, n_holdout: int, auc: float, alpha: float) -> float:
+    """Power of a two-sided test at ``alpha`` against a true AUC (normal, error of AUC .5); ``alpha`` at .5 itself."""
+    shift = (auc - 0.5) / auc_error(n_forget, n_holdout)
+    z = float(stats.norm.ppf(1 - alpha / 2))
+    return float(stats.norm.cdf(shift - z) + stats.norm.cdf(-shift - z))
+
+
+def power_shift(references: int, shift: float, alpha: float) -> float:
+    """Power of Crawford and Howell's two-sided t against a shift in seed standard deviations (noncentral t)."""
+    df = references - 1
+    critical = float(stats.t.ppf(1 - alpha / 2, df))
+    noncentral = abs(shift) / math.sqrt(1 + 1 / references)
+    return float(stats.nct.sf(critical, df, noncentral) + stats.nct.cdf(-critical, df, noncentral))
 
 
 def detectable_shift(references: int, alpha: float) -> float:
@@ -34,16 +60,45 @@ def detectable_shift(references: int, alpha: float) -> float:
     return float(optimize.brentq(shortfall, 0, high))
 
 
-def forget_rows_to_pass(n_forget: int, deviation: float, se: float, margin: float, alpha: float) -> int | None:
-    """Forget rows (holdout rows scaled alike) for a PASS with power .8, if the true deviation is the one seen.
+def forget_rows_to_pass(
+    n_forget: int, deviation: float, se: float, margin: float, alpha: float, power: float = POWER
+) -> int | None:
+    """Forget rows (holdout rows scaled alike) for a PASS with this power, if the true deviation is the one seen.
 
-    n* = n_F [SE (z_{1-a} + z_{.9}) / (m - |D|)]^2. None where |D| >= m: more rows would show a leak.
+    n* = n_F [SE (z_{1-a} + z_{(1+power)/2}) / (m - |D|)]^2. None where |D| >= m: more rows would show a leak.
     """
     slack = margin - abs(deviation)
     if slack <= 0:
         return None
-    z = float(stats.norm.ppf(1 - alpha) + stats.norm.ppf((1 + POWER) / 2))
-    return max(n_forget + 1, math.ceil(n_forget * (se * z / slack) ** 2))
+    return max(n_forget + 1, math.ceil(n_forget * (se * _z_pass(alpha, power) / slack) ** 2))
+
+
+def holdout_rows_to_pass(
+    n_forget: int, n_holdout: int, deviation: float, margin: float, alpha: float, power: float = POWER
+) -> int | None:
+    """Holdout rows for a PASS of the AUC, the forget set left as it is.
+
+    Smallest n_H with (1/n_F + 1/n_H) / 12 <= [(m - |D|) / z]^2, z as in ``forget_rows_to_pass``. None where |D| >= m,
+    or where the forget set alone is too small: even n_H without bound leaves 1 / (12 n_F).
+    """
+    slack = margin - abs(deviation)
+    if slack <= 0:
+        return None
+    room = 12 * (slack / _z_pass(alpha, power)) ** 2 - 1 / n_forget
+    if room * MOST_ROWS <= 1:
+        return None
+    return max(n_holdout + 1, math.ceil(1 / room - 1e-9))
+
+
+def forget_rows_to_detect(n_forget: int, deviation: float, se: float, alpha: float) -> int | None:
+    """Forget rows (holdout rows scaled alike) to detect the deviation seen, with power .8, two-sided at ``alpha``.
+
+    n** = n_F [SE (z_{1-a/2} + z_.8) / |D|]^2, at least 1. None where D = 0: there is nothing to detect.
+    """
+    if deviation == 0:
+        return None
+    z = float(stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(POWER))
+    return max(1, math.ceil(n_forget * (se * z / deviation) ** 2 - 1e-9))
 
 
 def references_to_pass(deviation: float, seed_sd: float, reach: float, alpha: float) -> int | None:
@@ -53,3 +108,99 @@ def references_to_pass(deviation: float, seed_sd: float, reach: float, alpha: fl
         if float(stats.t.ppf(1 - alpha, k - 1)) * seed_sd * math.sqrt(1 + 1 / k) <= slack:
             return k
     return None
+
+
+def runs_to_pass(deviation: float, seed_sd: float, references: int, margin: float, alpha: float) -> int | None:
+    """Smallest J of unlearned models with t_{K-1,1-a} s sqrt(1/J + 1/K) <= m - |D|; None where no J does.
+
+    The quantile is the one of the interval (``shift``), so this many runs do bring it inside the margin.
+
+    Raises:
+        ValueError: fewer than two references.
+    """
+    if references < 2:
+        raise ValueError("runs_to_pass needs at least two references")
+    slack = margin - abs(deviation)
+    if slack <= 0:
+        return None
+    if seed_sd == 0:
+        return 1
+    room = (slack / (float(stats.t.ppf(1 - alpha, references - 1)) * seed_sd)) ** 2 - 1 / references
+    if room * MOST_ROWS <= 1:
+        return None
+    return max(1, math.ceil(1 / room - 1e-9))
+
+
+def design_effect(codes: Ints, correlation: float) -> float:
+    """How many rows count as one where rows of a subject are correlated: 1 + (sum m_s^2 / n - 1) rho (Kish 1965).
+
+    rows / design_effect is the number of independent rows that tell as much. 1 for one row per subject, at most the
+    mean size weighted by size, at rho = 1: the cautious choice before scores are seen. Afterwards the ratio of the
+    squared errors of ``auc_clustered`` and ``auc_delong`` says the same.
+
+    Raises:
+        ValueError: no rows, or a correlation outside [0, 1].
+    """
+    if len(codes) == 0 or not 0 <= correlation <= 1:
+        raise ValueError("design_effect needs rows and a correlation in [0, 1]")
+    sizes = np.unique(codes, return_counts=True)[1]
+    return 1 + (float((sizes**2).sum() / sizes.sum()) - 1) * correlation
+
+
+def tail_rows_to_pass(
+    n_forget: int, n_holdout: int, rate: float, fpr: float, margin: float, alpha: float
+) -> int | None:
+    """Forget rows (holdout rows scaled alike) for a PASS of a tail rate with power .8, by the sandwich.
+
+    ``tpr_at_fpr`` bounds the TPR at the k-th largest holdout score, k the smallest with P[Beta(k, n_H+1-k) < fpr] <=
+    a/2. The count of forget rows there is about beta-binomial: its rate moves with the threshold's true FPR. The mean
+    rate is carried from ``fpr`` to (k / (n_H + 1)) along the ROC curve of two normals of equal spread. n is the
+    smallest (found by bisection; the condition is a saw-tooth, so a few rows less may do) whose .8 quantile of the
+    count has a Clopper-Pearson upper bound at a/2 below the margin.
+
+    Args:
+        n_forget: rows there are now.
+        n_holdout: rows there are now; the ratio is kept.
+        rate: true rate, as seen, in [0, 1].
+        fpr: nominal rate of the tail, in (0, 1).
+        margin: the rate to stay below.
+        alpha: one-sided level of the certificate.
+
+    Returns:
+        The count, more than ``n_forget``; None where rate >= margin or no count up to 2^24 does.
+    """
+    if rate >= margin:
+        return None
+    ratio = n_holdout / n_forget
+    distance = float(stats.norm.isf(fpr) - stats.norm.isf(np.clip(rate, 1e-12, 1 - 1e-12)))
+
+    def passes(n: int) -> bool:
+        n_h = max(1, round(ratio * n))
+        rank = sandwich_ranks(n_h, fpr, alpha / 2)[1]
+        if rank is None:
+            return False
+        mean = float(stats.norm.sf(stats.norm.isf(rank / (n_h + 1)) - distance))
+        spread = math.sqrt(n * mean * (1 - mean) * (1 + (n - 1) / (n_h + 2)))
+        count = min(n, math.ceil(n * mean + float(stats.norm.ppf(POWER)) * spread))
+        return count < n and float(stats.beta.ppf(1 - alpha / 2, count + 1, n - count)) < margin
+
+    return _smallest(passes, n_forget + 1)
+
+
+def _smallest(passes: Callable[[int], bool], start: int) -> int | None:
+    """Smallest n >= start that passes, by doubling and bisection."""
+    high = start
+    while not passes(high):
+        high *= 2
+        if high > MOST_ROWS:
+            return None
+    low = max(start - 1, high // 2)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if passes(middle) else (middle, high)
+    return high
+
+
+def _z_pass(alpha: float, power: float) -> float:
+    """z_{1-a} + z_{(1+power)/2}: two one-sided tests at alpha, both to reject with this power."""
+    return float(stats.norm.ppf(1 - alpha) + stats.norm.ppf((1 + power) / 2))

@@ -1,0 +1,273 @@
+"""Designs and gates beyond the plain audit: several runs, surrogates, ledger, strata, shams, utility, exploratory."""
+
+import numpy as np
+import pytest
+from cases.synthetic import ATTACKS, SEEN, Setup, audit, family, finding, says
+
+from audit.policy import load_policy
+from audit.result import FindingStatus, LookRecord, Outcome
+from audit.scoring import judge
+from audit.shams import Shams, sham_d1, sham_d2
+from audit.verdict import cheapest_first
+
+EVERY = dict.fromkeys(ATTACKS, SEEN)
+
+
+def gate(result, name):
+    return next((g for g in result.gates if g.name == name), None)
+
+
+def policy(**changes):
+    return load_policy("standard")[0].model_copy(update=changes)
+
+
+# --- several unlearned runs (A6) ------------------------------------------------------------------------------
+
+
+def test_three_runs_and_five_references_permute_the_models():
+    result = audit(kind="class", references=8, runs=3, seed=1)
+    assert "permutation max-T of 3 unlearned runs and 8 retrains" in family(result, "D1").method
+    assert result.verdict.outcome is not Outcome.FAIL
+    assert "3 runs of the procedure" in result.verdict.scope
+    leaking = audit(kind="class", references=8, runs=3, leak=EVERY, seed=1)
+    assert leaking.verdict.outcome is Outcome.FAIL
+    assert finding(leaking, "membership.share").estimate > 0.5
+
+
+def test_too_few_models_to_permute_leave_the_audited_one_alone():
+    result = audit(kind="random", split="unknown", references=5, runs=2)  # 1 / C(7, 2) = .048: enough for one family
+    assert "2 unlearned runs" in family(result, "D1").method
+    result = audit(references=5, runs=2)  # two families: .048 > .025
+    assert "Crawford-Howell" in family(result, "D1").method
+    alone = audit(references=5)
+    assert finding(result, "feature_mapping.d1").n_references == finding(alone, "feature_mapping.d1").n_references
+
+
+def test_runs_narrow_the_share():
+    def width(runs):
+        share = finding(audit(kind="class", references=8, runs=runs, seed=3), "membership.share")
+        return share.interval.high - share.interval.low
+
+    assert width(4) < 0.8 * width(1)
+
+
+def test_honest_runs_are_not_failed():
+    rejected = sum(family(audit(kind="class", references=8, runs=3, seed=s), "D1").rejected for s in range(40))
+    assert rejected <= 8  # 99.9 % point of 40 draws at .05
+
+
+# --- where the references come from ---------------------------------------------------------------------------
+
+
+def test_surrogates_never_give_a_plain_pass():
+    result = audit(provenance="surrogate")
+    assert result.verdict.outcome is Outcome.INCONCLUSIVE
+    assert "surrogates" in says(result)
+    result = audit(policy(pass_on_transfer=True), provenance="surrogate")
+    assert (result.verdict.outcome, result.verdict.qualifier) == (Outcome.PASS, "transfer")
+    assert result.verdict.sentence.startswith("PASS (TRANSFER): ")
+    assert audit(provenance="surrogate", leak=EVERY).verdict.outcome is Outcome.FAIL
+    assert audit(provenance="checkpoint").verdict.qualifier == ""
+
+
+def test_undertrained_references_block_pass():
+    result = audit(reference_accuracy=0.75)
+    assert result.verdict.outcome is Outcome.INCONCLUSIVE
+    assert not gate(result, "references").ok
+    assert "shown to be worse by more than 0.05" in gate(result, "references").reason
+    assert gate(audit(), "references").ok
+
+
+# --- a trace inside the margins --------------------------------------------------------------------------------
+
+TRACE = {"n_forget": 2000, "n_holdout": 4000, "leak": {"membership": 0.14}, "seed": 2}
+
+
+def test_a_trace_passes_only_where_the_policy_says_so():
+    strict = audit(**TRACE)
+    assert strict.verdict.outcome is Outcome.FAIL
+    assert finding(strict, "membership.auc").status is FindingStatus.PASS
+    opted = audit(policy(pass_with_trace=True), **TRACE)
+    assert (opted.verdict.outcome, opted.verdict.qualifier) == (Outcome.PASS, "with trace")
+    assert any(line.startswith("membership.d2") for line in opted.verdict.reasons)
+    for worse in ({"leak": EVERY}, {"accuracy": 0.5}, {"original": None}):
+        assert audit(policy(pass_with_trace=True), **{**TRACE, **worse}).verdict.outcome is Outcome.FAIL
+
+
+def test_an_unchanged_encoder_is_no_trace():
+    from audit.structure import Structure
+
+    opted = audit(policy(pass_with_trace=True), structure=Structure(applies=True, encoder_identical=True, counted=4))
+    assert opted.verdict.outcome is Outcome.FAIL
+
+
+# --- the ledger's alpha ----------------------------------------------------------------------------------------
+
+
+def test_a_look_spends_its_share_only():
+    look = LookRecord(number=3, alpha=1 / 12, ledger_head="a" * 64)
+    result = audit(look=look)
+    assert result.look.alpha == pytest.approx(0.05 / 12)
+    assert finding(result, "membership.auc").interval.level == pytest.approx(1 - 2 * 0.05 / 12)
+    assert result.policy.values["alpha"] == 0.05  # the policy is what it was
+    assert "4799 permutations" in family(result, "D2").method  # enough for the smaller alpha
+    barely = {"leak": {"membership": 0.3}, "seed": 2}
+    p = family(audit(**barely), "D2").p_holm
+    assert 0.05 / 12 < p <= 0.05
+    assert family(audit(**barely), "D2").rejected
+    assert not family(audit(look=look, **barely), "D2").rejected
+
+
+# --- strata and subjects ---------------------------------------------------------------------------------------
+
+
+def test_strata_permute_within_classes():
+    result = audit(strata="label")
+    assert "within classes" in family(result, "D2").method
+    assert result.verdict.outcome is Outcome.PASS, says(result)
+    assert audit(strata="label", leak=EVERY).verdict.outcome is Outcome.FAIL
+    assert "declare no strata" in family(audit(strata="label", groups=4, n_forget=400), "D2").reason
+
+
+def test_coins_admit_d2_and_bound_the_procedure():
+    result = audit(split="coins", n_forget=300, n_holdout=300)
+    assert family(result, "D2").admitted
+    assert finding(result, "membership.epsilon_one_run").estimate < 0.3
+    leaking = audit(split="coins", n_forget=300, n_holdout=300, leak={"membership": 3.0})
+    assert finding(leaking, "membership.epsilon_one_run").estimate > 1
+
+
+# --- exploratory -----------------------------------------------------------------------------------------------
+
+
+def test_exploratory_findings_never_gate():
+    result = audit(mixed=2.0)
+    found = [f for f in result.findings if f.kind == "exploratory"]
+    assert {f.metric for f in found} >= {"feature_spread", "feature_upper", "epsilon", "mu", "records"}
+    assert all(f.role == "supplementary" and f.status is FindingStatus.NOTE for f in found)
+    assert all(f.reason.startswith("exploratory: ") for f in found)
+    assert finding(result, "membership.feature_spread").p_adjusted < 0.01
+    failed = [f.id for f in result.findings if f.status is FindingStatus.FAIL]
+    assert "membership.d2" not in failed
+
+
+def test_a_policy_may_gate_the_spread():
+    gated = policy(d2_features=("location", "spread"))
+    assert audit(gated, mixed=2.0).verdict.outcome is Outcome.FAIL
+    assert audit(gated).verdict.outcome is Outcome.PASS
+    assert not any(f.metric == "feature_spread" for f in audit(gated).findings)
+
+
+def test_the_worst_subject_is_corrected_for_its_choice():
+    result = audit(groups=4, n_forget=400)
+    worst = finding(result, "membership.worst_subject")
+    assert worst.p_adjusted > 0.05
+    assert "largest of 100 subjects" in worst.reason
+    assert worst.interval.low < 0 < worst.estimate
+
+
+def test_privacy_loss_is_bounded_from_both_sides():
+    honest, leaking = (audit(leak=leak, n_forget=400, n_holdout=800) for leak in ({}, EVERY))
+    assert finding(honest, "membership.mu").interval.low < 0.3
+    assert finding(leaking, "membership.mu").interval.low > 0.5
+    assert "Not a bound of the algorithm" in finding(leaking, "membership.epsilon").reason
+
+
+# --- shams -----------------------------------------------------------------------------------------------------
+
+
+def test_shams_hold_on_honest_and_leaking_models():
+    for leak in ({}, EVERY):
+        assert gate(audit(leak=leak), "sham audits D2").ok
+    assert gate(audit(split="unknown", references=8), "sham audits D1").ok
+
+
+def test_a_sham_that_rejects_invalidates_its_family(monkeypatch):
+    monkeypatch.setattr("audit.families.sham_d2", lambda *_: Shams(0.0005, 5))
+    result = audit(leak=EVERY)
+    assert not family(result, "D2").admitted
+    assert "sham audit" in family(result, "D2").reason
+    assert not gate(result, "sham audits D2").ok
+
+
+def test_shams_see_a_test_that_is_wrong():
+    rng = np.random.default_rng(0)
+    assert sham_d2(rng.normal(size=(2, 300)), 5, 999, rng, None).ok
+    assert sham_d1([rng.normal(size=(6, 300))], 5, rng).ok
+    outlier = rng.normal(size=(6, 300))
+    outlier[0] *= 40  # scatters beyond anything that the references do
+    assert not sham_d1([outlier], 5, rng).ok
+    assert sham_d2(rng.normal(size=(1, 30)), 5, 99, rng, None).count == 0  # too few rows to divide
+
+
+# --- utility ---------------------------------------------------------------------------------------------------
+
+
+def figure(result, name):
+    return next(f for f in result.utility.figures if f.name == name)
+
+
+def test_utility_has_every_side():
+    result = audit()
+    assert [f.name for f in result.utility.figures] == ["test", "retain", "worst class", "negative flips"]
+    assert result.utility.ok
+
+
+@pytest.mark.parametrize(
+    ("broken", "side"),
+    [({"accuracy": 0.6}, "test"), ({"retain_accuracy": 0.8}, "retain"), ({"lost_class": 0.9}, "worst class")],
+)
+def test_each_side_of_utility_blocks_pass_and_never_fails(broken, side):
+    result = audit(**broken)
+    assert not figure(result, side).ok
+    assert result.verdict.outcome is Outcome.INCONCLUSIVE
+    assert not gate(result, "utility").ok
+
+
+def test_negative_flips_are_seen_where_accuracy_is_not():
+    evidence = Setup().evidence()
+    right = evidence.arrays["correct/original"]
+    rng = np.random.default_rng(0)
+    # as accurate as before, but wrong on other rows
+    swapped = right.copy()
+    lost = rng.choice(np.flatnonzero(right), 60, replace=False)
+    swapped[lost] = False
+    swapped[np.flatnonzero(~right)] = True
+    for name in evidence.facts.references:
+        evidence.arrays[f"correct/{name}"] = right.copy()
+    evidence.arrays["correct/unlearned"] = swapped
+    result = judge(evidence, load_policy("standard")[0], "0" * 64)
+    assert figure(result, "test").ok
+    assert not figure(result, "negative flips").ok
+
+
+def test_old_runs_are_judged_without_what_they_lack():
+    evidence = Setup().evidence()
+    for key in [key for key in evidence.arrays if key.startswith(("correct_retain/", "task/"))]:
+        del evidence.arrays[key]
+    result = judge(evidence, load_policy("standard")[0], "0" * 64)
+    assert [f.name for f in result.utility.figures] == ["test", "negative flips"]
+    assert result.verdict.outcome is Outcome.PASS
+
+
+# --- what would settle it --------------------------------------------------------------------------------------
+
+
+def test_ways_to_settle_come_with_numbers_cheapest_first():
+    ways = audit(kind="class", references=8, seed=2).verdict.settle
+    assert "membership.share: about 5 unlearned runs of the procedure (--runs), with these references" in ways
+    ways = audit("strict", n_forget=100, n_holdout=150, seed=1).verdict.settle
+    assert "probe.auc: about 334 forget rows with 501 holdout rows" in ways
+    # few holdout rows for many forget rows: those alone would do, and cost no deletion
+    ways = [way for seed in range(4) for way in audit("strict", n_forget=500, n_holdout=110, seed=seed).verdict.settle]
+    assert any("holdout rows with the same forget rows" in way for way in ways), ways
+    order = ["unlearn further", "about 9 retrained references", "about 50 holdout rows with the same forget rows"]
+    assert list(cheapest_first(order)) == order[::-1]
+
+
+def test_the_seed_budget_is_a_gate():
+    result = audit("strict", kind="class", references=8, seed=4)
+    budget = gate(result, "seed budget")
+    assert budget is not None
+    assert not budget.ok
+    assert "more references, or several unlearned runs" in budget.reason
