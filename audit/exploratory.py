@@ -11,6 +11,7 @@ from .equivalence import Context
 from .families import strata_codes
 from .result import Finding, FindingStatus, Interval, Null
 from .scored import Scored
+from .statistics.clustered import auc_clustered
 from .statistics.conformal import benjamini_yekutieli, conformal_p, needed_discoveries
 from .statistics.epsilon import Bounds, split_bounds
 from .statistics.features import FEATURES, features
@@ -38,6 +39,8 @@ def exploratory(scored: Scored, context: Context) -> list[Finding]:
         found.append(_records(scored, context))
     if context.evidence.subjects() is not None and len(context.evidence.facts.references) >= 2:
         found.append(_worst_subject(scored, context))
+    if scored.by_row is not None:
+        found.append(_auc_by_row(scored, context))
     return found
 
 
@@ -155,6 +158,26 @@ def _records(scored: Scored, context: Context) -> Finding:
         f"Benjamini-Yekutieli); with {references} references {power}",
         estimate=float(flagged),
         unit="rows",
+    )
+
+
+def _auc_by_row(scored: Scored, context: Context) -> Finding:
+    """AUC of single rows; its interval counts subjects, for rows of one subject are not independent."""
+    subjects = context.evidence.subjects()
+    assert subjects is not None
+    assert scored.by_row is not None
+    assert scored.by_row.examples is not None
+    cut = len(subjects[0])
+    rows = scored.by_row.examples[0]
+    estimate = auc_clustered(rows[:cut], rows[cut:], *subjects, context.level)
+    return _finding(
+        scored,
+        context,
+        "auc_rows",
+        "AUC of single forget against holdout rows",
+        f"{cut} forget and {len(rows) - cut} holdout rows in clusters, one for each subject (Obuchowski 1997)",
+        estimate=estimate.value,
+        interval=Interval(low=estimate.low, high=estimate.high, level=context.level),
     )
 
 

@@ -73,7 +73,7 @@ def make_plan(case: LoadedCase, policy: Policy, attacks: list[Attack]) -> Plan:
         models=len(case.models),
         forward_rows=forward_rows,
         seconds=_seconds(case, forward_rows, sum(step.gradient_rows for step in steps if not step.note)),
-        detectable=_detectable(case, policy, sets),
+        detectable=_detectable(case, policy),
         missing=_missing(case, policy, sets),
     )
 
@@ -87,13 +87,25 @@ def _note(attack: Attack, case: LoadedCase) -> str:
     return ""
 
 
-def _detectable(case: LoadedCase, policy: Policy, sets: dict[str, int]) -> tuple[str, ...]:
+def _independent(case: LoadedCase) -> tuple[int, int, str]:
+    """Independent units of forget and holdout set: subjects where both know them, else rows."""
+    chosen = [case.selection[role] for role in ("forget", "holdout")]
+    groups = [case.files[c.source].group for c in chosen]
+    known = [(group, c.rows) for group, c in zip(groups, chosen, strict=True) if group is not None]
+    if len(known) == len(chosen):
+        forget, holdout = (len(np.unique(group[rows].astype(str))) for group, rows in known)
+        return forget, holdout, "subjects"
+    return len(chosen[0].rows), len(chosen[1].rows), "rows"
+
+
+def _detectable(case: LoadedCase, policy: Policy) -> tuple[str, ...]:
     lines = []
-    forget, holdout, references = sets["forget"], sets["holdout"], len(case.references)
+    forget, holdout, unit = _independent(case)
+    references = len(case.references)
     if case.claim.split != "unknown":
         auc = detectable_auc(forget, holdout, policy.alpha)
         lines.append(
-            f"D2 (labels permuted): {forget} forget and {holdout} holdout rows show an AUC of {auc:.3f} or more with "
+            f"D2 (labels permuted): {forget} forget and {holdout} holdout {unit} show an AUC of {auc:.3f} or more with "
             "power .8"
         )
     needed = policy.references_t_class if case.claim.kind == "class" else policy.references_t

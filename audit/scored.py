@@ -35,6 +35,7 @@ class Scored:
     n_forget: int
     pooled: Scores | None = None
     runs: int = 1
+    by_row: Scores | None = None  # of the audited model, before rows were averaged per subject
 
     @property
     def judged(self) -> Scores:

@@ -136,7 +136,7 @@ def _aggregate(
     note = f"rows averaged per data subject: {n_forget} subjects in the forget set"
     collapsed = replace(collapsed, details=(*collapsed.details, note))
     others = [None if scores is None else by_subject(scores, *subjects)[0] for scores in (control, pooled)]
-    return Scored(attack, collapsed, others[0], n_forget, others[1], runs)
+    return Scored(attack, collapsed, others[0], n_forget, others[1], runs, subject)
 
 
 def _confirmed(finding: Finding, findings: list[Finding]) -> Finding:

@@ -731,3 +731,43 @@ def test_verification_imports_no_torch() -> None:
     code = "import sys, audit.verify; sys.exit(bool({'torch', 'sklearn', 'scipy'} & set(sys.modules)))"
     root = Path(__file__).parents[1]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
+
+
+# Qualified verdicts and older versions
+
+
+@pytest.mark.parametrize("qualifier", ["transfer", "with trace"])
+def test_a_qualified_pass_is_a_warning_to_others(qualifier: str, files: list[Path]) -> None:
+    result = audit_result()
+    qualified = result.model_copy(update={"verdict": result.verdict.model_copy(update={"qualifier": qualifier})})
+    envelope = sign(encode(statement(qualified)), KEY)
+    assert json.loads(base64.b64decode(json.loads(envelope)["payload"]))["predicate"]["result"] == "WARNED"
+    verified = verify(envelope, files)
+    assert (verified.verdict, verified.qualifier) == (Outcome.PASS, qualifier)
+
+
+def _passed_in_silence(document: dict[str, Any]) -> None:
+    extension(document)["qualifier"] = "transfer"  # but the result still says PASSED
+
+
+def _unknown(document: dict[str, Any]) -> None:
+    extension(document)["qualifier"] = "mostly"
+
+
+def _qualified_failure(document: dict[str, Any]) -> None:
+    extension(document).update(verdict="FAIL", qualifier="transfer")
+    document["predicate"]["result"] = "FAILED"
+
+
+@pytest.mark.parametrize("change", [_passed_in_silence, _unknown, _qualified_failure])
+def test_qualifiers_that_do_not_fit_are_refused(change: Change, files: list[Path]) -> None:
+    with pytest.raises(CertificateError, match=r"qualifier|contradicts"):
+        verify(resign(change), files)
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_certificates_of_every_version_verify_for_ever(version: str, files: list[Path]) -> None:
+    golden = (Path(__file__).parent / "golden" / f"certificate-{version}.dsse.json").read_bytes()
+    verified = verify(golden, files)
+    assert (verified.verdict, verified.qualifier) == (Outcome.PASS, "")
+    assert verified.statement["predicate"]["unlearningAudit"]["schemaVersion"] == version

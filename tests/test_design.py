@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 from cases.synthetic import ATTACKS, SEEN, Setup, audit, family, finding, says
 
+from audit.equivalence import Context
+from audit.figures import _more_rows
 from audit.policy import load_policy
 from audit.result import FindingStatus, LookRecord, Outcome
 from audit.scoring import judge
 from audit.shams import Shams, sham_d1, sham_d2
+from audit.statistics.intervals import Estimate
 from audit.verdict import cheapest_first
 
 EVERY = dict.fromkeys(ATTACKS, SEEN)
@@ -259,8 +262,11 @@ def test_ways_to_settle_come_with_numbers_cheapest_first():
     ways = audit("strict", n_forget=100, n_holdout=150, seed=1).verdict.settle
     assert "probe.auc: about 334 forget rows with 501 holdout rows" in ways
     # few holdout rows for many forget rows: those alone would do, and cost no deletion
-    ways = [way for seed in range(4) for way in audit("strict", n_forget=500, n_holdout=110, seed=seed).verdict.settle]
-    assert any("holdout rows with the same forget rows" in way for way in ways), ways
+    open_ = Estimate(0.53, 0.47, 0.59, 0.036)
+    context = Context(Setup().evidence(), load_policy("strict")[0], None)
+    ways = _more_rows(open_, (500, 110), 0.07, context)
+    assert ways[0] == "about 4133 holdout rows with the same forget rows"
+    assert ways[1].startswith("about 34")
     order = ["unlearn further", "about 9 retrained references", "about 50 holdout rows with the same forget rows"]
     assert list(cheapest_first(order)) == order[::-1]
 
@@ -271,3 +277,12 @@ def test_the_seed_budget_is_a_gate():
     assert budget is not None
     assert not budget.ok
     assert "more references, or several unlearned runs" in budget.reason
+
+
+def test_row_level_auc_counts_subjects():
+    result = audit(groups=4, n_forget=400, n_holdout=800)
+    rows, subjects = finding(result, "membership.auc_rows"), finding(result, "membership.auc")
+    assert abs(rows.estimate - 0.5) < 0.06
+    assert "400 forget and 800 holdout rows in clusters" in rows.reason
+    # about as wide as the interval over subjects, far wider than 400 independent rows would give
+    assert rows.interval.high - rows.interval.low > 0.7 * (subjects.interval.high - subjects.interval.low)

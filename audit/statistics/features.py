@@ -12,9 +12,10 @@ def features(scores: Floats) -> Floats:
     """Four features of each score, from the pooled rows alone: no label enters, so labels stay exchangeable.
 
     location = z - mean(z); upper = 1[z > q95] - .05; lower = 1[z < q05] - .05; spread = min((z - median)^2, q95 of
-    it): clipped, and around the median, so that single outliers do not decide. The quantiles are order statistics: at most floor(n / 20) rows lie beyond
-    each, fewer where rows are tied with it (below 20 rows none, and the tails are silent). Upper and lower depend on
-    ranks alone. Each model's features use its own row only, so models stay exchangeable too.
+    it): clipped, and around the median, so that single outliers do not decide. The quantiles are order statistics:
+    at most floor(n / 20) rows lie beyond each, fewer where rows are tied with it (below 20 rows none, and the tails
+    are silent). Upper and lower depend on ranks alone. Each model's features use its own row only, so models stay
+    exchangeable too.
 
     Args:
         scores: (n,) or (J, n), forget and holdout rows together, n >= 1.

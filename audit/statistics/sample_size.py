@@ -19,7 +19,9 @@ MOST_ROWS = 2**24  # larger answers are no answer
 
 
 def auc_error(n_forget: int, n_holdout: int) -> float:
-    """Standard error of an AUC of .5: sqrt((1/n_F + 1/n_H) / 12)."""
+    """Standard error of an AUC of .5: sqrt((1/n_F + 1/n_H) / 12); ValueError below one row a side."""
+    if min(n_forget, n_holdout) < 1:
+        raise ValueError("auc_error needs rows on both sides")
     return math.sqrt((1 / n_forget + 1 / n_holdout) / 12)
 
 
@@ -38,7 +40,7 @@ def power_auc(n_forget: int, n_holdout: int, auc: float, alpha: float) -> float:
 
 def power_shift(references: int, shift: float, alpha: float) -> float:
     """Power of Crawford and Howell's two-sided t against a shift in seed standard deviations (noncentral t)."""
-    df = references - 1
+    df = _degrees(references)
     critical = float(stats.t.ppf(1 - alpha / 2, df))
     noncentral = abs(shift) / math.sqrt(1 + 1 / references)
     return float(stats.nct.sf(critical, df, noncentral) + stats.nct.cdf(-critical, df, noncentral))
@@ -46,7 +48,7 @@ def power_shift(references: int, shift: float, alpha: float) -> float:
 
 def detectable_shift(references: int, alpha: float) -> float:
     """Smallest shift, in seed standard deviations, found with power .8 by Crawford-Howell's t (noncentral t)."""
-    df = references - 1
+    df = _degrees(references)
     critical = float(stats.t.ppf(1 - alpha / 2, df))
 
     def shortfall(shift: float) -> float:
@@ -118,14 +120,13 @@ def runs_to_pass(deviation: float, seed_sd: float, references: int, margin: floa
     Raises:
         ValueError: fewer than two references.
     """
-    if references < 2:
-        raise ValueError("runs_to_pass needs at least two references")
+    df = _degrees(references)
     slack = margin - abs(deviation)
     if slack <= 0:
         return None
     if seed_sd == 0:
         return 1
-    room = (slack / (float(stats.t.ppf(1 - alpha, references - 1)) * seed_sd)) ** 2 - 1 / references
+    room = (slack / (float(stats.t.ppf(1 - alpha, df)) * seed_sd)) ** 2 - 1 / references
     if room * MOST_ROWS <= 1:
         return None
     return max(1, math.ceil(1 / room - 1e-9))
@@ -199,6 +200,13 @@ def _smallest(passes: Callable[[int], bool], start: int) -> int | None:
         middle = (low + high) // 2
         low, high = (low, middle) if passes(middle) else (middle, high)
     return high
+
+
+def _degrees(references: int) -> int:
+    """Degrees of freedom of the seed spread; ValueError below two references."""
+    if references < 2:
+        raise ValueError("a seed spread needs at least two references")
+    return references - 1
 
 
 def _z_pass(alpha: float, power: float) -> float:
