@@ -7,6 +7,7 @@ exchangeable (family D2); every model is treated alike, so the models do too (fa
 """
 
 import numpy as np
+from scipy import linalg
 
 from .base import Floats, Ints
 
@@ -28,30 +29,55 @@ def leave_one_out(signal: Floats) -> tuple[Floats, Floats]:
         z (J, n) and mu (J, n); mu is zero where there is no other model.
 
     Raises:
-        ValueError: the other models agree on every example up to rounding, so no scale exists.
+        ValueError: empty or non-finite input, or the other models agree on every example up to rounding, so no
+            scale exists.
     """
-    models = len(signal)
-    others = models - 1
+    if signal.size == 0 or not np.isfinite(signal).all():
+        raise ValueError("leave_one_out needs finite signals of at least one model and one example")
+    others = len(signal) - 1
     if others == 0:
         return signal.copy(), np.zeros_like(signal)
-    mu = (signal.sum(axis=0) - signal) / others
     if others == 1:
-        return signal - mu, mu
-    z = np.empty_like(signal)
-    for j in range(models):
-        rest = np.delete(signal, j, axis=0)
-        variance = rest.var(axis=0, ddof=1)
-        if variance.mean() <= np.finfo(float).eps * np.mean(rest**2):  # rounding alone leaves more than 0
-            raise ValueError("the references agree exactly: they are no independent retrains")
-        shrunk = (PRIOR_DF * variance.mean() + (others - 1) * variance) / (PRIOR_DF + others - 1)
-        z[j] = (signal[j] - mu[j]) / np.sqrt(shrunk * (1 + 1 / others))
-    return z, mu
+        return signal - signal[::-1], signal[::-1].copy()
+    mu, variance = others_moments(signal)
+    pooled = variance.mean(axis=1, keepdims=True)
+    scale = _sum_of_others((signal**2).mean(axis=1, keepdims=True)) / others
+    if (pooled <= np.finfo(float).eps * scale).any():  # rounding alone leaves more than 0
+        raise ValueError("the references agree exactly: they are no independent retrains")
+    weight = (1 + 1 / others) / (PRIOR_DF + others - 1)
+    shrunk = PRIOR_DF * weight * pooled + (others - 1) * weight * variance
+    return (signal - mu) / np.sqrt(shrunk), mu
+
+
+def others_moments(signal: Floats) -> tuple[Floats, Floats]:
+    """Mean and sample variance of all other models, for each model at once.
+
+    With c = s - median: sums over the others l != j of c and c^2 give both in closed form. The sums never hold c_j
+    (taking it off a total would cancel where model j lies far from the rest), and the median keeps c small.
+
+    Args:
+        signal: (J, n), J >= 3.
+
+    Returns:
+        mean (J, n) and variance (J, n) >= 0 with K - 1 = J - 2 in the denominator; exactly 0 where the others agree.
+    """
+    others = len(signal) - 1
+    centre = np.median(signal, axis=0)
+    centred = signal - centre
+    total = _sum_of_others(centred)
+    variance = (_sum_of_others(centred**2) - total**2 / others) / (others - 1)
+    return centre + total / others, np.maximum(variance, 0.0)
+
+
+def _sum_of_others(values: Floats) -> Floats:
+    return np.asarray((1 - np.eye(len(values))) @ values)
 
 
 def adjust(z: Floats, mu: Floats, y: Ints) -> Floats:
     """Residuals of each row of ``z`` after ridge regression on label and difficulty (the references' mean).
 
-    Covariates: label indicators, mu, mu^2, max(-mu, 0). Pooled over forget and holdout rows.
+    Covariates: label indicators, mu, mu^2, max(-mu, 0), each standardised. Pooled over forget and holdout rows.
+    Sums per label stand in for the indicator matrix: O(n) time and memory at any number of labels.
 
     Args:
         z: (J, n).
@@ -61,16 +87,31 @@ def adjust(z: Floats, mu: Floats, y: Ints) -> Floats:
     Returns:
         (J, n) residuals.
     """
-    _, codes = np.unique(y, return_inverse=True)
-    indicators = np.eye(codes.max() + 1)[codes]
+    codes, counts = np.unique(y, return_inverse=True, return_counts=True)[1:]
+    share = counts / len(y)
+    spread = np.sqrt(share * (1 - share))  # of each label's indicator; 0 where there is one label only
+    inverse = np.divide(1, spread, out=np.zeros_like(spread), where=spread > 0)
+    gram = (np.diag(counts) - np.outer(counts, share)) * np.outer(inverse, inverse) + RIDGE * np.eye(len(counts))
+
+    def per_label(values: Floats) -> Floats:
+        """Standardised indicators' products with centred columns: sums over each label's rows."""
+        sums = [np.bincount(codes, weights=column, minlength=len(counts)) for column in values]
+        return np.asarray(np.stack(sums, axis=1) * inverse[:, None], dtype=float)
+
+    factor = linalg.cho_factor(gram)
     result = np.empty_like(z)
     for j in range(len(z)):
-        design = np.column_stack([indicators, mu[j], mu[j] ** 2, np.maximum(-mu[j], 0)])
-        spread = design.std(axis=0)
-        design = (design - design.mean(axis=0))[:, spread > 0] / spread[spread > 0]
+        difficulty = np.stack([mu[j], mu[j] ** 2, np.maximum(-mu[j], 0)])
+        spreads = difficulty.std(axis=1, keepdims=True)
+        difficulty = (difficulty - difficulty.mean(axis=1, keepdims=True)) / np.where(spreads > 0, spreads, np.inf)
         centred = z[j] - z[j].mean()
-        gram = design.T @ design + RIDGE * np.eye(design.shape[1])
-        result[j] = centred - design @ np.linalg.solve(gram, design.T @ centred)
+        # block elimination of the labels: their block of the normal equations is the same for every model
+        cross, target = np.split(per_label(np.vstack([difficulty, centred])), [3], axis=1)
+        solved = linalg.cho_solve(factor, np.hstack([cross, target]))
+        reduced = difficulty @ difficulty.T + RIDGE * np.eye(3) - cross.T @ solved[:, :3]
+        slope = np.linalg.solve(reduced, difficulty @ centred - cross.T @ solved[:, 3])
+        level = (solved[:, 3] - solved[:, :3] @ slope) * inverse
+        result[j] = centred - slope @ difficulty - (level[codes] - level @ share)
     return result
 
 

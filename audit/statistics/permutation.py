@@ -62,7 +62,7 @@ def permutation_max_t(
     if strata is not None and np.shape(strata) != (n,):
         raise ValueError(f"permutation_max_t: {np.shape(strata)} strata for {n} rows")
     # rows sorted by stratum, so that each stratum is one slice of columns
-    codes = np.zeros(n, dtype=np.int64) if strata is None else strata
+    codes = np.zeros(n, dtype=np.int64) if strata is None else np.unique(strata, return_inverse=True)[1]
     order = np.argsort(codes, kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(codes[order]) != 0])
     slices = [slice(start, stop) for start, stop in zip(starts, [*starts[1:], n], strict=True)]

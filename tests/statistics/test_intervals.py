@@ -1,7 +1,5 @@
 """audit/statistics/intervals.py: published values, cross-checks and coverage by simulation."""
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from audit.statistics.intervals import auc_delong, clopper_pearson, retained_share, shift, tpr_at_fpr
+from audit.statistics.intervals import auc_delong, clopper_pearson, sandwich_ranks, tpr_at_fpr
 
 
 def covered(hits: int, trials: int, level: float) -> bool:
@@ -36,6 +34,13 @@ def test_clopper_pearson_pins(successes, trials, low, high):
         pytest.approx(low, abs=1e-6),
         pytest.approx(high, abs=1e-6),
     )
+
+
+def test_clopper_pearson_inverts_the_binomial_test():
+    """scipy's documented binomtest(3, 15, .1, "greater") = .184: at that tail the lower bound is .1."""
+    p = 0.18406106910639
+    assert stats.binomtest(3, 15, 0.1, "greater").pvalue == pytest.approx(p, abs=1e-13)
+    assert clopper_pearson(3, 15, 1 - 2 * p)[0] == pytest.approx(0.1, abs=1e-12)
 
 
 @settings(max_examples=60, deadline=None)
@@ -216,82 +221,20 @@ def test_sandwich_refuses(forget, holdout):
         tpr_at_fpr(np.array(forget), np.array(holdout), 0.05, 0.9)
 
 
-# --- shift and retained share -----------------------------------------------------------------------------------
+@settings(max_examples=80, deadline=None)
+@given(st.integers(1, 3000), st.floats(0.0005, 0.6), st.sampled_from([0.01, 0.025, 0.05]))
+def test_sandwich_ranks_are_beta_quantiles(n, fpr, tail):
+    """The binomial form against the definition by Beta(k, n + 1 - k)."""
+    below, above = sandwich_ranks(n, fpr, tail)
+    ranks = np.arange(1, n + 1)
+    surely_above = ranks[stats.beta.ppf(tail, ranks, n + 1 - ranks) >= fpr]
+    surely_below = ranks[stats.beta.ppf(1 - tail, ranks, n + 1 - ranks) <= fpr]
+    assert above == (surely_above[0] if len(surely_above) else None)
+    assert below == (surely_below[-1] if len(surely_below) else None)
 
 
-def test_shift_is_the_crawford_howell_interval():
-    values = np.array([3.0, 1.0, 2.0, 4.0, 1.5])
-    estimate = shift(values, 0.0, 0.95)
-    se = values[1:].std(ddof=1) * np.sqrt(1 + 1 / 4)
-    assert estimate.value == pytest.approx(3 - values[1:].mean())
-    assert estimate.se == pytest.approx(se)
-    assert estimate.high - estimate.value == pytest.approx(stats.t.ppf(0.975, 3) * se)
-    assert shift(values, 10.0, 0.95).se == pytest.approx(10 * np.sqrt(1 + 1 / 4))
-
-
-@pytest.mark.parametrize("k", [4, 8, 19])
-def test_shift_coverage(k):
-    worlds, rng = 2000, np.random.default_rng(k)
-    hits = 0
-    for _ in range(worlds):
-        values = rng.normal(1, 2, k + 1)
-        values[0] += 5
-        estimate = shift(values, 0.0, 0.9)
-        hits += estimate.low <= 5 <= estimate.high
-    assert covered(hits, worlds, 0.9)
-    assert worlds - hits >= stats.binom.ppf(0.001, worlds, 0.1), "exact for normal seeds"
-
-
-@pytest.mark.parametrize(("k", "share"), list(itertools.product([5, 8, 19], [0.0, 0.25, 1.0])))
-def test_fieller_coverage(k, share):
-    """The share of two noisy excesses over a common noisy mean, the original 12 seed sd away."""
-    worlds, rng = 1500, np.random.default_rng(k)
-    misses_low = misses_high = 0
-    for _ in range(worlds):
-        statistic = rng.normal(size=k + 1)
-        statistic[0] += 12 * share
-        estimate = retained_share(statistic, float(12 + rng.normal()), 0.0, 0.9)
-        assert estimate is not None
-        assert estimate.low <= estimate.value <= estimate.high
-        misses_low += estimate.low > share
-        misses_high += estimate.high < share
-    bound = stats.binom.ppf(0.999, worlds, 0.05)
-    assert misses_low <= bound
-    assert misses_high <= bound, "false PASS at the margin"
-
-
-def test_fieller_solves_its_own_equation():
-    """Each bound r satisfies (a - r b)^2 = t^2 s^2 [(1 + 1/K)(1 + r^2) - 2 r / K]."""
-    statistic, original, level = np.array([1.0, 0.2, -0.3, 0.4, 0.1, -0.2]), 6.0, 0.9
-    estimate = retained_share(statistic, original, 0.0, level)
-    assert estimate is not None
-    references, k = statistic[1:], 5
-    a, b = statistic[0] - references.mean(), original - references.mean()
-    t2s2 = stats.t.ppf(0.95, 4) ** 2 * references.var(ddof=1)
-    for r in (estimate.low, estimate.high):
-        assert (a - r * b) ** 2 == pytest.approx(t2s2 * ((1 + 1 / k) * (1 + r * r) - 2 * r / k))
-    assert estimate.value == pytest.approx(a / b)
-
-
-def test_fieller_ends():
-    references = np.array([0.1, -0.1, 0.2, -0.2, 0.0])
-    like_original = retained_share(np.r_[10.0, references], 10.0, 0.0, 0.9)
-    assert like_original is not None
-    assert like_original.value == pytest.approx(1.0)
-    assert like_original.low < 1 < like_original.high
-    below = retained_share(np.r_[10.0, references], -10.0, 0.0, 0.9)  # an original that lies *below* its retrains
-    assert below is not None
-    assert below.low <= -1.0 <= below.high
-    assert retained_share(np.r_[0.0, references], 0.1, 0.0, 0.9) is None, "the original does not stand out"
-    wide = retained_share(np.r_[0.0, references], 10.0, 1.0, 0.9)
-    narrow = retained_share(np.r_[0.0, references], 10.0, 0.0, 0.9)
-    assert wide is not None
-    assert narrow is not None
-    assert wide.low < narrow.low < narrow.high < wide.high
-
-
-def test_model_level_intervals_need_two_references():
-    with pytest.raises(ValueError, match="two references"):
-        shift(np.array([1.0, 2.0]), 0.0, 0.9)
-    with pytest.raises(ValueError, match="two references"):
-        retained_share(np.array([1.0, 2.0]), 3.0, 0.0, 0.9)
+@pytest.mark.parametrize(("fpr", "needed"), [(0.05, 72), (0.01, 368), (0.001, 3688)])
+def test_rows_below_which_a_rate_has_no_lower_bound(fpr, needed):
+    """statistics.md 2.4: (1 - q)^n_H <= a / 2 at a = .05."""
+    assert sandwich_ranks(needed, fpr, 0.025)[0] == 1
+    assert sandwich_ranks(needed - 1, fpr, 0.025)[0] is None

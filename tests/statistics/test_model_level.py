@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from audit.statistics.model_level import crawford_howell, holm, rank_family, spread, t_family
 
@@ -155,3 +156,43 @@ def test_families_properties(k, count, seed, floor):
         assert 0 < result.p <= 1
         assert ((result.adjusted >= result.p - 1e-12) & (result.adjusted <= 1)).all()
         assert np.isfinite(result.statistic).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(1e-12, 1), min_size=1, max_size=12))
+def test_holm_is_statsmodels(p):
+    adjusted = holm({str(i): value for i, value in enumerate(p)})
+    np.testing.assert_allclose([adjusted[str(i)] for i in range(len(p))], multipletests(p, method="holm")[1])
+
+
+@pytest.mark.parametrize("value", [0.0, -0.1, 1.1, np.nan])
+def test_holm_refuses(value):
+    with pytest.raises(ValueError, match="holm"):
+        holm({"a": 0.5, "b": value})
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(2, 20), st.integers(0, 2**31), st.sampled_from([0.0, 0.3]), st.sampled_from([0, 1, 6]))
+def test_rank_family_is_the_loop_over_models(k, seed, floor, decimals):
+    """Z_j by its definition, model by model; far outliers and ties included."""
+    rng = np.random.default_rng(seed)
+    statistics = rng.normal(size=(4, k + 1)).round(decimals)
+    statistics[1, 0] = 1e7
+    statistics[2, 1:] = 2.0
+    z = np.zeros_like(statistics)
+    for a, row in enumerate(statistics):
+        for j in range(k + 1):
+            others = np.delete(row, j)
+            s = max(others.std(ddof=1), floor)
+            z[a, j] = 0.0 if s < 1e-12 else (row[j] - others.mean()) / s
+    size = np.abs(z)
+    result = rank_family(statistics, np.full(4, floor))
+    np.testing.assert_allclose(result.statistic, z[:, 0], rtol=1e-9, atol=1e-9)
+    expected = [(size.max(axis=0) >= size[a, 0] - 1e-9 * max(1, size[a, 0])).mean() for a in range(4)]
+    np.testing.assert_allclose(result.adjusted, expected)
+
+
+@pytest.mark.parametrize("statistics", [np.zeros((1, 2)), np.array([[1.0, np.nan, 2.0]])])
+def test_rank_family_refuses(statistics):
+    with pytest.raises(ValueError, match="rank_family"):
+        rank_family(statistics, NO_FLOOR)
