@@ -29,7 +29,7 @@ lint: install
 	$(BIN)/lint-imports
 
 bench-calibration: install  ## false FAIL, power and PASS rates on fresh worlds
-	$(BIN)/python benchmarks/calibration.py
+	$(BIN)/python -m benchmarks.calibration --jobs 2 --output docs/calibration-figures.json --page docs/calibration.md
 
 clean:
 	rm -rf .venv build *.egg-info

@@ -1,0 +1,178 @@
+"""One audit of one model of a world: views, the attacks' own ``observe``, and ``judge``; no file, no command line."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from attacks.base import Access, Attack, Case, Floats, Signals, discover
+from audit.evidence import AttackRun, Evidence, Facts
+from audit.exchangeability import blind_scores
+from audit.policy import Policy
+from audit.result import AuditResult, ClaimRecord
+from audit.scoring import judge
+from audit.structure import Structure
+
+from .planted import CHANGES, Scene
+from .worlds import CLASSES, Net, World
+
+USUAL = ("feature_mapping", "membership", "probe")
+SUITE = (*USUAL, "uma")
+#: the parts of the evidence that no statistic reads; no structural finding: the statistics stand alone
+BARE: dict[str, Any] = {"run_id": "benchmark", "tool_version": "benchmark", "environment": {}, "n_classes": CLASSES}
+BARE |= {"structure": Structure()} | dict.fromkeys(("inputs", "assumptions", "overlaps", "signal_files"), ())
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What is audited, and how.
+
+    Attributes:
+        model: the audited model's name in the world.
+        references: K.
+        split, access, kind: as declared in the claim; kind None = the world's.
+        attacks: names; those that need the original run only where it is given.
+        original: the original is given.
+        group: the data subjects are given.
+        change: a planted change of the signals, by its name in ``planted.CHANGES``.
+    """
+
+    model: str = "honest"
+    references: int = 5
+    split: str = "attested"
+    access: str = "features"
+    kind: str | None = None
+    attacks: tuple[str, ...] = USUAL
+    original: bool = True
+    group: bool = False
+    change: str = ""
+
+    @property
+    def key(self) -> str:
+        """A name of its own within a pool."""
+        flags = [self.change, "" if self.original else "no original", "subjects" if self.group else ""]
+        parts = [self.model, f"K={self.references}", self.kind or "", self.split, self.access, *flags]
+        named = "" if self.attacks == USUAL else "+".join(self.attacks)
+        return " ".join(part for part in [*parts, named] if part)
+
+    def names(self) -> dict[str, str]:
+        """Models of the evidence -> models of the world."""
+        names = {"unlearned": self.model} | ({"original": "original"} if self.original else {})
+        return names | {f"retrained/{k}": f"retrained/{k}" for k in range(self.references)}
+
+
+class ArrayView:
+    """A small network as an attack sees it (implements ``attacks.base.View``)."""
+
+    access = Access.GRADIENTS
+
+    def __init__(self, world: World, net: Net) -> None:
+        self.net = net
+        hidden = np.maximum(world.x @ net[0] + net[1], 0)
+        self._features = {role: hidden[rows] for role, rows in world.rows.items()}
+        self._torch = [self.tensor(w) for w in net]
+
+    def features(self, role: str) -> Floats:
+        return self._features[role]
+
+    def logits(self, role: str) -> Floats:
+        return self._features[role] @ self.net[2] + self.net[3]
+
+    def head(self) -> tuple[Floats, Floats]:
+        return self.net[2].T, self.net[3][0]
+
+    def forward(self, x: Any) -> Any:
+        a, b, c, d = self._torch
+        return torch.relu(x @ a + b) @ c + d
+
+    def tensor(self, x: np.ndarray[Any, Any]) -> Any:
+        return torch.as_tensor(x, dtype=torch.float32)
+
+
+@dataclass
+class Observed:
+    """Signals and correctness of every model of one world, ready for any number of audits."""
+
+    world: World
+    case: Case
+    signals: dict[tuple[str, str], Signals]
+    arrays: dict[str, np.ndarray[Any, Any]]
+    seed: int
+    blind: dict[str, Floats] | None = field(default=None)
+
+    def judge(self, audit: Audit, policy: Policy) -> AuditResult:
+        """The audit of one model against the first K references."""
+        return judge(self.evidence(audit), policy, "0" * 64)
+
+    def evidence(self, audit: Audit) -> Evidence:
+        """What the engine would hand to scoring."""
+        names, ran = audit.names(), self._attacks(audit)
+        signals = {(a.name, name): self.signals[a.name, of] for a in ran for name, of in names.items()}
+        if audit.change:
+            rng = np.random.default_rng([self.seed, zlib.crc32(audit.change.encode())])
+            signals |= CHANGES[audit.change](Scene(signals, self.signals, self.case, rng))
+        labels = self.case.labels
+        arrays: dict[str, np.ndarray[Any, Any]] = {f"labels/{role}": values for role, values in labels.items()}
+        for name, of in names.items():
+            arrays |= {f"{key}/{name}": self.arrays[f"{key}/{of}"] for key in ("correct", "correct_retain")}
+        arrays["task/labels"] = np.concatenate([labels[role] for role in task_roles(self.world)])
+        if audit.group:
+            group = {role: self.world.group[rows] for role, rows in self.world.rows.items()}
+            arrays |= {f"group/{role}": group[role] for role in ("forget", "holdout")}
+            arrays["task/group"] = np.concatenate([group[role] for role in task_roles(self.world)])
+        if audit.split == "assumed":
+            arrays |= self._blind()
+        claim = ClaimRecord(
+            kind=audit.kind or self.case.kind,  # type: ignore[arg-type]
+            split=audit.split,  # type: ignore[arg-type]
+            access=audit.access,  # type: ignore[arg-type]
+            classes=self.case.classes,
+        )
+        runs = tuple(AttackRun(name=a.name, parameters=a.parameters, status="ok") for a in ran)
+        return Evidence(Facts(**BARE, seed=self.seed, claim=claim, models=tuple(names), attacks=runs), arrays, signals)
+
+    def _attacks(self, audit: Audit) -> list[Attack]:
+        chosen = instances(audit.attacks)
+        return [attack for attack in chosen if audit.original or not attack.needs_original]
+
+    def _blind(self) -> dict[str, Floats]:
+        """The shift check sees no model: once per world."""
+        if self.blind is None:
+            scores = blind_scores(self.world.data("forget"), self.world.data("holdout"), self.seed)
+            assert scores is not None
+            self.blind = {"blind/forget": scores[0], "blind/holdout": scores[1]}
+        return self.blind
+
+
+def instances(names: Sequence[str]) -> list[Attack]:
+    """Attacks with their default parameters."""
+    known = discover()
+    return [known[name]() for name in names]
+
+
+def task_roles(world: World) -> tuple[str, ...]:
+    """Never-seen sets of the task that is left."""
+    return ("test",) if world.kind == "class" else ("test", "holdout")
+
+
+def observe(world: World, nets: Mapping[str, Net], attacks: Sequence[Attack], seed: int) -> Observed:
+    """Run the attacks on every model of a world, seeded as the engine does: alike for every model."""
+    case, views = world.case(), {name: ArrayView(world, net) for name, net in nets.items()}
+    original = views.get("original")
+    signals: dict[tuple[str, str], Signals] = {}
+    for attack in attacks:
+        for name, view in views.items():
+            rng = np.random.default_rng([seed, int.from_bytes(attack.name.encode(), "big") % 2**63])
+            signals[attack.name, name] = attack.observe(view, original, case, rng)
+
+    def correct(view: ArrayView, roles: Sequence[str]) -> np.ndarray[Any, Any]:
+        return np.concatenate([view.logits(role).argmax(axis=1) == case.labels[role] for role in roles])
+
+    arrays = {f"correct/{name}": correct(view, task_roles(world)) for name, view in views.items()}
+    arrays |= {f"correct_retain/{name}": correct(view, ["retain"]) for name, view in views.items()}
+    return Observed(world, case, signals, arrays, seed)

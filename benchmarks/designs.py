@@ -1,0 +1,240 @@
+"""What is measured: pools of fresh worlds, the audits in them, and the cells of the tables that are read off them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from .audits import SUITE, Audit
+from .worlds import Setting
+
+Bound = Literal["at most", "at least", "p-value", "shown"]
+ALPHA, MISMATCH = 0.05, 0.08
+SHALLOW = ("copy", "fine-tune 1", "fine-tune 10", "ascent", "noise", "head reset", "random labels")
+SYMMETRIC = ("membership", "probe")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One measured rate.
+
+    Attributes:
+        table: the table it belongs to.
+        name: what it is, in words.
+        audit: the audit that is counted, one in each world.
+        event: what is counted: a verdict, ``<family> rejects``, ``<family> admitted`` or ``<figure> PASS``; for
+            ``p-value`` cells the family whose p-values must not be too small.
+        nominal: the rate that the bar belongs to.
+        bound: whether the count must stay at most at the bar, at least at it, or is only shown.
+    """
+
+    table: str
+    name: str
+    audit: Audit
+    event: str = "FAIL"
+    nominal: float = ALPHA
+    bound: Bound = "at most"
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Fresh worlds of one setting; each world serves one audit of every cell.
+
+    Attributes:
+        name: names it and seeds its worlds.
+        words: the same for people.
+        setting: what kind of worlds.
+        worlds: how many; ``short`` in the short form (0 = left out).
+        cells: what is read off them.
+    """
+
+    name: str
+    words: str
+    setting: Setting
+    cells: tuple[Cell, ...]
+    worlds: int = 200
+    short: int = 0
+
+    def audits(self) -> dict[str, Audit]:
+        """Every audit once, by its key."""
+        return {cell.audit.key: cell.audit for cell in self.cells}
+
+    def attacks(self) -> list[str]:
+        """Attacks that some audit needs."""
+        return sorted({name for audit in self.audits().values() for name in audit.attacks})
+
+    def models(self) -> list[str]:
+        """Networks that some audit needs; the original always, as it costs one network and feeds the others."""
+        audits = self.audits().values()
+        needed = dict.fromkeys(["original", *(audit.model for audit in audits)])
+        if any(audit.change.startswith("share") for audit in audits):
+            needed |= dict.fromkeys(["original/2", "honest/2"])
+        return [*needed, *(f"retrained/{k}" for k in range(max(audit.references for audit in audits)))]
+
+
+def _d2(references: int) -> Audit:
+    """D2 alone: no original, hence no attack that needs one."""
+    return Audit(references=references, attacks=SYMMETRIC, original=False)
+
+
+def _uniform(name: str, audit: Audit, family: str) -> Cell:
+    return Cell("C8", name, audit, family, 0.0, "p-value")
+
+
+def _passes(audit: Audit, name: str, floor: float | None = None) -> Cell:
+    bound: Bound = "shown" if floor is None else "at least"
+    return Cell("C6", f"{name}, {audit.access}, K={audit.references}", audit, "PASS", floor or 0.0, bound)
+
+
+def _random() -> Pool:
+    unknown = {k: Audit(references=k, split="unknown", kind="other") for k in (5, 8)}
+    cells = [Cell("C1", f"D2 alone, K={k}", _d2(k)) for k in (0, 5)]
+    cells += [Cell("C1", f"D1-t alone (split unknown), K={k}", audit) for k, audit in unknown.items()]
+    cells += [Cell("C1", "combined verdict (D2 and D1-t), K=5", Audit())]
+    cells += [Cell("C2", f"random, combined verdict, K=5: {m}", Audit(m), nominal=MISMATCH) for m in ("half", "wide")]
+    cells += [_uniform(f"D2, K={k}", _d2(k), "D2") for k in (0, 5)]
+    cells += [_uniform(f"D1-t, K={k}", audit, "D1") for k, audit in unknown.items()]
+    return Pool("random", "random forget sets of 200 rows", Setting(), tuple(cells), 200, 24)
+
+
+def _rank() -> list[Pool]:
+    unknown = Audit(references=19, split="unknown", kind="other")
+    cells = (
+        Cell("C1", "D1-rank alone (split unknown), K=19", unknown),
+        Cell("C1", "combined verdict (D2 and D1-t), K=19", Audit(references=19)),
+        _uniform("D1-rank, K=19", unknown, "D1"),
+    )
+    both = Audit(references=39)
+    more = (Cell("C1", "combined verdict (D2 and D1-rank), K=39", both),)
+    return [
+        Pool("random-19", "random forget sets of 200 rows, 19 references", Setting(), cells, 200, 4),
+        Pool("random-39", "random forget sets of 200 rows, 39 references", Setting(), more, 100),
+    ]
+
+
+def _class() -> list[Pool]:
+    full, alone = Audit(references=8, attacks=SUITE), Audit(references=8, attacks=SUITE, split="unknown")
+    d2 = Audit(references=0, attacks=("membership",), original=False)
+    planted = Audit(references=8, access="logits", change="share at the margin")
+    cells = [
+        Cell("C1", "class: D2 alone, K=0", d2),
+        Cell("C1", "class: D1-t alone (split unknown), K=8, with UMA", alone),
+        Cell("C1", "class: combined verdict, K=8, with UMA", full),
+        *(
+            Cell("C2", f"class, combined verdict, K=8: {m}", Audit(m, 8, attacks=SUITE), nominal=MISMATCH)
+            for m in ("half", "wide")
+        ),
+        Cell("C5", "share at the margin: figure", planted, "membership.share PASS"),
+        Cell("C5", "share at the margin: verdict", planted, "PASS"),
+        _passes(full, "class of 200 rows"),
+        _passes(Audit(references=8, access="logits"), "class of 200 rows"),
+        _uniform("class: D1-t, K=8", alone, "D1"),
+    ]
+    rank = Audit(references=19, split="unknown")
+    pools = [
+        Pool("class", "one class of 200 rows", _class_of(200), tuple(cells), 200, 3),
+        Pool(
+            "class-19",
+            "one class of 200 rows, 19 references",
+            _class_of(200),
+            (Cell("C1", "class: D1-rank alone (split unknown), K=19", rank),),
+        ),
+    ]
+    for n in (50, 1000):
+        audits = [Audit(references=8, access=access) for access in ("logits", "features")]
+        honest = [_passes(audit, f"class of {n} rows") for audit in audits]
+        pools.append(Pool(f"class-{n}", f"one class of {n} rows", _class_of(n), tuple(honest), 60))
+    return pools
+
+
+def _class_of(n: int) -> Setting:
+    return Setting("class", n, holdout=max(100, min(n, 400)), test=396)
+
+
+def _subjects() -> list[Pool]:
+    pools = []
+    for n, rows, worlds, short in ((60, 5, 200, 8), (200, 3, 100, 0)):
+        audits = {k: Audit(references=k, group=True) for k in (0, 5)}
+        cells = [Cell("S", f"{n} subjects of {rows} rows, declared, K={k}", a) for k, a in audits.items()]
+        for k in (0, 5):
+            blind = Audit(references=k, kind="random")
+            cells.append(Cell("S", f"{n} subjects of {rows} rows, not declared, K={k}", blind, bound="shown"))
+        cells += [_passes(Audit(group=True, access=a), f"{n} subjects") for a in ("logits", "features")]
+        setting = Setting("subject", n, 2 * n, max(120, n), 80, rows=rows)
+        pools.append(
+            Pool(f"subject-{n}", f"{n} data subjects with {rows} rows each", setting, tuple(cells), worlds, short)
+        )
+    return pools
+
+
+def _shifted() -> list[Pool]:
+    cells = []
+    for words, change in (("0", ""), (".1", "interaction .1"), (".3", "interaction .3")):
+        for split, bound in (("assumed", "at most"), ("unknown", "at most"), ("attested", "shown")):
+            audit = Audit(split=split, change=change)
+            name = f"split {split}, K=5, seed x group sd {words}"
+            cells.append(Cell("C3", name, audit, bound=bound))  # type: ignore[arg-type]
+            if split == "assumed" and not change:
+                cells.append(Cell("C3", "D2 admitted, split assumed, K=5", audit, "D2 admitted", bound="shown"))
+    mild = []
+    for words, change in (("0", ""), (".3", "interaction .3")):
+        audit = Audit(split="assumed", change=change)
+        mild.append(Cell("C3", f"mild shift: split assumed, K=5, seed x group sd {words}", audit, bound="shown"))
+    mild.append(Cell("C3", "mild shift: D2 admitted, split assumed, K=5", mild[0].audit, "D2 admitted", bound="shown"))
+    random = Audit(split="assumed")
+    alike = (
+        Cell("C3", "no shift: split assumed, K=5", random),
+        Cell("C3", "no shift: D2 admitted, split assumed, K=5", random, "D2 admitted", bound="shown"),
+    )
+    return [
+        Pool("shifted", "forget rows harder by half a standard deviation", Setting(shift=0.35), tuple(cells), 200, 2),
+        Pool("mild", "forget rows harder by a quarter of a standard deviation", Setting(shift=0.15), tuple(mild), 60),
+        Pool("assumed", "random forget sets of 200 rows, split assumed", Setting(), alike, 100),
+    ]
+
+
+def _floor(model: str, n: int, references: int) -> float | None:
+    """Powers that the design asks for: statistics.md C4."""
+    early = SHALLOW.index(model)
+    if references == 0:
+        return 0.90 if n == 200 and early < 5 else None
+    if n == 50:
+        return 0.95 if early < 4 else 0.80 if early < 5 else 0.60
+    return 0.95 if early < 5 else 0.80
+
+
+def _power(n: int, setting: Setting, worlds: int = 200, short: int = 0) -> Pool:
+    cells = []
+    for model in SHALLOW:
+        for k in (0, 5):
+            floor = _floor(model, n, k)
+            bound: Bound = "shown" if floor is None else "at least"
+            cells.append(Cell("C4", f"n_F={n}, K={k}: {model}", Audit(model, k), "FAIL", floor or 0.0, bound))
+    for k in (0, 5):
+        for access in ("logits", "features"):
+            floor = {200: 0.70, 1000: 0.90}.get(n) if k == 5 and access == "logits" else None
+            cells.append(_passes(Audit(references=k, access=access), f"random, n_F={n}", floor))
+    for access in ("logits", "features"):
+        cells.append(_passes(Audit(references=8, split="unknown", kind="other", access=access), f"other, n_F={n}"))
+    if n > 50:
+        for change, figure in (("AUC", "auc"), ("upper tail", "tpr_upper"), ("lower tail", "tpr_lower")):
+            audit = Audit(access="logits", change=f"{change} at the margin")
+            name = f"{change} at the margin, n_F={n}, K=5"
+            cells.append(Cell("C5", f"{name}: figure", audit, f"membership.{figure} PASS"))
+            cells.append(Cell("C5", f"{name}: verdict", audit, "PASS"))
+    words = f"random forget sets of {n} rows, {setting.holdout} holdout rows"
+    return Pool(f"power-{n}", words, setting, tuple(cells), worlds, short)
+
+
+def pools() -> list[Pool]:
+    """The whole plan, cheapest answers first."""
+    return [
+        _random(),
+        *_class(),
+        *_rank(),
+        *_subjects(),
+        _power(50, Setting(n_forget=50, holdout=400), 60),
+        _power(200, Setting(), 100, 2),
+        _power(1000, Setting(n_forget=1000, holdout=1000, retain=1000, hidden=96), 40),
+        *_shifted(),
+    ]
