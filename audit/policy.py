@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from .errors import UsageError
 
@@ -35,7 +35,9 @@ class Policy(BaseModel):
     utility_margin: float = Field(gt=0, lt=1)
     utility_part_margin: float = Field(default=0.15, gt=0, lt=1)
     shams: int = Field(default=5, ge=0, le=50)
-    d2_features: tuple[Literal["location", "upper", "lower", "spread"], ...] = ("location",)
+    d2_features: tuple[Literal["location", "upper", "lower", "spread"], ...] = Field(
+        default=("location",), min_length=1
+    )
     min_forget: int = Field(ge=10)
     min_holdout: int = Field(ge=10)
     min_forget_tail: int = Field(ge=10)
@@ -47,6 +49,13 @@ class Policy(BaseModel):
     valid_days: int = Field(ge=1)
     structural: bool = True
     mandatory: dict[Literal["random", "class", "subject", "other"], dict[Level, tuple[str, ...]]]
+
+    @field_validator("d2_features")
+    @classmethod
+    def _each_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) < len(names):
+            raise ValueError("name each feature once")
+        return names
 
 
 def load_policy(name: str) -> tuple[Policy, str]:
