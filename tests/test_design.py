@@ -81,6 +81,21 @@ def test_undertrained_references_block_pass():
     assert gate(audit(), "references").ok
 
 
+def test_references_that_saw_the_forget_set_block_pass():
+    """A lie about their provenance must not hide the same leak in the audited model."""
+    evidence = Setup().evidence()
+    assert gate(judge(evidence, load_policy("standard")[0], "0" * 64), "references unaware of the forget set").ok
+    for name in ("unlearned", *evidence.facts.references):
+        for attack in ATTACKS:
+            signals = evidence.signals[attack, name]
+            evidence.signals[attack, name] = {**signals, "forget": signals["forget"] + 1.5}
+    result = judge(evidence, load_policy("standard")[0], "0" * 64)
+    assert not family(result, "D2").rejected  # the leak is calibrated away
+    assert not gate(result, "references unaware of the forget set").ok
+    assert result.verdict.outcome is Outcome.INCONCLUSIVE
+    assert "trained on" in says(result)
+
+
 # --- a trace inside the margins --------------------------------------------------------------------------------
 
 TRACE = {"n_forget": 2000, "n_holdout": 4000, "leak": {"membership": 0.14}, "seed": 2}
