@@ -159,7 +159,7 @@ def copies(logits: dict[str, Floats]) -> list[str]:
     pairs = [
         (name, other, must) for i, name in enumerate(names) for other in ["original", "unlearned", *runs, *names[:i]]
     ]
-    pairs += [(name, other, again) for i, name in enumerate(runs) for other in ["unlearned", *runs[:i]]]
+    pairs += [(name, other, again) for i, name in enumerate(runs) for other in ["original", "unlearned", *runs[:i]]]
     for name, other, remedy in pairs:
         if other in logits and _distance(logits[name], logits[other]) < COPY_DISTANCE:
             problems.append(f"{name} computes the same function as {other}: {remedy}")

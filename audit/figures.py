@@ -114,7 +114,7 @@ def _auc_shift(scored: Scored, context: Context) -> Figure:
         seen=seen,
         null=(values[runs:] - values[runs:].mean()).tolist(),
         settle=_more_models(estimate, policy.auc_margin, context),
-        invalid=scored.subject.invalid,
+        invalid=_alone(scored, runs, float(values[0] - values[runs:].mean()), policy.auc_margin),
         min_forget=policy.min_forget,
         min_holdout=policy.min_holdout,
     )
@@ -145,7 +145,7 @@ def _tail_shift(scored: Scored, context: Context, seen: bool, *, lower: bool) ->
         seen=seen,
         null=(values[runs:] - values[runs:].mean()).tolist(),
         settle=_more_models(estimate, margin, context),
-        invalid=scored.subject.invalid,
+        invalid=_alone(scored, runs, float(values[0] - values[runs:].mean()), margin),
         min_forget=policy.min_forget_tail,
         min_holdout=policy.min_holdout,
     )
@@ -158,7 +158,7 @@ def _share(scored: Scored, context: Context) -> Figure:
     runs = context.families.runs
     statistic = _audited_first(statistic, scored, runs)
     control = scored.control_contrast
-    estimate, seen, null = None, False, []
+    estimate, seen, null, own = None, False, [], 0.0
     settle: tuple[str, ...] = ()
     if control is not None:
         original = float(control[0][0])
@@ -167,6 +167,7 @@ def _share(scored: Scored, context: Context) -> Figure:
         seen = estimate is not None and p <= policy.alpha and t > 0
     if estimate is not None and control is not None:
         references = statistic[runs:]
+        own = float((statistic[0] - references.mean()) / (control[0][0] - references.mean()))
         null = ((references - references.mean()) / (control[0][0] - references.mean())).tolist()
         settle = _more_models(estimate, policy.share_margin, context)
     return Figure(
@@ -178,12 +179,19 @@ def _share(scored: Scored, context: Context) -> Figure:
         seen=seen,
         null=null,
         settle=settle,
-        invalid=scored.subject.invalid,
+        invalid=_alone(scored, runs, own, policy.share_margin),
     )
 
 
 def _aucs(sides: tuple[Floats, Floats], context: Context) -> Floats:
     return np.array([auc_delong(f, h, context.level).value for f, h in zip(*sides, strict=True)])
+
+
+def _alone(scored: Scored, runs: int, own: float, margin: float) -> str:
+    """Why the runs' mean supports no PASS: the audited run itself lies outside the margin, or a fit is bad."""
+    if runs > 1 and not abs(own) < margin:
+        return f"the audited run itself lies outside the margin ({own:+.3f}): the other runs do not speak for it"
+    return scored.subject.invalid
 
 
 def _audited_first(values: Floats, scored: Scored, runs: int) -> Floats:

@@ -38,12 +38,23 @@ def test_three_runs_and_five_references_permute_the_models():
 
 
 def test_too_few_models_to_permute_leave_the_audited_one_alone():
-    result = audit(kind="random", split="unknown", references=5, runs=2)  # 1 / C(7, 2) = .048: enough for one family
+    result = audit(kind="random", split="unknown", references=8, runs=2)  # 2 / C(10, 2) = .044: enough for one family
     assert "2 unlearned runs" in family(result, "D1").method
-    result = audit(references=5, runs=2)  # two families: .048 > .025
+    result = audit(references=5, runs=2)  # 2 / C(7, 2) = .095
     assert "Crawford-Howell" in family(result, "D1").method
     alone = audit(references=5)
     assert finding(result, "feature_mapping.d1").n_references == finding(alone, "feature_mapping.d1").n_references
+
+
+def test_honest_runs_do_not_cover_for_the_audited_one():
+    setup = Setup(kind="class", references=8, runs=6, seed=1)
+    evidence = setup.evidence()
+    for attack in ATTACKS:  # the audited run is as bad as the original, the other five are honest
+        evidence.signals[attack, "unlearned"] = evidence.signals[attack, "original"]
+    result = judge(evidence, load_policy("standard")[0], "0" * 64)
+    assert result.verdict.outcome is Outcome.FAIL, says(result)
+    share = finding(result, "membership.share")
+    assert share.status is not FindingStatus.PASS
 
 
 def test_runs_narrow_the_share():
