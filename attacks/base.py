@@ -23,9 +23,12 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 Inputs = np.ndarray[Any, Any] | Mapping[str, np.ndarray[Any, Any]]
 Signals = Mapping[str, np.ndarray[Any, Any]]
 ClaimKind = Literal["random", "class", "subject", "other"]
+#: what shadow models went through: none wanted, trained, or trained and then unlearned by the user's procedure
+Design = Literal["", "trained", "unlearned"]
 
 
 class Access(IntEnum):
@@ -40,7 +43,7 @@ class Access(IntEnum):
 
 
 class NotApplicable(Exception):
-    """Raised by ``observe`` where the attack has no meaning here; becomes a ``skipped`` result with the reason."""
+    """Raised where the attack has no meaning for this case; becomes a ``skipped`` result with the reason."""
 
 
 class Data(Protocol):
@@ -90,11 +93,32 @@ class View(Protocol):
     def head(self) -> tuple[Floats, Floats]:
         """The final linear layer: weight (C, d), bias (C,)."""
 
+    def augmented(self, role: str, query: str) -> Floats:
+        """Logits on a set whose inputs were changed by a query of ``attacks.queries``, shape (n, C).
+
+        Raises NotApplicable where there is no network to ask, or where the query does not fit the inputs.
+        """
+
     def forward(self, x: Any) -> Any:
         """Differentiable logits (torch.Tensor) of a torch.Tensor input on the model's device; weights frozen."""
 
     def tensor(self, x: np.ndarray[Any, Any]) -> Any:
         """``x`` as a torch.Tensor on the model's device."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shadows:
+    """Shadow models of one design: what this attack observed on each, and on which rows each was trained.
+
+    Attributes:
+        signals: S results of the attack's ``run``, one a shadow model.
+        member: (S, n_F + n_H), forget rows first; True = trained on the row (and, in the design ``unlearned``, made
+            to forget it by the user's procedure), False = never used. Independent fair coins, one a row (a data
+            subject where rows have one), over forget and holdout rows alike.
+    """
+
+    signals: Sequence[Signals]
+    member: Bools
 
 
 @dataclass(frozen=True)
@@ -109,6 +133,8 @@ class Case:
             used in no test). Scoring may run without the inputs x: then only labels are read.
         labels: labels of each set, shape (n,).
         n_classes: number of classes C.
+        queries: names of the augmentation queries that the models' training recipe suggests; () = the plain input.
+        shadows: shadow models of the attack's ``design``, in ``score`` only.
     """
 
     kind: ClaimKind
@@ -116,6 +142,8 @@ class Case:
     sets: Mapping[str, Data]
     labels: Mapping[str, Ints]
     n_classes: int
+    queries: tuple[str, ...] = ()
+    shadows: Shadows | None = None
 
 
 @dataclass(frozen=True)
@@ -169,6 +197,10 @@ class Attack(ABC):
     symmetric: ClassVar[bool] = False
     #: Claim kinds for which this attack's statistic is a gated primary; elsewhere it is supplementary.
     primary_for: ClassVar[frozenset[str]] = frozenset()
+    #: Families of difference tests that gate it: D2 permutes rows, D1 compares models.
+    families: ClassVar[frozenset[str]] = frozenset({"D2", "D1"})
+    #: Shadow models that it cannot do without; the engine skips it, with the remedy, where there are none.
+    design: ClassVar[Design] = ""
     source: ClassVar[str] = ""
     chart: ClassVar[Literal["roc", "dots", "curve"]] = "dots"
     curve_labels: ClassVar[CurveLabels | None] = None
@@ -216,8 +248,11 @@ class Attack(ABC):
         """Combine the signals of J models and check the result's shape.
 
         Raises:
+            NotApplicable: no shadow models of its design, or too few references.
             ValueError: wrong shape or non-finite scores.
         """
+        if self.design and case.shadows is None:
+            raise NotApplicable(f"needs shadow models ({self.design})")
         scores = self.combine(signals, case)
         rows = len(case.labels["forget"]) + len(case.labels["holdout"])
         models = len(signals)

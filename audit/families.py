@@ -91,7 +91,8 @@ def _members(
     kind = evidence.facts.claim.kind
     primaries = [s for s in scored if kind in s.attack.primary_for and in_reach(s.attack, evidence)]
     admission = {"D2": admit_d2(evidence, policy, blind), "D1": admit_d1(evidence, policy)}
-    d2 = [s for s in primaries if s.attack.symmetric and s.sides() is not None]
+    d2 = [s for s in primaries if s.attack.symmetric and "D2" in s.attack.families and s.sides() is not None]
+    primaries = [s for s in primaries if "D1" in s.attack.families]
     if kind == "class":
         d1 = [s for s in primaries if s.subject.statistic is not None]
     else:

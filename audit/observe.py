@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from attacks.base import Access, Floats
+from attacks.base import Access, Floats, NotApplicable
+from attacks.queries import apply
 
 from .data import Arrays
 from .models import Target, TorchTarget
@@ -52,6 +54,32 @@ class Observations:
             raise ValueError(f"cannot read back {paths[0].name}: the disk loses data")
         return logits_found, features_found
 
+    def get_query(self, target: Target, digest: str, source: str, query: str) -> Floats:
+        """Logits (n, C) of one model on one file whose inputs were changed by an augmentation query.
+
+        Raises:
+            NotApplicable: precomputed outputs, or a query that does not fit the inputs.
+        """
+        if not isinstance(target, TorchTarget):
+            raise NotApplicable("augmentation queries need a network, these are precomputed outputs")
+        named = query.replace(":", "_").replace("+", "")
+        path = self.folder / f"{digest[:24]}-{self.fingerprints[source][:24]}-{named}.npy"
+        found = _mapped(path)
+        if found is None:
+            data = self.files[source]
+            changed = replace(data, x=apply(query, data.batch(np.arange(len(data))), self._spread(source)))
+            logits, _ = target.outputs(source, changed, self.batch_size)
+            save_array(path, logits.astype(np.float32))
+            found = _mapped(path)
+        if found is None:
+            raise ValueError(f"cannot read back {path.name}: the disk loses data")
+        return found
+
+    def _spread(self, source: str) -> float:
+        """Standard deviation of a file's inputs; 0 where they have names."""
+        x = self.files[source].x
+        return float(np.std(x)) if isinstance(x, np.ndarray) else 0.0
+
 
 def _mapped(path: Path) -> np.ndarray[Any, Any] | None:
     """A memory-mapped array of ours, or None where it is missing or damaged."""
@@ -91,6 +119,12 @@ class ModelView:
         if features is None:
             raise ValueError("precomputed outputs have no features")
         return features[chosen.rows].astype(np.float64)
+
+    def augmented(self, role: str, query: str) -> Floats:
+        """Logits on a set whose inputs were changed by a query, (n, C), float64."""
+        chosen = self._selection[role]
+        found = self._observations.get_query(self.target, self.digest, chosen.source, query)
+        return found[chosen.rows].astype(np.float64)
 
     def head(self) -> tuple[Floats, Floats]:
         """The final linear layer: weight (C, d), bias (C,)."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from attacks.base import Attack, Scores, discover
+from attacks.base import Attack, NotApplicable, Scores, discover
 
 from .charts import chart
 from .differences import differences
@@ -110,6 +110,8 @@ def _score_all(evidence: Evidence) -> tuple[list[AttackRun], list[Scored]]:
                 pooled = attack.score([*runs_of, *null], case)
             scored.append(_aggregate(attack, subject, control, pooled, evidence))
             runs.append(run)
+        except NotApplicable as skip:
+            runs.append(run.model_copy(update={"status": "skipped", "reason": str(skip)}))
         except Exception as error:
             log.exception("scoring %s failed", run.name)
             runs.append(
