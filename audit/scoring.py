@@ -9,6 +9,7 @@ import numpy as np
 
 from attacks.base import Attack, NotApplicable, Scores, discover
 
+from .chain import share
 from .charts import chart
 from .differences import differences
 from .equivalence import Context
@@ -17,7 +18,6 @@ from .exploratory import exploratory
 from .families import run_families
 from .figures import figures
 from .gates import gates
-from .ledger import share
 from .policy import Policy
 from .result import (
     AttackRecord,
