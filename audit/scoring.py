@@ -9,6 +9,7 @@ import numpy as np
 
 from attacks.base import Attack, NotApplicable, Scores, discover
 
+from .cautions import cautions
 from .chain import share
 from .charts import chart
 from .differences import differences
@@ -63,6 +64,7 @@ def judge(evidence: Evidence, policy: Policy, policy_sha256: str) -> AuditResult
     measured = utility(evidence, policy)
     checks = gates(evidence, policy, families, measured, findings)
     facts = evidence.facts
+    warnings = cautions(evidence, families, policy)
     return AuditResult(
         tool="unlearn-audit",
         tool_version=facts.tool_version,
@@ -72,7 +74,7 @@ def judge(evidence: Evidence, policy: Policy, policy_sha256: str) -> AuditResult
         claim=facts.claim,
         policy=PolicyRecord(name=policy.name, sha256=policy_sha256, values=declared.model_dump(mode="json")),
         inputs=facts.inputs,
-        assumptions=facts.assumptions,
+        assumptions=(*facts.assumptions, *warnings),
         attacks=tuple(_record(run, scored, evidence) for run in runs),
         families=families.records,
         findings=tuple(findings),
@@ -80,7 +82,7 @@ def judge(evidence: Evidence, policy: Policy, policy_sha256: str) -> AuditResult
         look=look,
         utility=measured,
         not_tested=_not_tested(evidence, scored),
-        verdict=decide(evidence, policy, families, findings, checks),
+        verdict=decide(evidence, policy, families, findings, checks).model_copy(update={"warnings": warnings}),
     )
 
 
