@@ -156,6 +156,7 @@ class Scores:
         sampling_error: (J,) standard error of ``statistic`` over the examples; or None.
         unit: unit of ``statistic``.
         invalid: "" or why the result on the audited model supports no PASS.
+        remedy: what to do where it is invalid.
         details: sentences for the report (composition of fit sets, validity).
         curves: optional (J, m) curve per model over ``curve_x`` (m,).
     """
@@ -165,6 +166,7 @@ class Scores:
     sampling_error: Floats | None = None
     unit: str = ""
     invalid: str = ""
+    remedy: tuple[str, ...] = ()
     details: tuple[str, ...] = ()
     curves: Floats | None = None
     curve_x: Floats | None = None

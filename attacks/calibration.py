@@ -13,6 +13,10 @@ from .base import Floats, Ints
 
 PRIOR_DF = 4.0  # our choice: weight of the pooled variance, in references (statistics.md 2.1)
 MAX_SPREAD = 1.5  # our choice: an honest retrain scatters like a reference, within a few per cent
+OUT_OF_LINE_REMEDY = (
+    "give the audited model's raw logits, as its head computes them",
+    "retrain the references with the original's own recipe on the retain set",
+)
 RIDGE = 1.0  # our choice: one pseudo-row of penalty per standardised covariate
 
 
@@ -125,7 +129,8 @@ def out_of_line(examples: Floats) -> str:
     """Validity of calibrated scores: does the audited model relate to the references as they do to each other?
 
     Outputs that were transformed (saved as probabilities, rescaled row by row, quantised) do not follow the
-    references' confidence. Noise then drowns the signal, and silence proves nothing.
+    references' confidence. Nor do those of a model beside references of another recipe (trained less, for example).
+    Noise then drowns the signal, and silence proves nothing. Which side is at fault the scores do not tell.
 
     Args:
         examples: (J, n) calibrated scores, the audited model in row 0.
@@ -138,7 +143,8 @@ def out_of_line(examples: Floats) -> str:
     spread = examples.std(axis=1)
     if spread[0] <= MAX_SPREAD * spread[1:].max():
         return ""
+    times = spread[0] / spread[1:].max()
     return (
-        f"the scores scatter {spread[0] / spread[1:].max():.1f} times as much as the worst reference's: the outputs "
-        "were transformed, or are of another kind of model"
+        f"the audited model's scores scatter {times:.1f} times as much as the worst reference's: "
+        "its outputs were transformed, or the references are of another recipe than the original"
     )

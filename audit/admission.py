@@ -24,19 +24,24 @@ def admit_d2(evidence: Evidence, policy: Policy, blind: Estimate | None) -> Admi
     """D2 needs a holdout set that is a random companion of the forget set (statistics.md 9.4)."""
     claim = evidence.facts.claim
     references = len(evidence.facts.references)
+    least = policy.references_t_class if claim.kind == "class" else policy.references_t
+    enough = f"at least {least} retrained references"
+    companion = "a holdout set drawn at random from the pool of the forget set (--split attested)"
     if claim.split == "unknown":
-        return Admission(False, "the relation of the holdout set to the forget set is declared unknown")
+        reason = "the relation of the holdout set to the forget set is declared unknown"
+        return Admission(False, reason, (enough, companion))
     if "group/forget" in evidence.arrays and evidence.subjects() is None:
         codes = evidence.arrays["group/forget"]
         if len(np.unique(codes)) < len(codes):
-            return Admission(
-                False, "the forget set has subjects with several rows, the holdout set has no group column"
-            )
+            reason = "the forget set has subjects with several rows, the holdout set has no group column"
+            return Admission(False, reason, ("give the holdout set a group column: the data subject of each row",))
     subjects = evidence.subjects()
     if subjects is not None and claim.strata == "label" and len(np.unique(subjects[0])) < len(subjects[0]):
-        return Admission(False, "subjects with several rows have no one class to be drawn by: declare no strata")
+        reason = "subjects with several rows have no one class to be drawn by: declare no strata"
+        return Admission(False, reason, ("declare no strata, where subjects were drawn whatever their classes",))
     if subjects is not None and min(len(np.unique(side)) for side in subjects) < 2:
-        return Admission(False, "fewer than two data subjects on a side: rows of one subject are not independent")
+        reason = "fewer than two data subjects on a side: rows of one subject are not independent"
+        return Admission(False, reason, ("rows of more data subjects in the forget and the holdout set", enough))
     if claim.split in ("attested", "coins"):
         return Admission(True, "the split is attested to be a random companion split")
     if references < policy.references_assumed_split:
@@ -44,15 +49,22 @@ def admit_d2(evidence: Evidence, policy: Policy, blind: Estimate | None) -> Admi
             False,
             f"the split is only assumed, which needs {policy.references_assumed_split} references to take out a "
             f"common shift; there are {references}. Attest the split or add references",
+            (
+                f"at least {policy.references_assumed_split} retrained references",
+                "or declare --split attested, if the holdout set was drawn at random from the pool of the forget set",
+            ),
         )
     if blind is None:
         return Admission(
-            False, "the split is only assumed and the shift check could not run (no inputs, or too few rows)"
+            False,
+            "the split is only assumed and the shift check could not run (no inputs, or too few rows)",
+            (enough, companion),
         )
     shown = f"a classifier that sees no model tells forget from holdout rows with AUC {blind.value:.3f}"
     bounds = f"90 % interval {blind.low:.3f} to {blind.high:.3f}"
     if blind.low > 0.5 or blind.high >= 0.5 + policy.auc_margin:
-        return Admission(False, f"the shift check does not admit the holdout set: {shown} ({bounds})")
+        reason = f"the shift check does not admit the holdout set: {shown} ({bounds})"
+        return Admission(False, reason, (enough, companion))
     return Admission(True, f"exchangeability assumed, not proven; {shown} ({bounds})")
 
 
@@ -61,7 +73,8 @@ def admit_d1(evidence: Evidence, policy: Policy) -> Admission:
     references = len(evidence.facts.references)
     needed = policy.references_t_class if evidence.facts.claim.kind == "class" else policy.references_t
     if references < needed:
-        return Admission(False, f"needs {needed} retrained references, there are {references}")
+        reason = f"needs {needed} retrained references, there are {references}"
+        return Admission(False, reason, (f"at least {needed} retrained references",))
     return Admission(True, f"{references} retrained references")
 
 

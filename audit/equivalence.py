@@ -13,6 +13,7 @@ from .families import Families
 from .policy import Policy
 from .result import Finding, FindingStatus, Interval, Null
 from .scored import Scored
+from .settle import INVALID
 from .statistics.intervals import Estimate
 
 
@@ -39,11 +40,14 @@ class Figure:
         title: what it is, in words.
         estimate: on the unlearned model; None where no interval exists.
         margin: the whole interval must lie strictly inside. A lower margin of 0 on a rate does not bind.
-        control: the same on the original.
+        control: the same on the original, with its interval where there is one.
         seen: the attack sees the forget set in the original, clearly enough for its silence to mean something.
         null: the same on each reference.
         settle: what would settle it.
+        unseen: why it is not covered, and what would help, where ``seen`` is false.
         invalid: "" or why the fit behind it supports no PASS.
+        remedy: what to do where it is invalid.
+        few: how many rows would do, where there are too few.
         min_forget, min_holdout: rows below which the figure is not judged.
     """
 
@@ -51,11 +55,14 @@ class Figure:
     title: str
     estimate: Estimate | None
     margin: tuple[float, float]
-    control: float | None
+    control: Estimate | float | None
     seen: bool
     null: Sequence[float]
     settle: tuple[str, ...]
+    unseen: tuple[str, tuple[str, ...]] = ("", ())
     invalid: str = ""
+    remedy: tuple[str, ...] = ()
+    few: tuple[str, ...] = ()
     min_forget: int = 1
     min_holdout: int = 1
 
@@ -67,8 +74,9 @@ def finding_of(scored: Scored, context: Context, figure: Figure, *, may_be_manda
     listed = any(name in names for names in context.policy.mandatory.get(facts.claim.kind, {}).values())
     role: Literal["mandatory", "supplementary"] = "mandatory" if listed and may_be_mandatory else "supplementary"
     n_forget, n_holdout = scored.sizes(context.evidence) if figure.metric == "share" else scored.rows()
-    status, reason, settle = _judged(figure, n_forget, n_holdout, has_control=scored.control is not None)
-    estimate = figure.estimate
+    status, reason, settle = _judged(figure, n_forget, n_holdout, scored)
+    estimate, control = figure.estimate, figure.control
+    level = context.level
     null = None
     if len(figure.null) > 1:
         spread = float(np.std(figure.null, ddof=1))
@@ -82,11 +90,15 @@ def finding_of(scored: Scored, context: Context, figure: Figure, *, may_be_manda
         role=role,
         access=attack.access.name.lower(),
         estimate=None if estimate is None else estimate.value,
-        interval=None if estimate is None else Interval(low=estimate.low, high=estimate.high, level=context.level),
+        interval=None if estimate is None else Interval(low=estimate.low, high=estimate.high, level=level),
         n_forget=n_forget,
         n_holdout=n_holdout,
         n_references=len(facts.references),
-        control=figure.control,
+        counted="subjects" if scored.unit == "subjects" and figure.metric != "share" else "rows",
+        control=control.value if isinstance(control, Estimate) else control,
+        control_interval=Interval(low=control.low, high=control.high, level=level)
+        if isinstance(control, Estimate)
+        else None,
         null=null,
         margin=figure.margin,
         status=status,
@@ -96,21 +108,20 @@ def finding_of(scored: Scored, context: Context, figure: Figure, *, may_be_manda
 
 
 def _judged(
-    figure: Figure, n_forget: int | None, n_holdout: int, *, has_control: bool
+    figure: Figure, n_forget: int | None, n_holdout: int, scored: Scored
 ) -> tuple[FindingStatus, str, tuple[str, ...]]:
     estimate, (low, high) = figure.estimate, figure.margin
-    needed = f"{figure.min_forget} forget and {figure.min_holdout} holdout rows"
-    if not has_control:
+    if scored.control is None:
         reason = "no original model was given: nothing shows that this attack can see the forget set"
         return FindingStatus.INCONCLUSIVE, reason, ("give the original model",)
     if (n_forget is not None and n_forget < figure.min_forget) or n_holdout < figure.min_holdout:
-        reason = f"needs at least {needed}; there are {n_forget} and {n_holdout}"
-        return FindingStatus.INCONCLUSIVE, reason, (f"at least {needed}",)
+        needed = f"{figure.min_forget} forget and {figure.min_holdout} holdout {scored.unit}"
+        reason = f"needs at least {needed} to be judged at all; there are {n_forget} and {n_holdout}"
+        return FindingStatus.INCONCLUSIVE, reason, figure.few
     if not figure.seen or estimate is None:
-        reason = "the attack does not see the forget set in the original clearly enough: its silence proves nothing"
-        return FindingStatus.NOT_COVERED, reason, ()
+        return FindingStatus.NOT_COVERED, *figure.unseen
     if figure.invalid:
-        return FindingStatus.INCONCLUSIVE, figure.invalid, figure.settle
+        return FindingStatus.INCONCLUSIVE, figure.invalid, figure.remedy or INVALID
     if (low == 0 or estimate.low > low) and estimate.high < high:
         return FindingStatus.PASS, "the whole interval lies inside the margin", ()
     outside = estimate.low > high or (low != 0 and estimate.high < low)

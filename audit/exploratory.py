@@ -51,6 +51,7 @@ def _finding(scored: Scored, context: Context, metric: str, title: str, reason: 
         n_forget=n_forget,
         n_holdout=n_holdout,
         n_references=len(context.evidence.facts.references),
+        counted="subjects" if scored.unit == "subjects" else "rows",
         status=FindingStatus.NOTE,
         reason=f"exploratory: {reason}",
         **fields,

@@ -82,7 +82,9 @@ class Finding(Record):
     n_forget: int | None = None
     n_holdout: int | None = None
     n_references: int | None = None
+    counted: Literal["rows", "subjects"] = Field(default="rows", description="what n_forget and n_holdout count")
     control: float | None = None
+    control_interval: Interval | None = Field(default=None, description="of the control, where it can be had")
     null: Null | None = None
     margin: tuple[float, float] | None = Field(
         default=None, description="PASS needs the whole interval strictly inside"

@@ -38,6 +38,11 @@ class Scored:
     by_row: Scores | None = None  # of the audited model, before rows were averaged per subject
 
     @property
+    def unit(self) -> str:
+        """What the per-example figures count: rows, or the subjects that rows were averaged to."""
+        return "rows" if self.by_row is None else "subjects"
+
+    @property
     def judged(self) -> Scores:
         """What family D1 judges: all runs of the procedure where there are several, else the audited model."""
         return self.subject if self.pooled is None else self.pooled

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from attacks.base import Attack, NotApplicable, Scores, discover
+from attacks.base import Access, Attack, NotApplicable, Scores, discover
 
 from .cautions import cautions
 from .chain import share
@@ -64,6 +64,7 @@ def judge(evidence: Evidence, policy: Policy, policy_sha256: str) -> AuditResult
     measured = utility(evidence, policy)
     checks = gates(evidence, policy, families, measured, findings)
     facts = evidence.facts
+    verdict = decide(evidence, policy, families, findings, checks, measured)
     warnings = cautions(evidence, families, policy)
     return AuditResult(
         tool="unlearn-audit",
@@ -82,7 +83,7 @@ def judge(evidence: Evidence, policy: Policy, policy_sha256: str) -> AuditResult
         look=look,
         utility=measured,
         not_tested=_not_tested(evidence, scored),
-        verdict=decide(evidence, policy, families, findings, checks).model_copy(update={"warnings": warnings}),
+        verdict=verdict.model_copy(update={"warnings": warnings}),
     )
 
 
@@ -180,9 +181,20 @@ def _execution(run: AttackRun, evidence: Evidence, policy: Policy) -> list[Findi
             access=attack.access.name.lower(),
             status=status,
             reason=run.reason,
-            settle=("repair what the reason names and run the same command again",) if run.status == "error" else (),
+            settle=_repair(run, attack, evidence),
         )
     ]
+
+
+def _repair(run: AttackRun, attack: type[Attack], evidence: Evidence) -> tuple[str, ...]:
+    """What would make an attack run that did not."""
+    if run.status == "error":
+        return ("repair what the reason names and run the same command again",)
+    if attack.access > Access.LOGITS and any(i.kind == "outputs" for i in evidence.facts.inputs):
+        return ("give the networks in place of precomputed outputs (state dicts and --arch), or claim --access logits",)
+    if attack.needs_original and "original" not in evidence.facts.models:
+        return ("give the original model",)
+    return ()
 
 
 def _record(run: AttackRun, scored: list[Scored], evidence: Evidence) -> AttackRecord:

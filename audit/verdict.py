@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from .evidence import Evidence
 from .families import Families
 from .policy import Level, Policy
-from .result import Finding, FindingStatus, Gate, Outcome, Verdict
+from .result import Finding, FindingStatus, Gate, Outcome, UtilityRecord, Verdict
+from .settle import RECIPE, cheapest_first, utility_way
 
 LEVELS: dict[str, tuple[Level, ...]] = {
     "labels": (),
@@ -29,6 +30,7 @@ def decide(
     families: Families,
     findings: Sequence[Finding],
     checks: Sequence[Gate],
+    measured: UtilityRecord,
 ) -> Verdict:
     """FAIL wins; PASS needs every mandatory figure and every gate; everything else is INCONCLUSIVE.
 
@@ -44,7 +46,7 @@ def decide(
         "attacks named here; no bound on what another attack could find."
     )
     failures = [f for f in findings if f.status is FindingStatus.FAIL and f.kind in ("structural", "difference")]
-    reasons, settle = _open(evidence, policy, families, findings, checks)
+    reasons, settle = _open(evidence, policy, families, findings, checks, measured)
     certain = any(f.kind == "structural" for f in failures)
     if failures and (certain or reasons or not policy.pass_with_trace):
         worst = failures[0]
@@ -52,7 +54,7 @@ def decide(
             outcome=Outcome.FAIL,
             sentence=f"FAIL: {CLAIMS[claim.kind]} left a trace ({_named(worst.attack)}). {_sentence(worst.reason)}",
             scope=scope,
-            reasons=tuple(f"{f.id}: {f.reason}" for f in failures),
+            reasons=tuple(grouped([(f.id, f.reason) for f in failures])),
         )
     if reasons:
         return Verdict(
@@ -69,13 +71,15 @@ def _passed(
     evidence: Evidence, policy: Policy, findings: Sequence[Finding], failures: Sequence[Finding], scope: str
 ) -> Verdict:
     claim = evidence.facts.claim
-    shown = tuple(f"{f.id}: {f.reason}" for f in findings if f.role == "mandatory" and f.status is FindingStatus.PASS)
+    shown = tuple(
+        grouped([(f.id, f.reason) for f in findings if f.role == "mandatory" and f.status is FindingStatus.PASS])
+    )
     sentence = (
         f"PASS: no attack of this suite tells the model from one that never saw {CLAIMS[claim.kind]}, within the "
         f"margins of the {policy.name} policy."
     )
     if failures:
-        shown = tuple(f"{f.id}: {f.reason}" for f in failures) + shown
+        shown = (*grouped([(f.id, f.reason) for f in failures]), *shown)
         return Verdict(
             outcome=Outcome.PASS,
             qualifier="with trace",
@@ -97,37 +101,38 @@ def _passed(
 
 
 def _open(
-    evidence: Evidence, policy: Policy, families: Families, findings: Sequence[Finding], checks: Sequence[Gate]
+    evidence: Evidence,
+    policy: Policy,
+    families: Families,
+    findings: Sequence[Finding],
+    checks: Sequence[Gate],
+    measured: UtilityRecord,
 ) -> tuple[list[str], list[str]]:
     """All that keeps the case from a PASS, apart from what fails it, and what would settle it."""
     claim = evidence.facts.claim
-    reasons, settle = _missing(policy, claim.kind, claim.access, findings)
-    blocking = [gate for gate in checks if not gate.ok and "PASS" in gate.effect]
-    reasons += [f"{gate.name}: {gate.reason}" for gate in blocking]
-    if claim.kind == "class" and not families.record("D1").admitted:
-        reasons.append(f"class claims need the references: {families.record('D1').reason}")
-        settle.append(f"at least {policy.references_t_class} retrained references")
+    blocked = {gate.name: gate for gate in checks if not gate.ok and "PASS" in gate.effect}
+    reasons, ways, settle = _missing(policy, claim.kind, claim.access, findings, families)
+    if "references" in blocked:  # numbers that were counted on a null that is none
+        ways = [(name, way) for name, way in ways if not way.startswith(("about ", "no number of ", "more "))]
+        settle.append(RECIPE)
+    reasons += [f"{gate.name}: {gate.reason}" for gate in blocked.values()]
     if families.aware is not None and families.aware.aware:
         settle.extend(families.aware.remedy)
-    if any(gate.name == "positive control" for gate in blocking):
+    if "positive control" in blocked:
         settle.append("give the original model")
+    if "utility" in blocked:
+        ways += [(f"utility {f.name}", utility_way(f, policy.alpha)) for f in measured.figures if not f.ok]
+    if claim.kind == "class" and not families.record("D1").admitted:
+        if "difference test" not in blocked:
+            reasons.append(f"class claims need the references: {families.record('D1').reason}")
+        settle.extend(families.remedies["D1"])
     if claim.provenance == "surrogate" and evidence.facts.references and not policy.pass_on_transfer:
         reasons.append("the references are surrogates: their null is not known to transfer to this pipeline")
-        settle.append("retrain references with the original's own recipe on the retain set")
+        settle.append(RECIPE)
     if not policy.may_pass:
         reasons.append(f"the policy {policy.name!r} never says PASS")
         settle.append("judge the same run again: audit score RUN --policy standard")
-    return reasons, settle
-
-
-#: our choice of what costs least: judging again, files at hand, never-seen rows, models, more deletions
-COSTS = ("audit score", "give the original", "holdout rows with the same", "retrained references", "unlearned runs")
-
-
-def cheapest_first(ways: Sequence[str]) -> tuple[str, ...]:
-    """Ways to settle, without repetition, in the order of what they cost."""
-    unique = dict.fromkeys(ways)
-    return tuple(sorted(unique, key=lambda way: next((i for i, mark in enumerate(COSTS) if mark in way), len(COSTS))))
+    return reasons, [*settle, *grouped(ways)]
 
 
 def _named(attack: str) -> str:
@@ -138,36 +143,63 @@ def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:].rstrip('.')}."
 
 
-def _missing(policy: Policy, kind: str, access: str, findings: Sequence[Finding]) -> tuple[list[str], list[str]]:
-    """What keeps the mandatory set from a PASS, and what would settle it."""
-    reasons: list[str] = []
+def _missing(
+    policy: Policy, kind: str, access: str, findings: Sequence[Finding], families: Families
+) -> tuple[list[str], list[tuple[str, str]], list[str]]:
+    """What keeps the mandatory set from a PASS, and what would settle it: by figure, and as a whole."""
+    found: list[tuple[str, str]] = []
+    by_figure: list[tuple[str, str]] = []
     settle: list[str] = []
     required = policy.mandatory.get(kind, {})  # type: ignore[call-overload]
+    reasons: list[str] = []
     if not LEVELS[access]:
         reasons.append(f"no attack of this suite works with {access} alone")
+        settle.append("claim --access logits, if the adversary may have them")
     for level in LEVELS[access]:
-        shown = 0
-        for name in required.get(level, ()):
-            finding = next((f for f in findings if f.id == name), None)
+        names = required.get(level, ())
+        if not names:
+            reasons.append(f"the policy {policy.name!r} names no figure for {kind} claims at {level} access")
+            settle.append(_unnamed(level))
+            continue
+        chosen = [next((f for f in findings if f.id == name), None) for name in names]
+        for name, finding in zip(names, chosen, strict=True):
             if finding is None:
-                execution = next((f for f in findings if f.id == f"{name.partition('.')[0]}.execution"), None)
-                why = execution.reason if execution else "its family of tests was not admitted"
-                reasons.append(f"{name}: not available ({why})")
-            elif finding.status is FindingStatus.PASS:
-                shown += 1
-            elif finding.status is not FindingStatus.NOT_COVERED:
-                reasons.append(f"{name}: {finding.reason}")
-                settle.extend(f"{name}: {way}" for way in finding.settle)
-        if shown == 0:
+                why, ways = _absent(name, findings, families)
+                found.append((name, f"not available ({why})"))
+                settle.extend(ways)
+            elif finding.status is not FindingStatus.PASS:
+                if finding.status is not FindingStatus.NOT_COVERED:
+                    found.append((name, finding.reason))
+                by_figure += [(name, way) for way in finding.settle]
+        if not any(finding is not None and finding.status is FindingStatus.PASS for finding in chosen):
             reasons.append(f"no attack at {level} access sees the original and clears the model")
-            blind = [n for n in required.get(level, ()) if _status(findings, n) is FindingStatus.NOT_COVERED]
-            if blind:
-                settle.append(
-                    f"{', '.join(blind)}: a larger forget set, more references, or a forget set with something "
-                    "memorised: the attack must first see it in the original"
-                )
-    return reasons, settle
+    return [*grouped(found), *reasons], by_figure, settle
 
 
-def _status(findings: Sequence[Finding], name: str) -> FindingStatus | None:
-    return next((f.status for f in findings if f.id == name), None)
+def _unnamed(level: Level) -> str:
+    """What to do where the policy can say no PASS at an access level."""
+    if level == "weights":
+        return "claim --access features, which is the most that this suite certifies"
+    return f"judge under a policy that names figures at {level} access: audit score RUN --policy standard"
+
+
+def _absent(name: str, findings: Sequence[Finding], families: Families) -> tuple[str, tuple[str, ...]]:
+    """Why a mandatory figure is missing: its attack did not run, or no family admits it."""
+    attack = name.partition(".")[0]
+    execution = next((f for f in findings if f.id == f"{attack}.execution"), None)
+    if execution is not None:
+        return execution.reason, execution.settle
+    closed = [family for family in families.records if not family.admitted]
+    why = "; ".join(f"{family.name}: {family.reason}" for family in closed)
+    if len(closed) == len(families.records):
+        why = "no family of tests is admitted"  # the gate says why
+    ways = tuple(way for family in closed for way in families.remedies[family.name])
+    return why or "no family of tests takes this attack", ways
+
+
+def grouped(lines: Sequence[tuple[str, str]]) -> list[str]:
+    """``a, b: reason``, with findings that share a reason named together."""
+    names: dict[str, list[str]] = {}
+    for name, reason in lines:
+        names.setdefault(reason, []).append(name)
+    return [f"{', '.join(ids)}: {reason}" for reason, ids in names.items()]

@@ -12,7 +12,8 @@ from .numbers import p_text
 STATUS_LEGEND = (
     (
         "PASS",
-        "The whole interval lies inside the margin, and the same check finds the forget set in the original model.",
+        "The whole interval lies inside the margin, and the attack behind it sees the forget set in the original model "
+        "(by its AUC or its share; a single tail may be empty there).",
     ),
     ("FAIL", "The evidence says that the unlearned model still carries, or betrays, the forget set."),
     ("INCONCLUSIVE", "The data decide neither way. What would settle it stands next to the finding."),
@@ -70,21 +71,25 @@ def reasons(result: AuditResult) -> tuple[Reason, ...]:
     ids = {f.id for f in result.findings}
     grouped: dict[str, list[str]] = {}
     for line in result.verdict.reasons:
-        name, separator, rest = line.partition(": ")
-        known = bool(separator) and name in ids
+        names, separator, rest = line.partition(": ")
+        known = bool(separator) and all(name in ids for name in names.split(", "))
         named = grouped.setdefault(rest if known else line, [])
-        named += [name] if known and name not in named else []
+        named += [name for name in names.split(", ") if known and name not in named]
     return tuple(Reason(text, tuple(names)) for text, names in grouped.items())
 
 
 def sizes(findings: Sequence[Finding]) -> str:
-    """Sample sizes of findings: ``300 forget, 600 holdout, 8 retrained``; different ones side by side."""
+    """Sample sizes of findings: ``300 forget, 600 holdout, 8 retrained``; different ones side by side.
+
+    Where rows were averaged per data subject the word is there: ``40 forget subjects, 80 holdout subjects``.
+    """
     found = dict.fromkeys(_size(f) for f in findings)
     return "; ".join(text for text in found if text)
 
 
 def _size(f: Finding) -> str:
-    parts = ((f.n_forget, "forget"), (f.n_holdout, "holdout"), (f.n_references, "retrained"))
+    unit = " subjects" if f.counted == "subjects" else ""
+    parts = ((f.n_forget, f"forget{unit}"), (f.n_holdout, f"holdout{unit}"), (f.n_references, "retrained"))
     return ", ".join(f"{count} {name}" for count, name in parts if count is not None)
 
 

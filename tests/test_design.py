@@ -5,14 +5,12 @@ import pytest
 from cases.synthetic import ATTACKS, SEEN, Setup, audit, family, finding, says
 
 from audit.d2 import FEATURE_TITLES
-from audit.equivalence import Context
-from audit.figures import _more_rows
 from audit.policy import load_policy
 from audit.result import FindingStatus, LookRecord, Outcome
 from audit.scoring import judge
+from audit.settle import cheapest_first, more_rows, more_tail_rows
 from audit.shams import Shams, sham_d1, sham_d2
 from audit.statistics.intervals import Estimate
-from audit.verdict import cheapest_first
 
 EVERY = dict.fromkeys(ATTACKS, SEEN)
 
@@ -347,15 +345,14 @@ def test_old_runs_are_judged_without_what_they_lack():
 
 def test_ways_to_settle_come_with_numbers_cheapest_first():
     ways = audit(kind="class", references=8, seed=2).verdict.settle
-    assert "membership.share: about 5 unlearned runs of the procedure (--runs), with these references" in ways
+    assert "membership.share: about 6 unlearned runs of the procedure (--runs), with these references" in ways
     ways = audit("strict", n_forget=100, n_holdout=150, seed=1).verdict.settle
     assert "probe.auc: about 334 forget rows with 501 holdout rows" in ways
     # few holdout rows for many forget rows: those alone would do, and cost no deletion
-    open_ = Estimate(0.53, 0.47, 0.59, 0.036)
-    context = Context(Setup().evidence(), load_policy("strict")[0], None)
-    ways = _more_rows(open_, (500, 110), 0.07, context)
+    open_ = Estimate(0.53, 0.47, 0.59, 0.0304)
+    ways = more_rows(open_, (500, 110), 0.07, load_policy("strict")[0], "rows")
     assert ways[0] == "about 4133 holdout rows with the same forget rows"
-    assert ways[1].startswith("about 34")
+    assert ways[1] == "about 2474 forget rows with 544 holdout rows"
     order = ["unlearn further", "about 9 retrained references", "about 50 holdout rows with the same forget rows"]
     assert list(cheapest_first(order)) == order[::-1]
 
@@ -375,3 +372,92 @@ def test_row_level_auc_counts_subjects():
     assert "400 forget and 800 holdout rows in clusters" in rows.reason
     # about as wide as the interval over subjects, far wider than 400 independent rows would give
     assert rows.interval.high - rows.interval.low > 0.7 * (subjects.interval.high - subjects.interval.low)
+
+
+def ways(**changes):
+    return " | ".join(audit(**changes).verdict.settle)
+
+
+def test_rows_are_no_way_where_the_obstacle_is_another():
+    """An invalid fit and a null of another recipe are settled by no number of rows."""
+    assert "about" not in ways(reference_accuracy=0.75, n_forget=100, n_holdout=150)
+    assert "retrain the references with the original's own recipe" in ways(reference_accuracy=0.75)
+    evidence = Setup().evidence()
+    for attack in ATTACKS:
+        signals = evidence.signals[attack, "unlearned"]
+        evidence.signals[attack, "unlearned"] = {
+            **signals,
+            "forget": 4 * signals["forget"],
+            "holdout": 4 * signals["holdout"],
+        }
+    result = judge(evidence, load_policy("standard")[0], "0" * 64)
+    assert "or the references are of another recipe" in says(result)
+    assert "raw logits" in result.verdict.settle[0]
+    assert "about" not in " ".join(result.verdict.settle)
+
+
+def test_every_open_verdict_says_what_to_do():
+    mandatory = {"random": {"logits": (), "features": ("probe.auc",)}}
+    for changes, words in (
+        ({"accuracy": 0.87}, "utility test: more test rows, about 1910 in place of 700"),
+        ({"accuracy": 0.6}, "mend the model"),
+        ({"access": "weights"}, "claim --access features"),
+        ({"access": "labels"}, "claim --access logits"),
+        ({"split": "unknown", "references": 2}, "at least 5 retrained references"),
+        ({"split": "assumed", "blind": 0.8, "references": 2}, "drawn at random from the pool"),
+        ({"split": "assumed", "references": 1}, "declare --split attested"),
+    ):
+        assert words in ways(**changes), changes
+    result = audit(policy(mandatory=mandatory))
+    assert "names no figure for random claims at logits access" in says(result)
+    assert "sees the original" not in says(result)
+    assert "audit score RUN --policy standard" in says(result)
+    evidence = Setup(kind="subject", groups=5, references=3).evidence()
+    del evidence.arrays["group/holdout"]
+    result = judge(evidence, load_policy("standard")[0], "0" * 64)
+    assert "give the holdout set a group column" in result.verdict.settle[0]
+
+
+def test_too_few_rows_name_a_number_that_does():
+    result = audit(kind="subject", groups=5)
+    few = finding(result, "membership.auc")
+    assert (few.counted, few.n_forget, few.n_holdout) == ("subjects", 40, 80)
+    assert "100 holdout subjects to be judged at all; there are 40 and 80" in few.reason
+    (way,) = few.settle
+    assert way.startswith("about 108 forget subjects with 216 holdout subjects")
+    assert "rows" not in " ".join(result.verdict.settle)
+    assert finding(audit(), "membership.auc").counted == "rows"
+
+
+def test_not_covered_says_whether_the_margin_is_to_blame():
+    blind = finding(audit(original=dict.fromkeys(ATTACKS, 0.0)), "membership.auc")
+    assert "does not see the forget set" in blind.reason
+    assert "memorised" in blind.settle[0]
+    wide = finding(audit(policy(auc_margin=0.45)), "membership.auc")
+    assert wide.status is FindingStatus.NOT_COVERED
+    assert "not surely by more than the margin of 0.45" in wide.reason
+    assert "a policy with a margin well below 0.34" in wide.settle[0]
+    near = finding(audit(policy(auc_margin=0.33)), "membership.auc")
+    assert "a larger forget and holdout set" in near.settle[0]
+
+
+def test_the_control_has_its_interval():
+    result = audit()
+    for name in ("membership.auc", "membership.tpr_upper", "membership.tpr_lower"):
+        found = finding(result, name)
+        assert found.control_interval.low <= found.control <= found.control_interval.high
+    assert finding(audit(split="unknown"), "membership.auc").control_interval is not None
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_row_counts_ask_for_more_than_there_is(seed):
+    """About one row more than there is would be advice without end."""
+    rng = np.random.default_rng(seed)
+    standard = load_policy("standard")[0]
+    forget, holdout = rng.normal(0.2, 1.0, 300), rng.normal(0, 1, 600)
+    for way in more_tail_rows(forget, holdout, 0.05, standard, "rows"):
+        assert not way.startswith("about") or int(way.split()[1]) >= 330
+    for way in more_rows(Estimate(0.51, 0.4, 0.62, 0.06), (300, 600), 0.1, standard, "rows"):
+        assert int(way.split()[1]) >= 330
+    assert "do not vary" in more_rows(Estimate(0.5, 0.4, 0.6, 0.0), (300, 600), 0.1, standard, "rows")[0]
+    assert "unlearn less hard" in more_rows(Estimate(0.3, 0.2, 0.4, 0.05), (300, 600), 0.1, standard, "rows")[0]

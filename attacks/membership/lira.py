@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..base import Access, Attack, Case, Scores, Signals, View
-from ..calibration import calibrated, out_of_line
+from ..calibration import OUT_OF_LINE_REMEDY, calibrated, out_of_line
 from ..signals import canonical, class_logit, contrast, logit_confidence, retained_spread
 
 
@@ -47,6 +47,6 @@ class Membership(Attack):
         labels = np.concatenate([case.labels["forget"], case.labels["holdout"]])
         examples = calibrated(rows, labels)
         if case.kind != "class":
-            return Scores(examples=examples, invalid=out_of_line(examples))
+            return Scores(examples=examples, invalid=out_of_line(examples), remedy=OUT_OF_LINE_REMEDY)
         statistic, error = contrast([s["class_holdout"] for s in signals], [s["class_test"] for s in signals])
         return Scores(examples=examples, statistic=statistic, sampling_error=error, unit="logit sd")

@@ -6,12 +6,16 @@ import numpy as np
 from sklearn.linear_model import Ridge, RidgeCV
 
 from ..base import Access, Attack, Case, Floats, Scores, Signals, View
-from ..calibration import calibrated, out_of_line
+from ..calibration import OUT_OF_LINE_REMEDY, calibrated, out_of_line
 from ..fits import fit_rows
 from ..signals import contrast, logit_confidence, margin
 
 RELATIVE_PENALTY = 1e-6  # attacks.md 4.4: lambda = 1e-6 tr(A'A)/d
 WELL_POSED = 10  # rows per feature from which no penalty has to be searched
+BAD_FIT_REMEDY = (
+    "more retain rows, for the map to be fitted on",
+    "mend the unlearned model, where it is bad at the task that is left",
+)
 SEARCH = np.logspace(-6, 0, 7)  # our choice: relative penalties searched below that
 
 
@@ -78,17 +82,25 @@ class FeatureMapping(Attack):
                 f"the map fits the audited model badly: accuracy {hits:.3f} on never-seen retained-class rows "
                 f"against {best:.3f} for the original"
             )
+        remedy = BAD_FIT_REMEDY if invalid else OUT_OF_LINE_REMEDY
         details = (
             f"fit set: {rows:.0f} retain rows, no forget row and no forgotten class",
             f"validity: recovered accuracy {hits:.3f} on never-seen rows (the original: {best:.3f})",
         )
         if case.kind == "class":
             statistic, error = contrast([s["holdout"] for s in signals], [s["test"] for s in signals])
-            return Scores(statistic=statistic, sampling_error=error, unit="logits", invalid=invalid, details=details)
+            return Scores(
+                statistic=statistic,
+                sampling_error=error,
+                unit="logits",
+                invalid=invalid,
+                remedy=remedy,
+                details=details,
+            )
         values = np.stack([np.concatenate([s["forget"], s["holdout"]]) for s in signals])
         labels = np.concatenate([case.labels["forget"], case.labels["holdout"]])
         examples = calibrated(values, labels)
-        return Scores(examples=examples, invalid=invalid or out_of_line(examples), details=details)
+        return Scores(examples=examples, invalid=invalid or out_of_line(examples), remedy=remedy, details=details)
 
 
 def _fit(features: Floats, target: Floats) -> Ridge | RidgeCV:

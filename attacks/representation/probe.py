@@ -8,7 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from ..base import Access, Attack, Case, Floats, Ints, Scores, Signals, View
-from ..calibration import calibrated, out_of_line
+from ..calibration import OUT_OF_LINE_REMEDY, calibrated, out_of_line
 from ..fits import fit_rows
 from ..signals import contrast, logit_confidence
 
@@ -71,7 +71,7 @@ class Probe(Attack):
         labels = np.concatenate([case.labels["forget"], case.labels["holdout"]])
         details = (f"fit set: {rows} retain rows, none of the rows scored",)
         examples = calibrated(values, labels)
-        return Scores(examples=examples, invalid=out_of_line(examples), details=details)
+        return Scores(examples=examples, invalid=out_of_line(examples), remedy=OUT_OF_LINE_REMEDY, details=details)
 
     def _class_probe(self, view: View, case: Case, rng: np.random.Generator) -> Signals:
         features = np.concatenate([view.features("holdout"), view.features("test")])

@@ -76,17 +76,25 @@ def forget_rows_to_pass(
 
 
 def holdout_rows_to_pass(
-    n_forget: int, n_holdout: int, deviation: float, margin: float, alpha: float, power: float = POWER
+    n_forget: int,
+    n_holdout: int,
+    deviation: float,
+    margin: float,
+    alpha: float,
+    power: float = POWER,
+    se: float | None = None,
 ) -> int | None:
     """Holdout rows for a PASS of the AUC, the forget set left as it is.
 
-    Smallest n_H with (1/n_F + 1/n_H) / 12 <= [(m - |D|) / z]^2, z as in ``forget_rows_to_pass``. None where |D| >= m,
-    or where the forget set alone is too small: even n_H without bound leaves 1 / (12 n_F).
+    Smallest n_H with c (1/n_F + 1/n_H) / 12 <= [(m - |D|) / z]^2, z as in ``forget_rows_to_pass``. c is the square of
+    ``se``, the error seen, over that of an AUC of .5, at least 1. None where |D| >= m, or where the forget set alone is
+    too small: even n_H without bound leaves c / (12 n_F).
     """
     slack = margin - abs(deviation)
     if slack <= 0:
         return None
-    room = 12 * (slack / _z_pass(alpha, power)) ** 2 - 1 / n_forget
+    excess = 1.0 if se is None else max(1.0, (se / auc_error(n_forget, n_holdout)) ** 2)
+    room = 12 / excess * (slack / _z_pass(alpha, power)) ** 2 - 1 / n_forget
     if room * MOST_ROWS <= 1:
         return None
     return max(n_holdout + 1, math.ceil(1 / room - 1e-9))
@@ -103,11 +111,11 @@ def forget_rows_to_detect(n_forget: int, deviation: float, se: float, alpha: flo
     return max(1, math.ceil(n_forget * (se * z / deviation) ** 2 - 1e-9))
 
 
-def references_to_pass(deviation: float, seed_sd: float, reach: float, alpha: float) -> int | None:
-    """Smallest K with t_{K-1,1-a} s sqrt(1 + 1/K) <= reach - |D|, up to 999; None where no K does."""
+def references_to_pass(deviation: float, seed_sd: float, reach: float, alpha: float, runs: int = 1) -> int | None:
+    """Smallest K with t_{K-1,1-a} s sqrt(1/J + 1/K) <= reach - |D|, J ``runs``, up to 999; None where no K does."""
     slack = reach - abs(deviation)
     for k in range(3, 1000):
-        if float(stats.t.ppf(1 - alpha, k - 1)) * seed_sd * math.sqrt(1 + 1 / k) <= slack:
+        if float(stats.t.ppf(1 - alpha, k - 1)) * seed_sd * math.sqrt(1 / runs + 1 / k) <= slack:
             return k
     return None
 
