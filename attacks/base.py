@@ -157,6 +157,7 @@ class Scores:
         unit: unit of ``statistic``.
         invalid: "" or why the result on the audited model supports no PASS.
         details: sentences for the report (composition of fit sets, validity).
+        records: optional (n_F + n_H,) p-values of the audited model's rows, each against models that never saw it.
         curves: optional (J, m) curve per model over ``curve_x`` (m,).
     """
 
@@ -166,6 +167,7 @@ class Scores:
     unit: str = ""
     invalid: str = ""
     details: tuple[str, ...] = ()
+    records: Floats | None = None
     curves: Floats | None = None
     curve_x: Floats | None = None
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from .evidence import Evidence
 from .families import Families, strata_codes
+from .fidelity import training_gates
 from .policy import Policy
 from .result import Finding, FindingStatus, Gate, UtilityRecord
 from .scored import by_subject
@@ -73,6 +74,7 @@ def gates(
             else f"failed: {', '.join(f.attack for f in failed)}",
         )
     )
+    found += training_gates(evidence)
     found += _shams(families)
     budget = _seed_budget(findings)
     if budget is not None:
@@ -162,7 +164,8 @@ def _unaware(evidence: Evidence, policy: Policy, families: Families) -> Gate:
     Their uncalibrated scores, averaged over the references, forget against holdout rows by permutation: exact where
     the split holds, for none of them saw either.
     """
-    attack = families.d2[0].attack
+    # offline LiRA where it is judged: it compares rows without any reference
+    attack = next((s.attack for s in families.d2 if s.attack.name == "membership"), families.d2[0].attack)
     case, subjects = evidence.case(), evidence.subjects()
     scores = [attack.score([evidence.signals[attack.name, name]], case) for name in evidence.facts.references]
     if subjects is not None:

@@ -212,6 +212,34 @@ class TorchTarget:
         return self.tensor(inputs)
 
 
+@dataclass(frozen=True)
+class StoredTarget:
+    """A model that stays on disk: loaded for one forward pass at a time, for there may be hundreds."""
+
+    path: Path
+    arch: str
+    device: str
+    head: str | None
+    key: str
+    access: Access = Access.LOGITS
+
+    @property
+    def state(self) -> Mapping[str, np.ndarray[Any, Any]]:
+        """Parameters and buffers by name."""
+        return self._load().state
+
+    def outputs(self, role: str, data: Arrays, batch_size: int) -> tuple[Floats, Floats | None]:
+        """Logits and features of a whole set, in batches."""
+        return self._load().outputs(role, data, batch_size)
+
+    def digest(self) -> str:
+        """Digest of all that its content depends on."""
+        return self.key
+
+    def _load(self) -> Target:
+        return load_model(self.path, arch=self.arch, device=self.device, head=self.head, trust_pickle=False)[0]
+
+
 def _numpy(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
     import torch
 

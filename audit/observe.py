@@ -12,7 +12,7 @@ from attacks.base import Access, Floats, NotApplicable
 from attacks.queries import apply
 
 from .data import Arrays
-from .models import Target, TorchTarget
+from .models import PrecomputedOutputs, Target, TorchTarget
 from .rundir import save_array
 from .sets import Selection
 
@@ -36,7 +36,7 @@ class Observations:
         Raises:
             ValueError: the outputs are not finite, or the model rejects the data.
         """
-        if not isinstance(target, TorchTarget):
+        if isinstance(target, PrecomputedOutputs):
             return target.outputs(source, self.files[source], self.batch_size)
         stem = f"{digest[:24]}-{self.fingerprints[source][:24]}"
         paths = [self.folder / f"{stem}-{part}.npy" for part in ("logits", "features")]
@@ -60,7 +60,7 @@ class Observations:
         Raises:
             NotApplicable: precomputed outputs, or a query that does not fit the inputs.
         """
-        if not isinstance(target, TorchTarget):
+        if isinstance(target, PrecomputedOutputs):
             raise NotApplicable("augmentation queries need a network, these are precomputed outputs")
         named = query.replace(":", "_").replace("+", "")
         path = self.folder / f"{digest[:24]}-{self.fingerprints[source][:24]}-{named}.npy"
