@@ -14,11 +14,12 @@ from .config import DATA_ROLES, Config
 from .data import Arrays, read_data
 from .digest import load_or_create_key
 from .errors import AuditError, InputError
-from .models import OUTPUT_SUFFIXES, Target, TorchTarget, check_device, load_model
+from .models import OUTPUT_SUFFIXES, check_device, load_model
 from .policy import Policy
 from .provenance import warm_starts
 from .result import ClaimRecord, InputRecord, TrainingRecord
-from .sets import Overlap, Selection, Sets, assign, drop_duplicates, infer_claim, shared_ids
+from .sets import Grants, Overlap, Selection, Sets, assign, drop_duplicates, infer_claim, shared_ids
+from .targets import PrecomputedLabels, Target, TorchTarget
 
 KEY_NAME = Path(".audit") / "project.key"
 REQUIRED_DATA = ("forget", "retain", "test")
@@ -119,7 +120,9 @@ def load_case(config: Config, policy: Policy) -> LoadedCase:
         problems += shared_ids(files)
         n_classes = _probe_models(models, files, problems)
         problems += _label_problems(files, n_classes)
-    chosen = _choose_sets(config, policy, files, problems, have_features=not outputs_only)
+    labels_only = any(isinstance(model, PrecomputedLabels) for model in models.values())
+    grants: Grants = "labels" if labels_only else "logits" if outputs_only else "features"
+    chosen = _choose_sets(config, policy, files, problems, grants)
     if problems or chosen is None:
         raise InputError(problems)
     sets, overlaps = chosen
@@ -148,19 +151,19 @@ def load_sets(config: Config, policy: Policy) -> tuple[dict[str, Arrays], Sets]:
     files = _read_files(config, problems, need_inputs=True)
     if "forget" in files:
         problems += shared_ids(files)
-    chosen = _choose_sets(config, policy, files, problems, have_features=True)
+    chosen = _choose_sets(config, policy, files, problems, "features")
     if problems or chosen is None:
         raise InputError(problems)
     return files, chosen[0]
 
 
 def _choose_sets(
-    config: Config, policy: Policy, files: dict[str, Arrays], problems: list[str], *, have_features: bool
+    config: Config, policy: Policy, files: dict[str, Arrays], problems: list[str], grants: Grants
 ) -> tuple[Sets, list[Overlap]] | None:
     """The claim and the rows of its sets; None where a file that this needs is missing."""
     if any(role not in files for role in REQUIRED_DATA):
         return None
-    claim, found = infer_claim(config.claim, files, have_features=have_features, provenance=config.model.provenance)
+    claim, found = infer_claim(config.claim, files, grants=grants, provenance=config.model.provenance)
     problems += found
     sets, overlaps = drop_duplicates(assign(claim, files), files)
     problems += _overlap_problems(overlaps, policy)
@@ -291,7 +294,8 @@ def _probe_models(models: dict[str, Target], files: dict[str, Arrays], problems:
                 try:
                     logits = model.outputs(role, data, 1)[0]
                     widths[name] = logits.shape[1]
-                    _refuse_probabilities(logits)
+                    if not isinstance(model, PrecomputedLabels):
+                        _refuse_probabilities(logits)
                 except ValueError as error:
                     found.setdefault(str(error), []).append(name)
             continue

@@ -11,10 +11,10 @@ from attacks.base import Attack
 
 from .case import LoadedCase
 from .config import TrainingSection
-from .models import TorchTarget
 from .policy import Policy
 from .scored import GRANTS
 from .statistics.sample_size import detectable_auc, detectable_shift
+from .targets import TorchTarget
 from .units import NO_SHADOWS
 
 TIMED_ROWS = 64
