@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -111,7 +110,7 @@ def group_limit(recipe: RecipeSection, arch: str, batches: Batches, job: Job, st
     weights = sum(t.numel() * t.element_size() for t in module.state_dict().values())
     # Weights, gradients, slots; activations with their gradients and the workspace of the kernels.
     one = weights * (2 + SLOTS[recipe.optimizer]) + 4 * kept
-    return max(1, min(MAX_GROUP, math.floor(MEMORY_SHARE * free_memory(batches.device) / max(1, one))))
+    return int(max(1, min(MAX_GROUP, MEMORY_SHARE * free_memory(batches.device) / max(1, one))))
 
 
 def free_memory(device: str) -> int:
