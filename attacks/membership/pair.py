@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..base import Access, Attack, Case, Scores, Signals, View
+from ..base import Access, Attack, Case, Floats, Scores, Signals, View
 from ..signals import contrast, logit_confidence
 from .rows import labels_of, logits_of, refuse_class
 
@@ -39,15 +39,12 @@ class Pair(Attack):
         told = [_auc(-s["forget"], -s["holdout"]) for s in signals]
         details = [f"the pair tells deleted rows from never-used ones with AUC {told[0]:.3f}"]
         if len(told) > 1:
-            details.append(
-                f"pairs of the original and an exact retrain do so with AUC {min(told[1:]):.3f} to {max(told[1:]):.3f}"
-            )
+            span = f"{min(told[1:]):.3f} to {max(told[1:]):.3f}"
+            details.append(f"pairs of the original and an exact retrain do so with AUC {span}")
         return Scores(statistic=statistic, sampling_error=error, unit="nats", details=tuple(details))
 
 
-def _auc(
-    deleted: np.ndarray[tuple[int], np.dtype[np.float64]], others: np.ndarray[tuple[int], np.dtype[np.float64]]
-) -> float:
+def _auc(deleted: Floats, others: Floats) -> float:
     """Mann-Whitney AUC, ties half."""
     ordered = np.sort(others)
     below, up_to = np.searchsorted(ordered, deleted, "left"), np.searchsorted(ordered, deleted, "right")

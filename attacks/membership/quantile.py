@@ -11,7 +11,7 @@ from ..signals import canonical, logit_confidence
 from .rows import labels_of, logits_of, refuse_class
 
 QUANTILES = (0.1, 0.5, 0.9)
-MIN_ROWS = 200  # our choice: ten expected above the upper quantile in the fifth that is held out... and some to fit on
+MIN_ROWS = 200  # our choice: of the auxiliary set: about 40 of them check the quantiles
 COLUMNS = 40  # inputs wider than this are reduced by principal components
 HELD_OUT = 5  # every fifth auxiliary row checks the quantiles
 
@@ -76,9 +76,8 @@ class Quantile(Attack):
         examples = np.stack([s["rows"] for s in signals])
         above, checked = float(signals[0]["above"][0]), int(signals[0]["checked"][0])
         low, high = _band(checked, 1 - QUANTILES[-1])
-        details = (
-            f"{above:.3f} of {checked} auxiliary rows left out lie above the .9 quantile ({low:.3f} to {high:.3f} is right)",
-        )
+        where = f"above the .9 quantile ({low:.3f} to {high:.3f} is right)"
+        details = (f"{above:.3f} of {checked} auxiliary rows left out lie {where}",)
         wrong = "" if low <= above <= high else "the learned quantiles do not hold on auxiliary rows left out"
         return Scores(examples=examples, invalid=wrong, details=details)
 

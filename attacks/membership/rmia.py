@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..base import Access, Attack, Case, NotApplicable, Scores, Signals, View
+from ..base import Access, Attack, Case, Floats, NotApplicable, Scores, Signals, View
 from ..scorers import rmia
 from ..signals import canonical, log_label
 from .rows import enough_shadows, labels_of, logits_of, refuse_class
@@ -37,16 +37,15 @@ class Rmia(Attack):
         """
         super().__init__()
         if not 0 <= a <= 1:
-            raise ValueError("rmia: a must lie in [0, 1]")
+            raise ValueError(f"{self.name}: a must lie in [0, 1]")
         self.parameters = {"a": a}
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Log-probability of the label on forget, holdout and auxiliary rows."""
         refuse_class(case)
         if len(case.labels["auxiliary"]) < MIN_POPULATION:
-            raise NotApplicable(
-                f"the auxiliary set has {len(case.labels['auxiliary'])} rows, RMIA compares with {MIN_POPULATION} or more"
-            )
+            count = len(case.labels["auxiliary"])
+            raise NotApplicable(f"the auxiliary set has {count} rows, RMIA compares with {MIN_POPULATION} or more")
         both = np.concatenate([view.logits("forget"), view.logits("holdout")])
         population = canonical(view.logits("auxiliary"), both)
         return {
@@ -84,6 +83,6 @@ class RmiaOnline(Rmia):
         return Scores(examples=examples, invalid=constant(examples), details=details)
 
 
-def constant(examples: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> str:
-    """ "" or why scores without any spread support nothing."""
+def constant(examples: Floats) -> str:
+    """Empty, or why scores without any spread support nothing."""
     return "" if np.ptp(examples[0]) > 0 else "degenerate scores: every row has the same"

@@ -76,8 +76,8 @@ class ShadowLogistic(Attack):
         half = float(stats.t.ppf(0.975, len(aucs) - 1) * aucs.std(ddof=1) / np.sqrt(len(aucs)))
         mean = float(aucs.mean())
         details = (
-            f"fitted on {count} shadow models; on those left out AUC {mean:.3f} ({mean - half:.3f} to {mean + half:.3f}, "
-            "95 %, a shadow model is one unit)",
+            f"fitted on {count} shadow models; on those left out AUC {mean:.3f} ({mean - half:.3f} to "
+            f"{mean + half:.3f}, 95 %, a shadow model is one unit)",
         )
         blind = "on shadow models left out, the classifier is not shown to beat chance" if mean - half <= 0.5 else ""
         return Scores(examples=examples, invalid=blind, details=details)

@@ -85,7 +85,7 @@ def worst_decile(right: Bools) -> float:
 
 
 def _worst_count(right: Bools) -> int:
-    return max(1, round(WORST * right.shape[1]))
+    return int(max(1, round(WORST * right.shape[1])))
 
 
 def record_p(own: Floats, pipelines: Floats, member: Bools) -> Floats:

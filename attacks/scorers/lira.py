@@ -36,7 +36,7 @@ class Side:
         """Residual variance over all examples: squares over degrees of freedom, (..., 1); 0 without any."""
         freedom = np.maximum(self.count - 1, 0).sum(axis=-1, keepdims=True)
         total = np.where(self.count > 1, self.squares, 0.0).sum(axis=-1, keepdims=True)
-        return np.divide(total, freedom, out=np.zeros_like(total), where=freedom > 0)
+        return np.asarray(np.divide(total, freedom, out=np.zeros_like(total), where=freedom > 0))
 
     def variance(self) -> Floats:
         """Predictive variance: (nu0 * pooled + squares) / (nu0 + count - 1), times 1 + 1 / count for the mean."""
