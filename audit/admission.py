@@ -13,10 +13,11 @@ from .statistics.intervals import Estimate, auc_delong
 
 @dataclass(frozen=True)
 class Admission:
-    """Whether a family may test, and why."""
+    """Whether a family may test, why, and what would let it."""
 
     admitted: bool
     reason: str
+    remedy: tuple[str, ...] = ()
 
 
 def admit_d2(evidence: Evidence, policy: Policy, blind: Estimate | None) -> Admission:

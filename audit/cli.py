@@ -234,17 +234,30 @@ def score(
     run_dir: RunArgument,
     policy: Annotated[str, typer.Option(help="screening, standard, strict, or a policy file.")],
     sign_key: SignKey = None,
+    ledger: Annotated[Path | None, typer.Option(help="The run's ledger, where it was moved.")] = None,
 ) -> None:
-    """Judge a finished run again under another policy, without touching a model."""
+    """Judge a finished run again under another policy, without touching a model.
+
+    Another policy is another look: it is counted where the run declares a ledger. The earlier record, report and
+    certificate are kept in the run, in earlier/.
+    """
     from .issue import issue, signing_key
     from .run import score_run
 
     run_ = _open(run_dir)
-    signing_key(_signer(run_, sign_key))
-    result = score_run(run_, policy)
+    signer = _signer(run_, sign_key)
+    signing_key(signer)
+    console = _human()
+    before = set(run_.earlier.glob("*"))
+    result = score_run(run_, policy, ledger)
+    for kept in set(run_.earlier.glob("*")) - before:
+        console.print(f"earlier record, report and certificate: {kept}", markup=False, soft_wrap=True)
+    if signer.sign_key is not None:
+        whose = "the run's own key" if sign_key is None else "the given key"
+        console.print(f"signing the new certificate with {whose}: {signer.sign_key}", markup=False, soft_wrap=True)
     _write_report(run_, result)
-    certificate = issue(run_, result, _signer(run_, sign_key))
-    _finish(_human(), run_, result, certificate)
+    certificate = issue(run_, result, signer)
+    _finish(console, run_, result, certificate)
 
 
 @app.command()
@@ -341,15 +354,22 @@ def ledger(
     """Show the looks of a re-audit ledger and check its chain."""
     from .ledger import read_ledger
 
-    if not path.is_file():
+    if not path.exists():
         raise UsageError(f"no ledger at {path}: `audit run --ledger {path}` begins one.")
-    entries = read_ledger(path)
+    entries = read_ledger(path).entries
+    if not entries:
+        typer.echo(f"{path} holds no look. A ledger that held some before was cut: restore it from a copy.")
+        return
     table = Table("forget set", "look", "may spend", "time", "run", "policy", "model", box=None)
     for entry in entries:
         cells = (entry.forget[:8], str(entry.look), f"alpha x {entry.share:.4g}", entry.time, entry.run_id)
         table.add_row(*cells, escape(entry.policy), entry.unlearned[:12])
     Console(width=None if sys.stdout.isatty() else 160, highlight=False).print(table)
-    typer.echo(f"{len(entries)} looks, chain of digests unbroken; last entry {entries[-1].digest if entries else '-'}")
+    typer.echo(
+        f"{len(entries)} looks, chain of digests unbroken; last entry {entries[-1].digest}\n"
+        "The chain cannot show looks that were cut off at its end, nor a file that was written anew: compare with the "
+        "ledger_head in the certificates."
+    )
 
 
 @app.command()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from .d2 import FEATURE_TITLES, FEATURE_UNITS, D2Test, feature_row, strata_codes
 from .equivalence import Context
 from .families import Families
 from .policy import Policy
 from .result import Finding, FindingStatus, Interval, Null
 from .scored import Scored
+from .statistics.contrast import contrast
 from .statistics.intervals import shift
 from .statistics.model_level import crawford_howell
 
@@ -17,46 +19,53 @@ def differences(item: Scored, context: Context) -> list[Finding]:
     """The difference tests of one attack: D2, D1, or a supplementary t where it is no primary."""
     families, found = context.families, []
     if item in families.d2 and families.d2_test is not None:
-        found.append(_d2_finding(item, context, float(families.d2_test.adjusted[families.d2.index(item)])))
+        found.append(_d2_finding(item, context, families.d2_test))
     if item in families.d1 and families.d1_test is not None:
         index = families.d1.index(item)
         adjusted = float(families.d1_test.adjusted[index])
         found.append(_d1_finding(item, context, adjusted, families))
+    elif families.aware is not None and families.aware.aware:
+        pass  # no number against references that know the forget set
     elif item not in families.d2 and len(context.evidence.facts.references) >= context.policy.references_t:
         found.append(_d1_finding(item, context, None, families))
     return found
 
 
-def _d2_finding(item: Scored, context: Context, adjusted: float) -> Finding:
-    sides = item.require_sides()
-    forget, holdout = sides[0][0], sides[1][0]
-    estimate = float(forget.mean() - holdout.mean())
-    se = float(np.sqrt(forget.var(ddof=1) / len(forget) + holdout.var(ddof=1) / len(holdout)))
-    pooled = np.concatenate([forget, holdout])
-    permuted = float(pooled.std(ddof=1) * np.sqrt(1 / len(forget) + 1 / len(holdout)))
-    control = item.sides(control=True)
+def _d2_finding(item: Scored, context: Context, test: D2Test) -> Finding:
+    """The strongest gated feature of the attack: its difference, as the test sees it (within strata)."""
+    index = context.families.d2.index(item)
+    adjusted, feature = float(test.adjusted[index]), test.feature[index]
+    strata = strata_codes(context.evidence)
+    found = contrast(feature_row(item, feature), item.n_forget, strata)
+    control = None
+    if item.control is not None:
+        control = contrast(feature_row(item, feature, control=True), item.n_forget, strata).value
     rejected = _rejected("D2", adjusted, context.families, context.policy)
+    title = "Forget examples score differently from never-seen examples"
+    if feature != "location":
+        title = FEATURE_TITLES[feature]
+    n_forget, n_holdout = item.rows()
     return Finding(
         id=f"{item.attack.name}.d2",
         attack=item.attack.name,
         metric="d2",
-        title="Forget examples score differently from never-seen examples",
+        title=title if strata is None else f"{title}, within classes",
         kind="difference",
         family="D2",
         role="primary",
         access=item.attack.access.name.lower(),
-        estimate=estimate,
-        interval=Interval(low=estimate - 1.96 * se, high=estimate + 1.96 * se, level=0.95),
-        unit="score units",
-        n_forget=len(forget),
-        n_holdout=len(holdout),
+        estimate=found.value,
+        interval=Interval(low=found.value - 1.96 * found.se, high=found.value + 1.96 * found.se, level=0.95),
+        unit=FEATURE_UNITS[feature],
+        n_forget=n_forget,
+        n_holdout=n_holdout,
         n_references=len(context.evidence.facts.references),
-        control=None if control is None else float(control[0][0].mean() - control[1][0].mean()),
-        null=Null(source="permutation", mean=0.0, sd=permuted, n=context.policy.permutations),
+        control=control,
+        null=Null(source="permutation", mean=0.0, sd=found.null_sd, n=test.permutations),
         p=None,
         p_adjusted=adjusted,
         status=FindingStatus.FAIL if rejected else FindingStatus.NOT_DETECTED,
-        reason=_direction(estimate, rejected),
+        reason=_direction(found.value, rejected, feature),
     )
 
 
@@ -111,9 +120,11 @@ def _rejected(family: str, adjusted: float, families: Families, policy: Policy) 
     return families.record(family).rejected and adjusted * families.multiplier[family] <= policy.alpha
 
 
-def _direction(estimate: float, rejected: bool) -> str:
+def _direction(estimate: float, rejected: bool, feature: str = "location") -> str:
     if not rejected:
         return "no difference detected; this alone is no evidence of forgetting"
-    if estimate > 0:
+    if feature == "spread" and estimate > 0:
+        return "the forget set's scores scatter more than never-seen ones: some retained, some over-unlearned"
+    if (estimate > 0) is (feature != "lower"):
         return "residual information: the forget set is treated more like training data than an honest retrain would"
     return "over-unlearned: the forget set is recognisable as the deleted set, which reveals it as well"

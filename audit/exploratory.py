@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from .d2 import FEATURE_TITLES, strata_codes
 from .equivalence import Context
-from .families import strata_codes
 from .result import Finding, FindingStatus, Interval, Null
 from .scored import Scored
 from .statistics.clustered import auc_clustered
@@ -20,12 +20,6 @@ from .statistics.permutation import permutation_max_t
 from .statistics.subjects import worst_subject
 
 FALSE_DISCOVERY_RATE = 0.1  # our choice (statistics.md 2.5)
-FEATURE_TITLES = {
-    "location": "Mean score of forget against holdout examples",
-    "upper": "Forget examples in the upper 5 % of all scores (few examples fully retained)",
-    "lower": "Forget examples in the lower 5 % of all scores (over-unlearned examples)",
-    "spread": "Spread of the forget examples' scores (part retained, part over-unlearned)",
-}
 
 
 def exploratory(scored: Scored, context: Context) -> list[Finding]:

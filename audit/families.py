@@ -8,34 +8,50 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attacks.base import Ints
-
 from .admission import Admission, admit_d1, admit_d2, blind_estimate
+from .awareness import Awareness, references_aware
+from .d2 import D2Test, d2_test, permutations, strata_codes
 from .evidence import Evidence
 from .policy import Policy
 from .result import Family
 from .scored import Scored, in_reach
 from .shams import Shams, sham_d1, sham_d2
-from .statistics.features import FEATURES, features
 from .statistics.intervals import Estimate
 from .statistics.model_level import ModelTest, holm, rank_family, t_family
-from .statistics.permutation import MaxT, permutation_max_t
 from .statistics.two_sample import smallest_p, two_sample_family
+
+SHAM_REMEDY = ("another holdout set: scores inside this one do not behave like a random sample of never-seen rows",)
 
 
 @dataclass(frozen=True)
 class Families:
-    """Both families after Holm, with their attacks in the order of their tests."""
+    """Both families after Holm, with their attacks in the order of their tests.
+
+    Attributes:
+        records: what is reported of each.
+        d2, d1: their attacks.
+        d2_test, d1_test: their tests, None where the family may not test.
+        blind: AUC of the classifier that sees no model.
+        multiplier: Holm's factor of each family that tested.
+        shams: sham audits of each family.
+        runs: unlearned models that D1 judges together.
+        design: what the design admits, before shams and references were looked at.
+        aware: do the references know the forget set; None where that could not be asked.
+        remedies: what would let a family test that does not.
+    """
 
     records: tuple[Family, ...]
     d2: tuple[Scored, ...]
     d1: tuple[Scored, ...]
-    d2_test: MaxT | None
+    d2_test: D2Test | None
     d1_test: ModelTest | None
-    blind: Estimate | None  # the classifier that sees no model
+    blind: Estimate | None
     multiplier: dict[str, float]
     shams: dict[str, Shams]
     runs: int
+    design: dict[str, Admission]
+    aware: Awareness | None
+    remedies: dict[str, tuple[str, ...]]
 
     def record(self, name: str) -> Family:
         """One family's record."""
@@ -46,22 +62,32 @@ def run_families(scored: Sequence[Scored], evidence: Evidence, policy: Policy) -
     """Run D2 and D1 where admitted on the primary attacks of the claim, Holm between them."""
     blind = blind_estimate(evidence)
     admission, members = _members(scored, evidence, policy, blind)
+    design = dict(admission)
+    aware = None
+    if members["D2"] and evidence.facts.references:
+        first = members["D2"][0]
+        aware = references_aware(first.attack, first.n_forget, evidence, policy)
     shams = {name: _shams(name, members[name], evidence, policy) for name in members if members[name]}
     for name, sham in shams.items():
         if not sham.ok:
             reason = f"a sham audit inside the holdout set rejects (p = {sham.smallest:.4f}): the test is invalid here"
-            admission[name], members[name] = Admission(False, reason), []
+            admission[name], members[name] = Admission(False, reason, SHAM_REMEDY), []
+    if aware is not None and aware.aware:  # both families lean on the references
+        for name in members:
+            if admission[name].admitted:
+                admission[name] = Admission(False, f"the references are no valid null: {aware.reason}", aware.remedy)
+            members[name] = []
     d2, d1 = members["D2"], members["D1"]
     count = bool(d2) + bool(d1)
-    d2_test = p_d2(d2, evidence, policy) if d2 else None
+    test = d2_test(d2, evidence, policy) if d2 else None
     runs = _usable_runs(d1, evidence, policy, count)
     d1_test, d1_method = _d1_test(d1, runs, evidence, policy, count) if d1 else (None, "")
-    p = {name: test.p for name, test in (("D2", d2_test), ("D1", d1_test)) if test is not None}
+    p = {name: test.p for name, test in (("D2", test), ("D1", d1_test)) if test is not None}
     adjusted = holm(p)
     order = sorted(p, key=lambda name: p[name])
     strata = ", within classes" if evidence.facts.claim.strata == "label" else ""
     methods = {
-        "D2": f"permutation max-T over {_attacks(d2)}, {_permutations(policy)} permutations{strata}",
+        "D2": f"permutation max-T over {_attacks(d2)}, {permutations(policy)} permutations{strata}",
         "D1": f"{d1_method}, {_attacks(d1)}",
     }
     records = tuple(
@@ -77,7 +103,20 @@ def run_families(scored: Sequence[Scored], evidence: Evidence, policy: Policy) -
         for name in ("D2", "D1")
     )
     multiplier = {name: float(len(p) - rank) for rank, name in enumerate(order)}
-    return Families(records, tuple(d2), tuple(d1), d2_test, d1_test, blind, multiplier, shams, runs)
+    return Families(
+        records=records,
+        d2=tuple(d2),
+        d1=tuple(d1),
+        d2_test=test,
+        d1_test=d1_test,
+        blind=blind,
+        multiplier=multiplier,
+        shams=shams,
+        runs=runs,
+        design=design,
+        aware=aware,
+        remedies={name: found.remedy for name, found in admission.items() if not found.admitted},
+    )
 
 
 def _attacks(members: Sequence[Scored]) -> str:
@@ -146,39 +185,6 @@ def _shams(name: str, members: Sequence[Scored], evidence: Evidence, policy: Pol
     labels = strata_codes(evidence)
     own = None if labels is None else labels[len(evidence.labels("forget")) :]
     return sham_d2(np.stack([scores[0] for scores in holdout]), policy.shams, policy.permutations, rng, own)
-
-
-def strata_codes(evidence: Evidence) -> Ints | None:
-    """Labels of forget and holdout rows where they were drawn class by class, else None."""
-    if evidence.facts.claim.strata != "label":
-        return None
-    return np.concatenate([evidence.labels("forget"), evidence.labels("holdout")])
-
-
-def _permutations(policy: Policy) -> int:
-    """Enough for the smallest alpha that a ledger leaves (statistics.md 2.2)."""
-    return max(policy.permutations, math.ceil(20 / policy.alpha) - 1)
-
-
-def p_d2(scored: Sequence[Scored], evidence: Evidence, policy: Policy, *, control: bool = False) -> MaxT:
-    """Permutation max-T over the given attacks, on the audited model or on the original in its place.
-
-    Each attack enters with the features that the policy gates; its statistic and adjusted p are those of its
-    strongest one.
-    """
-    rows = []
-    for item in scored:
-        scores = item.control if control else item.subject
-        if scores is None or scores.examples is None:
-            raise ValueError(f"{item.attack.name} has no example scores")
-        rows.append(features(scores.examples[0])[[FEATURES.index(name) for name in policy.d2_features]])
-    rng = np.random.default_rng([evidence.facts.seed, 0xD2])
-    stacked = np.concatenate(rows)
-    test = permutation_max_t(stacked, scored[0].n_forget, _permutations(policy), rng, strata_codes(evidence))
-    shape = (len(scored), len(policy.d2_features))
-    best = test.adjusted.reshape(shape).argmin(axis=1)
-    at = np.arange(len(scored)), best
-    return MaxT(test.p, test.adjusted.reshape(shape)[at], test.statistic.reshape(shape)[at])
 
 
 def _use_rank(evidence: Evidence, policy: Policy, families: int) -> bool:

@@ -6,8 +6,8 @@ import numpy as np
 
 from attacks.base import Floats
 
+from .d2 import LOCATION, d2_test
 from .equivalence import Context, Figure, finding_of
-from .families import p_d2
 from .result import Finding
 from .scored import Scored
 from .statistics.intervals import Estimate, auc_delong, retained_share, shift, tpr_at_fpr
@@ -50,7 +50,8 @@ def _auc(scored: Scored, context: Context) -> Figure:
     if control_sides is not None:
         on_original = auc_delong(control_sides[0][0], control_sides[1][0], context.level)
         control = on_original.value
-        p = p_d2([scored], context.evidence, policy, control=True).p
+        # by its mean score, whatever else the policy gates: that is what an AUC speaks of
+        p = d2_test([scored], context.evidence, policy, control=True, names=LOCATION).p
         seen = p <= policy.alpha and on_original.low > 0.5 + margin
     return Figure(
         metric="auc",

@@ -7,15 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from .evidence import Evidence
-from .families import Families, strata_codes
+from .families import Families
 from .fidelity import training_gates
 from .policy import Policy
 from .result import Finding, FindingStatus, Gate, UtilityRecord
-from .scored import by_subject
-from .statistics.permutation import permutation_max_t
 from .utility import interval
-
-AWARE = 0.01  # our choice: chance that honest references are taken for contaminated ones
 
 PROVENANCE = {
     "exact": "declared as exact retrains from scratch; kinship with other models checked where weights are given",
@@ -48,7 +44,7 @@ def gates(
         ),
         Gate(
             name="shift check",
-            ok=families.record("D2").admitted,
+            ok=families.design["D2"].admitted,
             effect="blocks family D2",
             reason="not run"
             if blind is None
@@ -81,8 +77,15 @@ def gates(
         found.append(budget)
     if facts.references:
         found.append(_references(evidence, policy))
-        if families.d2:
-            found.append(_unaware(evidence, policy, families))
+    if families.aware is not None:
+        found.append(
+            Gate(
+                name="references unaware of the forget set",
+                ok=not families.aware.aware,
+                effect="blocks PASS, family D2 and family D1",
+                reason=families.aware.reason,
+            )
+        )
     return tuple(found)
 
 
@@ -155,35 +158,6 @@ def _references(evidence: Evidence, policy: Policy) -> Gate:
             parts.append(gaps)
     return Gate(
         name="references", ok=ok, effect="blocks PASS", reason="; ".join([*parts, PROVENANCE[facts.claim.provenance]])
-    )
-
-
-def _unaware(evidence: Evidence, policy: Policy, families: Families) -> Gate:
-    """References that saw the forget set would hide the same leak in the audited model: do they treat it alike?
-
-    Their uncalibrated scores, averaged over the references, forget against holdout rows by permutation: exact where
-    the split holds, for none of them saw either.
-    """
-    # offline LiRA where it is judged: it compares rows without any reference
-    attack = next((s.attack for s in families.d2 if s.attack.name == "membership"), families.d2[0].attack)
-    case, subjects = evidence.case(), evidence.subjects()
-    scores = [attack.score([evidence.signals[attack.name, name]], case) for name in evidence.facts.references]
-    if subjects is not None:
-        scores = [by_subject(score, *subjects)[0] for score in scores]
-    rows = np.mean(
-        [score.examples[0] / (score.examples[0].std() or 1.0) for score in scores if score.examples is not None], axis=0
-    )
-    rng = np.random.default_rng([evidence.facts.seed, 0xAA])
-    test = permutation_max_t(rows[None], families.d2[0].n_forget, policy.permutations, rng, strata_codes(evidence))
-    aware = bool(test.p <= AWARE and test.statistic[0] > 0)
-    what = f"scores of {attack.name} on forget against holdout rows, mean of the references: p {test.p:.3g}"
-    return Gate(
-        name="references unaware of the forget set",
-        ok=not aware,
-        effect="blocks PASS",
-        reason=f"{what}; they treat the forget set like data that they were trained on: retrain them without it"
-        if aware
-        else what,
     )
 
 

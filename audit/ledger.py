@@ -2,105 +2,105 @@
 
 Auditing again after an INCONCLUSIVE, or re-rolling the unlearning until one run passes, is optional stopping: five
 uncorrected looks fail an honest retrain in 14 of 100 cases. Look l may spend alpha / (l (l + 1)); the sum over all
-looks is alpha. The ledger is a JSON-lines file that the run names. Each entry holds the SHA-256 of the entry before
-it, so that no entry can be changed or removed from the middle unnoticed; the last entry's digest stands in the
+looks is alpha. The ledger is a JSON-lines file that the run names. Each line holds the SHA-256 of the one before it,
+so that no line can be changed or removed from the middle unnoticed; the last entry's digest stands in the
 certificate, which shows a cut end.
+
+Its first line holds a random key. Forget sets are counted by their digest under that key: one ledger counts the same
+content anywhere, in a copied folder too. Ledgers without that line are of an older version and count under the
+project key.
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from pydantic import ValidationError
-
-from .errors import CouldNotRun
-from .result import LookRecord, Record
-
-GENESIS = "0" * 64
+from .chain import GENESIS, Entry, Ledger, append, checked, new_header, no_ledger, share
+from .chain import digest as chain_digest
+from .errors import UsageError
+from .result import LookRecord
 
 
-class Entry(Record):
-    """One look.
-
-    Attributes:
-        look: number of this look at this forget set, from 1.
-        time: when it was opened (UTC).
-        forget: keyed digest of the forget set's rows in any order.
-        unlearned: SHA-256 of the audited model.
-        run_id: the run that looked.
-        policy: its policy.
-        share: part of the policy's alpha that this look may spend, 1 / (l (l + 1)).
-        previous: ``digest`` of the entry before it, 64 zeros for the first.
-        digest: SHA-256 of all of the above.
-    """
-
-    look: int
-    time: str
-    forget: str
-    unlearned: str
-    run_id: str
-    policy: str
-    share: float
-    previous: str
-    digest: str
-
-
-def share(look: int) -> float:
-    """1 / (l (l + 1)): 1/2, 1/6, 1/12, ... with sum 1."""
-    return 1 / (look * (look + 1))
-
-
-def read_ledger(path: Path) -> list[Entry]:
+def read_ledger(path: Path) -> Ledger:
     """Read a ledger and check its chain; a missing file is an empty ledger.
 
     Raises:
-        CouldNotRun: the file cannot be read, or an entry does not fit the one before it.
+        UsageError: this is no ledger, or no file that can be read.
+        CouldNotRun: a line does not fit the one before it.
     """
     try:
         with path.open(encoding="utf-8") as stream:
-            return _checked(path, stream)
+            return checked(path, stream)
     except FileNotFoundError:
-        return []
-    except (OSError, UnicodeDecodeError) as error:
-        raise CouldNotRun(f"cannot read the ledger {path} ({error}): name another with --ledger.") from error
+        return Ledger(None, ())
+    except UnicodeDecodeError:
+        raise no_ledger(path) from None
+    except OSError as error:
+        raise _unusable(path, error) from error
 
 
-def open_look(path: Path, *, forget: str, unlearned: str, run_id: str, policy: str) -> LookRecord:
+def check_ledger(path: Path) -> None:
+    """Find out early whether looks can be counted here; nothing is written.
+
+    Raises:
+        UsageError, CouldNotRun: see ``read_ledger``; also a folder or file that cannot be written.
+    """
+    read_ledger(path)
+    place = path if path.exists() else next(parent for parent in path.absolute().parents if parent.exists())
+    if not os.access(place, os.W_OK) or (place != path and not place.is_dir()):
+        raise UsageError(f"the ledger {path} cannot be written: name a file in a writable folder with --ledger.")
+
+
+def open_look(
+    path: Path, *, forget: Callable[[bytes | None], str], unlearned: str, run_id: str, policy: tuple[str, str]
+) -> LookRecord:
     """Count this look before anything is scored; a run that is continued keeps its look.
 
     Args:
         path: the ledger; made where it is missing.
-        forget: keyed digest of the forget set, from ``forget_digest``.
+        forget: digest of the forget set under the ledger's key, or without one (None) under the project key.
         unlearned: SHA-256 of the audited model.
         run_id: names the run.
-        policy: name of the policy.
+        policy: name and SHA-256 of the policy.
 
     Raises:
-        CouldNotRun: the ledger cannot be written, or its chain is broken.
+        UsageError: the ledger cannot be used.
+        CouldNotRun: its chain is broken.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+", encoding="utf-8") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)  # two runs side by side must not take the same number
-            stream.seek(0)
-            entries = _checked(path, stream)
-            mine = [entry for entry in entries if entry.forget == forget]
-            found = next((entry for entry in mine if entry.run_id == run_id), None)
-            if found is None:
-                found = _entry(entries, len(mine) + 1, forget, unlearned, run_id, policy)
-                stream.write(_line(found) + "\n")
-                stream.flush()
-                os.fsync(stream.fileno())
-    except (OSError, UnicodeDecodeError) as error:
-        raise CouldNotRun(f"cannot use the ledger {path} ({error}): name another with --ledger.") from error
-    return LookRecord(number=found.look, alpha=found.share, ledger_head=found.digest)
+    with _locked(path) as (stream, ledger):
+        digest = forget(None if ledger.header is None else bytes.fromhex(ledger.header.key))
+        return _counted(stream, ledger, digest, unlearned, run_id, policy)
+
+
+def look_again(path: Path, *, head: str, policy: tuple[str, str]) -> LookRecord:
+    """Count one more look of a run that is judged again under another policy.
+
+    Args:
+        path: the ledger that the run declared.
+        head: digest of the entry of the run's own look.
+        policy: name and SHA-256 of the policy.
+
+    Raises:
+        UsageError: the ledger cannot be used, or does not hold that entry.
+        CouldNotRun: its chain is broken.
+    """
+    missing = UsageError(
+        f"the ledger {path} does not hold the look of this run: restore it, or name where it lies now with --ledger."
+    )
+    if not path.is_file():
+        raise missing
+    with _locked(path) as (stream, ledger):
+        first = next((entry for entry in ledger.entries if entry.digest == head), None)
+        if first is None:
+            raise missing
+        return _counted(stream, ledger, first.forget, first.unlearned, first.run_id, policy)
 
 
 def forget_digest(rows: Sequence[bytes], key: bytes) -> str:
@@ -111,45 +111,52 @@ def forget_digest(rows: Sequence[bytes], key: bytes) -> str:
     return digest.hexdigest()
 
 
-def _entry(entries: list[Entry], look: int, forget: str, unlearned: str, run_id: str, policy: str) -> Entry:
-    fields = {
-        "look": look,
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "forget": forget,
-        "unlearned": unlearned,
-        "run_id": run_id,
-        "policy": policy,
-        "share": share(look),
-        "previous": entries[-1].digest if entries else GENESIS,
-    }
-    return Entry.model_validate({**fields, "digest": _digest(fields)})
+@contextmanager
+def _locked(path: Path) -> Iterator[tuple[IO[str], Ledger]]:
+    """The ledger open for appending, with a header: two runs side by side must not take the same number."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        with path.open("a+", encoding="utf-8") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            stream.seek(0)
+            ledger = checked(path, stream)
+            if ledger.head == GENESIS:
+                ledger = Ledger(new_header(), ())
+                assert ledger.header is not None
+                append(stream, ledger.header)
+            yield stream, ledger
+    except UnicodeDecodeError:
+        raise no_ledger(path) from None
+    except OSError as error:
+        raise _unusable(path, error) from error
 
 
-def _checked(path: Path, stream: IO[str]) -> list[Entry]:
-    entries: list[Entry] = []
-    looks: dict[str, int] = {}
-    for number, line in enumerate(stream, 1):
-        broken = CouldNotRun(
-            f"{path}, line {number}: the ledger was edited (its chain of digests is broken). Restore it from a copy; a "
-            "new ledger starts the count anew and says so in the certificate."
-        )
-        try:
-            entry = Entry.model_validate_json(line)
-        except ValidationError:
-            raise broken from None
-        fields = entry.model_dump(exclude={"digest"})
-        looks[entry.forget] = looks.get(entry.forget, 0) + 1
-        chained = entry.previous == (entries[-1].digest if entries else GENESIS)
-        counted = entry.look == looks[entry.forget] and entry.share == share(entry.look)
-        if not (chained and counted and entry.digest == _digest(fields)):
-            raise broken
-        entries.append(entry)
-    return entries
+def _counted(
+    stream: IO[str], ledger: Ledger, forget: str, unlearned: str, run_id: str, policy: tuple[str, str]
+) -> LookRecord:
+    mine = [entry for entry in ledger.entries if entry.forget == forget]
+    found = next((entry for entry in mine if entry.run_id == run_id and _same_policy(entry, policy)), None)
+    if found is None:
+        fields = {
+            "look": len(mine) + 1,
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "forget": forget,
+            "unlearned": unlearned,
+            "run_id": run_id,
+            "policy": policy[0],
+            "policy_sha256": policy[1],
+            "share": share(len(mine) + 1),
+            "previous": ledger.head,
+        }
+        found = Entry.model_validate({**fields, "digest": chain_digest(fields)})
+        append(stream, found)
+    return LookRecord(number=found.look, alpha=found.share, ledger_head=found.digest)
 
 
-def _digest(fields: dict[str, object]) -> str:
-    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+def _same_policy(entry: Entry, policy: tuple[str, str]) -> bool:
+    return entry.policy_sha256 == policy[1] if entry.policy_sha256 else entry.policy == policy[0]
 
 
-def _line(entry: Entry) -> str:
-    return json.dumps(entry.model_dump(), sort_keys=True)
+def _unusable(path: Path, error: OSError) -> UsageError:
+    return UsageError(f"cannot use {path} as a ledger ({error.strerror or error}): name a file with --ledger.")

@@ -266,6 +266,9 @@ class Verdict(Record):
     scope: str
     reasons: tuple[str, ...]
     settle: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = Field(
+        default=(), description="declarations that the data speak against, or that had no effect"
+    )
 
 
 class AuditResult(Record):

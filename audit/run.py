@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from .case import LoadedCase, load_case, project_key
 from .config import Config
 from .engine import build_attacks, collect, run_identifier
+from .errors import UsageError
 from .evidence import read_evidence
-from .ledger import forget_digest, open_look
+from .ledger import check_ledger, forget_digest, look_again, open_look
 from .policy import Policy, load_policy
 from .records import write_records
 from .references import check_training, remember_shadows, silent, with_trained
@@ -46,6 +49,8 @@ def prepare(config: Config, *, train: bool = True, notify: Callable[[Progress], 
         InputError, UsageError, CouldNotRun: see their messages.
     """
     policy, policy_sha256 = load_policy(config.policy)
+    if config.claim.ledger is not None:
+        check_ledger(config.claim.ledger)
     case, trained = load_case(config, policy), None
     check_training(config, case.claim.kind)
     if train and config.training.asked:
@@ -83,7 +88,7 @@ def run_audit(prepared: Prepared, *, fresh: bool = False, notify: Notify = _sile
     everything = score_all(evidence)
     write_records(run, evidence, everything[1])
     result = judge(evidence, prepared.policy, prepared.policy_sha256, everything)
-    write_bytes(run.result, to_json(result).encode("ascii"))
+    _replace_result(run, result)
     run.log("finished", verdict=result.verdict.outcome.value)
     return result
 
@@ -93,28 +98,64 @@ def _look(prepared: Prepared) -> LookRecord | None:
     config, case = prepared.config, prepared.case
     if config.claim.ledger is None:
         return None
-    forget = case.files["forget"]
-    rows = forget.row_hashes() or [case.fingerprints["forget"].encode()]
+
+    def forget(key: bytes | None) -> str:
+        key = key or project_key(config)
+        data = case.files["forget"]
+        return forget_digest(data.row_hashes() or [data.fingerprint(key).encode()], key)
+
     return open_look(
         config.claim.ledger,
-        forget=forget_digest(rows, project_key(config)),
+        forget=forget,
         unlearned=case.digests["unlearned"],
         run_id=prepared.run_id,
-        policy=prepared.policy.name,
+        policy=(prepared.policy.name, prepared.policy_sha256),
     )
 
 
-def score_run(run: RunDir, policy_name: str) -> AuditResult:
-    """Judge a finished run again under another policy, without touching a model; replaces ``run.json``.
+def score_run(run: RunDir, policy_name: str, ledger: Path | None = None) -> AuditResult:
+    """Judge a finished run again under another policy, without touching a model.
+
+    Another policy is another look: where the run declares a ledger, it is counted there. The record that stood in
+    the run is kept (``RunDir.keep_earlier``).
+
+    Args:
+        run: a finished run.
+        policy_name: the policy to judge by.
+        ledger: where the run's ledger lies now, if not where the run found it.
 
     Raises:
+        UsageError: the run's ledger cannot be used.
         CouldNotRun: the run is not finished or was purged.
     """
     policy, policy_sha256 = load_policy(policy_name)
-    result = judge(read_evidence(run), policy, policy_sha256)
-    write_bytes(run.result, to_json(result).encode("ascii"))
+    evidence = read_evidence(run)
+    first = evidence.facts.look
+    if first is not None:
+        look = look_again(ledger or _ledger(run), head=first.ledger_head, policy=(policy.name, policy_sha256))
+        evidence.facts = evidence.facts.model_copy(update={"look": look})
+    result = judge(evidence, policy, policy_sha256)
+    _replace_result(run, result)
     run.log("scored", policy=policy.name, verdict=result.verdict.outcome.value)
     return result
+
+
+def _replace_result(run: RunDir, result: AuditResult) -> None:
+    """Write ``run.json``; another record that stood there is kept."""
+    content = to_json(result).encode("ascii")
+    if run.result.is_file() and run.result.read_bytes() != content:
+        run.keep_earlier()
+    write_bytes(run.result, content)
+
+
+def _ledger(run: RunDir) -> Path:
+    """The ledger in the configuration of a run that counted a look."""
+    try:
+        return Path(tomllib.loads(run.config.read_text(encoding="utf-8"))["claim"]["ledger"])
+    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError):
+        raise UsageError(
+            f"{run.path} counted a look, but its config.toml names no ledger: name it with --ledger."
+        ) from None
 
 
 def _toml(config: Config) -> str:

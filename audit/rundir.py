@@ -34,6 +34,7 @@ class RunDir:
         self.statement = path / "certificate.unsigned.json"
         self.config = path / "config.toml"
         self.events = path / "events.jsonl"
+        self.earlier = path / "earlier"
 
     def create(self) -> None:
         """Make the folders; ``private/`` readable by its owner only.
@@ -58,6 +59,24 @@ class RunDir:
                 stream.write(json.dumps(line, sort_keys=True) + "\n")
         except OSError as error:
             raise _unwritable(self.events, error) from error
+
+    def keep_earlier(self) -> Path:
+        """Copy record, report and certificate to ``earlier/<n>/``, before a new judgement takes their place.
+
+        Each of these folders can be reported and verified like the run itself.
+
+        Raises:
+            CouldNotRun: the folder cannot be written.
+        """
+        kept = self.earlier / str(1 + sum(1 for _ in self.earlier.glob("*")))
+        try:
+            kept.mkdir(parents=True)
+            for path in (self.result, self.report, self.certificate, self.statement):
+                if path.is_file():
+                    shutil.copy2(path, kept / path.name)
+        except OSError as error:
+            raise _unwritable(kept, error) from error
+        return kept
 
     def purge(self) -> bool:
         """Destroy ``private/`` with the commitment key; False where it was gone already."""

@@ -9,6 +9,8 @@ import numpy as np
 
 from attacks.base import Attack, NotApplicable, Scores, discover
 
+from .cautions import cautions
+from .chain import share
 from .charts import chart
 from .differences import differences
 from .equivalence import Context
@@ -18,7 +20,6 @@ from .families import run_families
 from .fidelity import shadow_mismatch
 from .figures import figures
 from .gates import gates
-from .ledger import share
 from .policy import Policy
 from .result import (
     AttackRecord,
@@ -68,6 +69,7 @@ def judge(evidence: Evidence, policy: Policy, policy_sha256: str, everything: Ev
     measured = utility(evidence, policy)
     checks = gates(evidence, policy, families, measured, findings)
     facts = evidence.facts
+    warnings = cautions(evidence, families, policy)
     return AuditResult(
         tool="unlearn-audit",
         tool_version=facts.tool_version,
@@ -77,7 +79,7 @@ def judge(evidence: Evidence, policy: Policy, policy_sha256: str, everything: Ev
         claim=facts.claim,
         policy=PolicyRecord(name=policy.name, sha256=policy_sha256, values=declared.model_dump(mode="json")),
         inputs=facts.inputs,
-        assumptions=facts.assumptions,
+        assumptions=(*facts.assumptions, *warnings),
         attacks=tuple(_record(run, scored, evidence) for run in runs),
         families=families.records,
         findings=tuple(findings),
@@ -86,7 +88,7 @@ def judge(evidence: Evidence, policy: Policy, policy_sha256: str, everything: Ev
         training=facts.training,
         utility=measured,
         not_tested=_not_tested(evidence, runs, scored),
-        verdict=decide(evidence, policy, families, findings, checks),
+        verdict=decide(evidence, policy, families, findings, checks).model_copy(update={"warnings": warnings}),
     )
 
 

@@ -36,7 +36,9 @@ def decide(
     figure lies inside its margin) and on transfer (the references are surrogates).
     """
     claim = evidence.facts.claim
-    runs = f", {families.runs} runs of the procedure" if families.runs > 1 else ""
+    # the procedure is judged where every mandatory figure takes all its runs: those of family D2 never do
+    pooled = families.runs > 1 and (claim.kind == "class" or not families.d2)
+    runs = f", {families.runs} runs of the procedure" if pooled else ""
     scope = (
         f"Claim: {CLAIMS[claim.kind]}, adversary with {claim.access}, policy {policy.name}{runs}. Relative to the "
         "attacks named here; no bound on what another attack could find."
@@ -105,6 +107,8 @@ def _open(
     if claim.kind == "class" and not families.record("D1").admitted:
         reasons.append(f"class claims need the references: {families.record('D1').reason}")
         settle.append(f"at least {policy.references_t_class} retrained references")
+    if families.aware is not None and families.aware.aware:
+        settle.extend(families.aware.remedy)
     if any(gate.name == "positive control" for gate in blocking):
         settle.append("give the original model")
     if claim.provenance == "surrogate" and evidence.facts.references and not policy.pass_on_transfer:

@@ -38,6 +38,8 @@ def render_terminal(result: AuditResult, console: Console) -> None:
     word, sentence = headline(verdict)
     line = Text(f"{word}: ", style=_STYLES[verdict.outcome])
     console.print(line.append_text(_text(sentence, console, "default not bold")))
+    for warning in verdict.warnings:
+        console.print(_text(f"WARNING: {warning}.", console, "bold red"))
     console.print(_text(f"Scope: {verdict.scope}", console, "dim"))
     shown = [f for f in result.findings if decides(f) or f.status is FindingStatus.ERROR]
     if shown:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from cases.synthetic import ATTACKS, SEEN, Setup, audit, family, finding, says
 
+from audit.d2 import FEATURE_TITLES
 from audit.equivalence import Context
 from audit.figures import _more_rows
 from audit.policy import load_policy
@@ -42,8 +43,18 @@ def test_too_few_models_to_permute_leave_the_audited_one_alone():
     assert "2 unlearned runs" in family(result, "D1").method
     result = audit(references=5, runs=2)  # 2 / C(7, 2) = .095
     assert "Crawford-Howell" in family(result, "D1").method
+    assert "not used" in result.verdict.warnings[0]
     alone = audit(references=5)
     assert finding(result, "feature_mapping.d1").n_references == finding(alone, "feature_mapping.d1").n_references
+
+
+def test_runs_that_enter_one_family_alone_are_announced():
+    result = audit(references=8, runs=4)
+    assert "enter family D1 alone" in result.verdict.warnings[0]
+    assert "runs of the procedure" not in result.verdict.scope
+    result = audit(references=8, runs=4, split="unknown")
+    assert result.verdict.warnings == ()
+    assert "4 runs of the procedure" in result.verdict.scope
 
 
 def test_honest_runs_do_not_cover_for_the_audited_one():
@@ -92,19 +103,35 @@ def test_undertrained_references_block_pass():
     assert gate(audit(), "references").ok
 
 
-def test_references_that_saw_the_forget_set_block_pass():
-    """A lie about their provenance must not hide the same leak in the audited model."""
-    evidence = Setup().evidence()
+@pytest.mark.parametrize("references", [2, 5, 8])
+@pytest.mark.parametrize("leaks", [True, False])
+def test_references_that_saw_the_forget_set_support_no_verdict(references, leaks):
+    """They would hide the same leak in the audited model, and call an honest one over-unlearned."""
+    evidence = Setup(references=references).evidence()
     assert gate(judge(evidence, load_policy("standard")[0], "0" * 64), "references unaware of the forget set").ok
-    for name in ("unlearned", *evidence.facts.references):
+    for name in (*evidence.facts.references, *(["unlearned"] if leaks else [])):
         for attack in ATTACKS:
             signals = evidence.signals[attack, name]
             evidence.signals[attack, name] = {**signals, "forget": signals["forget"] + 1.5}
     result = judge(evidence, load_policy("standard")[0], "0" * 64)
-    assert not family(result, "D2").rejected  # the leak is calibrated away
     assert not gate(result, "references unaware of the forget set").ok
+    assert gate(result, "shift check").ok  # that is another question
+    assert not any(family.admitted for family in result.families)
     assert result.verdict.outcome is Outcome.INCONCLUSIVE
     assert "trained on" in says(result)
+    assert "retrain the references without the forget set" in says(result)
+    assert not any(f.kind in ("difference", "equivalence") for f in result.findings)
+
+
+def test_a_fact_fails_whatever_the_references_know():
+    from audit.structure import Structure
+
+    evidence = Setup(structure=Structure(applies=True, identical=True)).evidence()
+    for name in evidence.facts.references:
+        for attack in ATTACKS:
+            signals = evidence.signals[attack, name]
+            evidence.signals[attack, name] = {**signals, "forget": signals["forget"] + 1.5}
+    assert judge(evidence, load_policy("standard")[0], "0" * 64).verdict.outcome is Outcome.FAIL
 
 
 # --- a trace inside the margins --------------------------------------------------------------------------------
@@ -158,6 +185,21 @@ def test_strata_permute_within_classes():
     assert "declare no strata" in family(audit(strata="label", groups=4, n_forget=400), "D2").reason
 
 
+def test_an_attested_split_that_the_data_contradict_is_said_loudly():
+    assert audit().verdict.warnings == ()
+    for extra in ({}, {"strata": "label"}):
+        result = audit(blind=2.0, **extra)
+        (warning,) = result.verdict.warnings
+        assert "the data speak against it" in warning
+        assert warning in result.assumptions  # and so in the certificate
+    evidence = Setup(strata="label").evidence()
+    evidence.arrays["labels/forget"][:150] = 9
+    for side in ("forget", "holdout"):  # a classifier that sees nothing but the class: no shift where that was drawn
+        evidence.arrays[f"blind/{side}"] = evidence.labels(side).astype(float)
+    assert judge(evidence, load_policy("standard")[0], "0" * 64).verdict.warnings == ()
+    assert audit(blind=2.0, groups=5).verdict.warnings == ()  # rows of a subject give each other away
+
+
 def test_coins_admit_d2_and_bound_the_procedure():
     result = audit(split="coins", n_forget=300, n_holdout=300)
     assert family(result, "D2").admitted
@@ -185,6 +227,27 @@ def test_a_policy_may_gate_the_spread():
     assert audit(gated, mixed=2.0).verdict.outcome is Outcome.FAIL
     assert audit(gated).verdict.outcome is Outcome.PASS
     assert not any(f.metric == "feature_spread" for f in audit(gated).findings)
+
+
+@pytest.mark.parametrize("feature", ["spread", "upper", "lower"])
+def test_what_d2_shows_is_what_it_tested(feature):
+    """Value, unit and title belong to the feature of the p-value; coverage goes by the mean, as the AUC does."""
+    result = audit(policy(d2_features=(feature,)), mixed=3.0)
+    shown = finding(result, "membership.d2")
+    assert shown.p_adjusted < 0.05
+    assert shown.title == FEATURE_TITLES[feature]
+    assert shown.estimate > 0
+    assert shown.interval.low > 0
+    assert abs(shown.estimate) > 2 * shown.null.sd
+    assert finding(result, "membership.auc").status is not FindingStatus.NOT_COVERED
+    words = {"spread": "scatter", "upper": "residual information", "lower": "over-unlearned"}
+    assert words[feature] in shown.reason
+
+
+def test_the_strongest_gated_feature_is_named():
+    both = policy(d2_features=("location", "spread"))
+    assert finding(audit(both, mixed=2.0), "membership.d2").title == FEATURE_TITLES["spread"]
+    assert finding(audit(both, leak=EVERY), "membership.d2").title.startswith("Forget examples score differently")
 
 
 def test_the_worst_subject_is_corrected_for_its_choice():
