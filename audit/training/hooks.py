@@ -1,103 +1,178 @@
-"""The user's own functions ``train`` and ``unlearn``: how they are called, and what they must leave as it was."""
+"""The user's own ``train`` and ``unlearn``: found, called, and checked for what they must not do."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib
-import inspect
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch
-
+from audit.digest import sha256_file
+from audit.errors import CouldNotRun
 from audit.models import import_factory
 
-from .jobs import Pool
-from .problems import TrainingError, describe, is_out_of_memory
-from .single import first_bad, noise_seed, seeded
+from .jobs import Pool, Sources
+from .problems import TrainingError, describe, is_out_of_memory, out_of_memory
+from .recipe import RecipeSection
+from .single import first_bad, seeded
+
+if TYPE_CHECKING:
+    import torch
+
+Hook = Callable[..., Any]
 
 
-class Rows(torch.utils.data.Dataset[Any]):
-    """Training rows as a user's function gets them.
-
-    Attributes:
-        x: tensor (n, ...) or a mapping of such; floats as float32, integers as int64.
-        y: labels (n,), int64.
-    """
-
-    def __init__(self, pool: Pool, device: str) -> None:
-        tensors = {name: torch.tensor(array, device=device) for name, array in pool.arrays().items()}
-        self.y = tensors.pop("y")
-        self.x: Any = tensors["x"] if "x" in tensors else {name[2:]: t for name, t in tensors.items()}
-
-    def __len__(self) -> int:
-        return len(self.y)
-
-    def __getitem__(self, index: Any) -> tuple[Any, torch.Tensor]:
-        if isinstance(self.x, Mapping):
-            return {name: tensor[index] for name, tensor in self.x.items()}, self.y[index]
-        return self.x[index], self.y[index]
-
-    def digest(self) -> str:
-        """Digest of the content, to see whether somebody changed it."""
-        found = hashlib.sha256()
-        parts = dict(self.x) if isinstance(self.x, Mapping) else {"x": self.x}
-        for name, tensor in (*sorted(parts.items()), ("y", self.y)):
-            found.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-            found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-        return found.hexdigest()
-
-
-def source_digest(target: str) -> str:
-    """SHA-256 of the source file that holds ``package.module:function``; of nothing where it has none.
+def import_hook(line: str, spec: str) -> Hook:
+    """Import the function that a line of the recipe names, also from the working directory.
 
     Raises:
-        TrainingError: it cannot be imported.
+        TrainingError: with the line and the remedy.
+    """
+    module_name, _, attribute = spec.partition(":")
+    said = f'[recipe] {line} = "{spec}"'
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise TrainingError(
+            f"{said}: cannot import {module_name} ({error}): run from the folder that holds it, or install it"
+        ) from error
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
+        raise TrainingError(f"{said}: importing {module_name} fails ({describe(error)}): repair it") from error
+    function = getattr(module, attribute, None)
+    if not callable(function):
+        raise TrainingError(f"{said}: {module_name} has no function {attribute!r}: name the function as it is written")
+    return function  # type: ignore[no-any-return]
+
+
+def source_digest(spec: str) -> str:
+    """SHA-256 of the source file of the module in ``package.module:name``, which has been imported."""
+    file = getattr(sys.modules[spec.partition(":")[0]], "__file__", None)
+    try:
+        return sha256_file(Path(file)) if file else ""
+    except CouldNotRun:  # a module in an archive
+        return ""
+
+
+def import_sources(recipe: RecipeSection, arch: str) -> Sources:
+    """Import all that the models depend on, and digest the files.
+
+    Raises:
+        TrainingError: something cannot be imported.
     """
     try:
-        import_factory(target)
+        import_factory(arch)
     except ValueError as error:
-        raise TrainingError(str(error).replace("--arch ", "")) from error
-    try:
-        file = inspect.getsourcefile(importlib.import_module(target.partition(":")[0]))
-        return hashlib.sha256(Path(file).read_bytes() if file else b"").hexdigest()
-    except (OSError, TypeError):
-        return hashlib.sha256(b"").hexdigest()
+        raise TrainingError(str(error)) from error
+    found = {"arch": source_digest(arch)}
+    for line, spec in (("train", recipe.train), ("unlearn", recipe.unlearn)):
+        if spec is not None:
+            import_hook(line, spec)
+            found[line] = source_digest(spec)
+    return Sources(**found)
 
 
-def call(line: str, target: str, module: torch.nn.Module, data: Mapping[str, Rows], seed: int, device: str) -> Any:
-    """Call a user's function on a model and named data; return its model in eval mode.
+def make_dataset(pool: Pool, device: str) -> Any:
+    """The rows of a pool as the user's functions get them.
+
+    Returns:
+        a ``torch.utils.data.Dataset`` with ``x`` (tensor (n, ...), float32 or int64, or a dict of such), ``y`` (n,)
+        int64, ``len`` and indexing to (x, y) of a row.
+    """
+    import torch
+
+    class Rows(torch.utils.data.Dataset[Any]):
+        """n rows with their labels."""
+
+        def __init__(self) -> None:
+            tensors = {name: torch.tensor(array, device=device) for name, array in pool.arrays().items()}
+            self.y = tensors.pop("y")
+            self.x: Any = tensors["x"] if "x" in tensors else {name[2:]: t for name, t in tensors.items()}
+
+        def __len__(self) -> int:
+            return len(self.y)
+
+        def __getitem__(self, row: int) -> tuple[Any, Any]:
+            x = {name: t[row] for name, t in self.x.items()} if isinstance(self.x, dict) else self.x[row]
+            return x, self.y[row]
+
+    return Rows()
+
+
+def _content(data: Any) -> str:
+    digest = hashlib.sha256()
+    parts = [data.x[name] for name in sorted(data.x)] if isinstance(data.x, dict) else [data.x]
+    for tensor in (*parts, data.y):
+        array = tensor.detach().cpu().contiguous().numpy()
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(array.reshape(-1).view("u1").data if array.size else b"")
+    return digest.hexdigest()
+
+
+def call_hook(
+    line: Literal["train", "unlearn"],
+    recipe: RecipeSection,
+    model: torch.nn.Module,
+    data: dict[str, Pool],
+    seed: int,
+    device: str,
+) -> torch.nn.Module:
+    """Call the user's function under the seed, and check what it returns.
 
     Args:
-        line: key of the recipe, ``train`` or ``unlearn``, for messages.
-        target: ``package.module:function``.
-        module: the model, which the function may change.
-        data: the function's data arguments, in order.
+        line: ``train`` or ``unlearn``.
+        recipe: the recipe that names it.
+        model: what the function gets; it may change it in place.
+        data: its sets by the names of the arguments, in order.
         seed: of the model.
-        device: where it runs.
+        device: where the model and the data are.
+
+    Returns:
+        the module that it returned, in eval mode.
 
     Raises:
-        TrainingError: it raises, returns something else than such a model, changes its data, or diverges.
+        TrainingError: it raises, changes its data, or returns no finite network of the same architecture.
     """
-    where = f'[recipe] {line} = "{target}"'
-    function = import_factory(target)
-    shapes = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-    before = {name: rows.digest() for name, rows in data.items()}
+    spec = str(getattr(recipe, line))
+    function, said = import_hook(line, spec), f'[recipe] {line} = "{spec}"'
+    expected = _layout(model)
+    sets = {name: make_dataset(pool, device) for name, pool in data.items()}
+    before = {name: _content(rows) for name, rows in sets.items()}
     try:
-        with seeded(noise_seed(seed), device):
-            result: Any = function(module, *data.values(), seed)  # type: ignore[call-arg]
-    except (Exception, SystemExit) as error:
-        remedy = "train on smaller batches" if is_out_of_memory(error) else "repair it"
-        raise TrainingError(f"{where} fails ({describe(error)}): {remedy}") from error
-    changed = [name for name, rows in data.items() if rows.digest() != before[name]]
-    if changed:
-        raise TrainingError(f"{where} modifies its input {', '.join(changed)}: work on a copy")
-    if not isinstance(result, torch.nn.Module):
-        raise TrainingError(f"{where} returns a {type(result).__name__}: it must return the model, a torch.nn.Module")
-    if {name: tuple(tensor.shape) for name, tensor in result.state_dict().items()} != shapes:
-        raise TrainingError(f"{where} returns a model of another architecture: return one built by --arch")
-    bad = first_bad(result)
+        with seeded(seed, device):
+            made = function(model, *sets.values(), seed)
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
+        if is_out_of_memory(error):
+            raise TrainingError(out_of_memory(recipe, line)) from error
+        raise TrainingError(f"{said} fails ({describe(error)}): repair it") from error
+    _check_module(said, made, expected)
+    for name, rows in sets.items():
+        if _content(rows) != before[name]:
+            raise TrainingError(f"{said} changes its argument {name}, which other models are judged by: work on a copy")
+    bad = first_bad(made)
     if bad:
-        raise TrainingError(f"{where} returns a model whose {bad} is not finite: lower its learning rate")
-    return result.eval()
+        raise TrainingError(f"{said} leaves weights that are not finite in {bad}: lower its learning rate")
+    return made.eval()  # type: ignore[no-any-return]
+
+
+def _check_module(said: str, made: Any, expected: dict[str, tuple[int, ...]]) -> None:
+    import torch
+
+    if not isinstance(made, torch.nn.Module):
+        what = "None" if made is None else f"a {type(made).__name__}"
+        raise TrainingError(f"{said} returns {what}, not a network: end it with `return model`")
+    found = _layout(made)
+    unlike = [name for name in {**expected, **found} if expected.get(name) != found.get(name)]
+    if unlike:
+        raise TrainingError(
+            f"{said} returns a network of another architecture (unlike in {', '.join(unlike[:5])}): return the network "
+            "that it was given, or one of the same --arch"
+        )
+
+
+def _layout(module: torch.nn.Module) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}

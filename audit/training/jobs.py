@@ -20,8 +20,8 @@ from audit.digest import KEY_BYTES
 from .recipe import RecipeSection
 
 FORMAT = 1  # raise it when the same recipe comes to train another model
-MODES = ("vectorised", "single")
 Mode = Literal["vectorised", "single"]
+MODES: tuple[Mode, ...] = ("vectorised", "single")
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +163,7 @@ class Addresses:
                 "mode": mode,
                 "seed": job.seed,
                 "steps rows": job.steps_rows,
-                "rows": hashlib.sha256(job.rows.astype("<i8").tobytes()).hexdigest(),
+                "rows": _places(job.rows),
                 "content": hmac.digest(self._key, self._rows[job.rows].tobytes(), "sha256").hex(),
             }
         )
@@ -173,11 +173,14 @@ class Addresses:
         trained = self.trained(job, mode)
         if job.unlearn is None:
             return trained
-        rows = hashlib.sha256(np.sort(job.unlearn).astype("<i8").tobytes()).hexdigest()
-        return self._address({"base": trained, "rows": rows, **self._unlearn})
+        return self._address({"base": trained, "rows": _places(np.sort(job.unlearn)), **self._unlearn})
 
     def _address(self, parts: Mapping[str, Any]) -> str:
         return hmac.digest(self._key, json.dumps(parts, sort_keys=True).encode(), "sha256").hex()
+
+
+def _places(rows: Ints) -> str:
+    return hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest()
 
 
 def _row_digests(pool: Pool, key: bytes) -> np.ndarray[Any, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from audit.errors import AuditError
 
 from .recipe import RecipeSection
@@ -33,12 +35,12 @@ def diverged(recipe: RecipeSection, step: int, steps: int) -> str:
     )
 
 
-def out_of_memory(recipe: RecipeSection, group: int = 1) -> str:
-    """One model, or the smallest group of models, does not fit into memory."""
-    if recipe.train is not None:
-        return f'out of memory in [recipe] train = "{recipe.train}": train on smaller batches, or lower workers'
-    together = "" if group == 1 else f" with {group} models at once"
-    return f"out of memory{together} with [recipe] batch_size = {recipe.batch_size}: lower batch_size, or workers"
+def out_of_memory(recipe: RecipeSection, line: Literal["built-in", "train", "unlearn"] = "built-in") -> str:
+    """One model alone does not fit into memory."""
+    if line != "built-in":
+        spec = recipe.train if line == "train" else recipe.unlearn
+        return f'out of memory in [recipe] {line} = "{spec}": use smaller batches there, or lower [recipe] workers'
+    return f"out of memory with [recipe] batch_size = {recipe.batch_size}: lower batch_size, or workers"
 
 
 def worker_killed(names: list[str]) -> str:

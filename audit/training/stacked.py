@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+import os
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .descent import Batches, Descent, descend, losses_of
@@ -104,19 +106,19 @@ def group_limit(recipe: RecipeSection, arch: str, batches: Batches, job: Job, st
         kept += tensor.numel() * tensor.element_size()
         return tensor
 
-    keep: Callable[[torch.Tensor], torch.Tensor] = lambda tensor: tensor  # noqa: E731
-    with seeded(job.seed, batches.device), torch.autograd.graph.saved_tensors_hooks(count, keep):
+    def same(tensor: torch.Tensor) -> torch.Tensor:
+        return tensor
+
+    with seeded(job.seed, batches.device), torch.autograd.graph.saved_tensors_hooks(count, same):
         losses_of(recipe, module(batches.inputs(index, change)), batches.y[index], 1)
     weights = sum(t.numel() * t.element_size() for t in module.state_dict().values())
     # Weights, gradients, slots; activations with their gradients and the workspace of the kernels.
-    one = weights * (2 + SLOTS[recipe.optimizer]) + 4 * kept
-    return int(max(1, min(MAX_GROUP, MEMORY_SHARE * free_memory(batches.device) / max(1, one))))
+    one = int(weights * (2 + SLOTS[recipe.optimizer]) + 4 * kept)
+    return max(1, min(MAX_GROUP, math.floor(MEMORY_SHARE * free_memory(batches.device) / max(1, one))))
 
 
 def free_memory(device: str) -> int:
     """Bytes free on the device, or in the machine."""
-    import os
-
     import torch
 
     if device.startswith("cuda"):

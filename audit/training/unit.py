@@ -1,127 +1,138 @@
-"""One work unit: train, or unlearn, one model. Bytes in, bytes out, no shared path; runs in any process."""
+"""One work unit, as any executor runs it: bytes in, bytes out, no shared folder."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attacks.base import Ints
-
-from .jobs import Job, Pool, Sources, Steps, pool_of, steps_of
+from .descent import Batches
+from .hooks import call_hook, import_sources
+from .jobs import Job, Pool, Sources, pool_of, steps_of
 from .problems import TrainingError, describe, diverged, is_out_of_memory, out_of_memory
 from .recipe import RecipeSection
+from .single import first_bad, fresh, train_single
+from .streams import Stream
 from .wire import as_array, decode, encode, state_bytes
 
-_device = ""  # of this worker, where its pool assigned one
-
-
-def use_device(device: str) -> None:
-    """Run every unit of this process on ``device``, with one thread where that is the CPU."""
+if TYPE_CHECKING:
     import torch
 
-    global _device  # noqa: PLW0603 - a worker process has one device for its life
-    _device = device
-    if device == "cpu":
-        torch.set_num_threads(1)
+#: device of this process, where a pool gave it one
+assigned: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """What came of a unit: a model, or why there is none.
+
+    Attributes:
+        failed: "" or the message.
+        state: the state dict as safetensors; empty after a failure.
+        facts: loss of the last step (None with the user's functions), steps, seconds.
+    """
+
+    failed: str
+    state: bytes
+    facts: dict[str, Any]
 
 
 def pack(
-    recipe: RecipeSection, arch: str, sources: Sources, pool: Pool, job: Job, device: str, base: bytes | None = None
+    recipe: RecipeSection, arch: str, sources: Sources, pool: Pool, job: Job, base: bytes | None, device: str
 ) -> bytes:
-    """The payload of a job: with ``base``, a trained state, the unit unlearns; without, it trains."""
+    """Everything that a unit needs.
+
+    Args:
+        recipe: the recipe.
+        arch: ``package.module:factory``.
+        sources: digests of the sources here; a worker whose own differ refuses.
+        pool: canonical pool.
+        job: the model; without ``base`` it is trained, with it ``job.unlearn`` is unlearned.
+        base: state dict of the trained model, as safetensors.
+        device: where to train, unless the worker has a device of its own.
+    """
     header = {
         "recipe": recipe.model_dump(mode="json", exclude_unset=True),
         "arch": arch,
-        "sources": [sources.arch, sources.train, sources.unlearn],
-        "name": job.name,
+        "sources": vars(sources),
         "seed": job.seed,
         "steps_rows": job.steps_rows,
         "device": device,
     }
-    arrays = dict(pool.take(job.rows).arrays())
+    arrays = pool.take(job.rows).arrays()
     if base is not None and job.unlearn is not None:
-        arrays["forget"] = np.isin(job.rows, job.unlearn)
-        arrays["base"] = as_array(base)
+        arrays = {**arrays, "base": as_array(base), "forget": np.isin(job.rows, job.unlearn)}
     return encode(header, arrays)
 
 
-def run_unit(key: str, payload: bytes) -> bytes:  # noqa: ARG001 - executors may place or log by the key
-    """Do one unit.
+def run_unit(key: str, payload: bytes) -> bytes:  # noqa: ARG001 - executors may use the key as a name
+    """Train or unlearn one model.
+
+    Args:
+        key: address of the model.
+        payload: from ``pack``.
 
     Returns:
-        the state as safetensors with loss, steps and seconds; or the reason why there is none.
+        bytes for ``unpack``. A failure of the training is an answer, not an exception.
     """
     header, arrays = decode(payload)
-    started = time.monotonic()
-    recipe = RecipeSection.model_validate(header["recipe"])
+    start = time.perf_counter()
     try:
-        state, facts = _do(recipe, header, arrays)
+        recipe = RecipeSection(**header["recipe"])
+        here = import_sources(recipe, header["arch"])
+        if here != Sources(**header["sources"]):
+            raise TrainingError(
+                f"the worker has other source files behind --arch {header['arch']} or [recipe] than this process: "
+                "bring both to the same version"
+            )
+        module, facts = _make(recipe, header, arrays)
     except TrainingError as error:
-        return encode({"error": str(error)}, {})
-    except Exception as error:  # noqa: BLE001 - one model's failure must not take the others along
-        text = (
-            out_of_memory(recipe)
-            if is_out_of_memory(error)
-            else f"training fails ({describe(error)}): repair the network"
-        )
-        return encode({"error": text}, {})
-    return encode({**facts, "seconds": time.monotonic() - started}, {"state": as_array(state)})
+        return encode({"failed": str(error), "facts": {}}, {})
+    facts["seconds"] = round(time.perf_counter() - start, 3)
+    return encode({"failed": "", "facts": facts}, {"state": as_array(state_bytes(module))})
 
 
-def _do(
-    recipe: RecipeSection, header: Mapping[str, Any], arrays: dict[str, np.ndarray[Any, Any]]
-) -> tuple[bytes, dict[str, Any]]:
-    from .descent import Batches
-    from .hooks import Rows, call
-    from .single import fresh, train_single
-    from .streams import Stream
+def unpack(answer: bytes) -> Made:
+    """What ``run_unit`` returned. Raises as ``decode`` does where it is something else."""
+    header, arrays = decode(answer)
+    return Made(header["failed"], arrays["state"].tobytes() if "state" in arrays else b"", header["facts"])
 
-    _check_sources(recipe, header)
-    device, seed = _device or str(header["device"]), int(header["seed"])
-    base, forget = arrays.pop("base", None), arrays.pop("forget", None)
-    pool = pool_of(arrays)
-    module = fresh(str(header["arch"]), seed, device)
-    if base is not None and forget is not None:
-        return _unlearn(recipe, module, base.tobytes(), pool, np.asarray(forget), seed, device), {}
+
+def _make(
+    recipe: RecipeSection, header: dict[str, Any], arrays: dict[str, np.ndarray[Any, Any]]
+) -> tuple[torch.nn.Module, dict[str, Any]]:
+    device = assigned or str(header["device"])
+    pool, seed = pool_of(arrays), int(header["seed"])
+    module = fresh(header["arch"], seed, device)
+    if "base" in arrays:
+        from safetensors.torch import load
+
+        module.load_state_dict(load(arrays["base"].tobytes()))
+        forget = np.flatnonzero(arrays["forget"])
+        sets = {"forget": pool.take(forget), "retain": pool.take(np.flatnonzero(~arrays["forget"]))}
+        return call_hook("unlearn", recipe, module.eval(), sets, seed, device), {"loss": None, "steps": None}
     if recipe.train is not None:
-        trained = call("train", recipe.train, module, {"data": Rows(pool, device)}, seed, device)
-        return state_bytes(trained), {}
-    steps = steps_of(recipe, len(pool), header["steps_rows"])
-    batches = Batches(pool, recipe.augmentation, device)
-    stream = Stream(np.arange(len(pool)), steps.batch, batches.ways, seed)
-    result = train_single(recipe, module, batches, stream, steps, seed)
-    check_finite(recipe, int(result.diverged[0]), module, steps)
-    return state_bytes(module), {"loss": float(result.loss[0]), "steps": steps.count}
+        return call_hook("train", recipe, module, {"data": pool}, seed, device), {"loss": None, "steps": None}
+    return module, _train(recipe, module, pool, seed, header["steps_rows"], device)
 
 
-def check_finite(recipe: RecipeSection, at: int, module: Any, steps: Steps) -> None:
-    """Raises TrainingError where loss or weights are not finite; ``at`` is the first such step, 0 = none."""
-    from .single import first_bad
-
-    if at or first_bad(module):
-        raise TrainingError(diverged(recipe, at or steps.count, steps.count))
-
-
-def _unlearn(
-    recipe: RecipeSection, module: Any, base: bytes, pool: Pool, forget: Ints, seed: int, device: str
-) -> bytes:
-    from safetensors.torch import load
-
-    from .hooks import Rows, call
-
-    module.load_state_dict(load(base))
-    sides = {"forget": np.flatnonzero(forget), "retain": np.flatnonzero(~forget.astype(bool))}
-    data = {name: Rows(pool.take(rows), device) for name, rows in sides.items()}
-    return state_bytes(call("unlearn", str(recipe.unlearn), module.eval(), data, seed, device))
-
-
-def _check_sources(recipe: RecipeSection, header: Mapping[str, Any]) -> None:
-    """A worker elsewhere may have other code: what it trains would not be what its address says."""
-    from .hooks import source_digest
-
-    for target, expected in zip((header["arch"], recipe.train, recipe.unlearn), header["sources"], strict=True):
-        if target is not None and source_digest(target) != expected:
-            raise TrainingError(f"the worker has another version of {target}: install the same code there")
+def _train(
+    recipe: RecipeSection, module: torch.nn.Module, pool: Pool, seed: int, nominal: int | None, device: str
+) -> dict[str, Any]:
+    """Train a module in place with the built-in recipe; raises TrainingError."""
+    steps = steps_of(recipe, len(pool), nominal)
+    try:
+        batches = Batches(pool, recipe.augmentation, device)
+        stream = Stream(np.arange(len(pool)), steps.batch, batches.ways, seed)
+        result = train_single(recipe, module, batches, stream, steps, seed)
+    except (Exception, SystemExit) as error:  # the user's network may raise anything
+        if isinstance(error, TrainingError):
+            raise
+        if is_out_of_memory(error):
+            raise TrainingError(out_of_memory(recipe)) from error
+        raise TrainingError(f"the network of --arch fails in training ({describe(error)}): repair it") from error
+    if result.diverged[0] or first_bad(module):
+        raise TrainingError(diverged(recipe, int(result.diverged[0]) or steps.count, steps.count))
+    return {"loss": float(result.loss[0]), "steps": steps.count}
