@@ -14,7 +14,7 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
 if TYPE_CHECKING:
-    from .training.service import Progress
+    from .training.session import Progress
     from .units import Event, Notify
 
 _COLUMNS = (

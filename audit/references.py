@@ -21,8 +21,10 @@ from .rundir import RunDir, write_bytes
 from .sets import Selection, Sets
 from .shadows import Design, make_design
 from .statistics.sample_size import detectable_shift
-from .training.jobs import Job
-from .training.service import Progress, Trained, estimate, train_models
+from .training.hooks import import_sources
+from .training.jobs import MODES, Addresses, Job
+from .training.service import Trained, estimate, train_models
+from .training.session import Progress
 from .training.store import Store
 
 STORE = Path(".audit") / "store"
@@ -210,23 +212,31 @@ def training_lines(config: Config, files: Mapping[str, Arrays], sets: Sets, poli
     assert config.model.arch is not None
     design = make_design(files, sets.selection, config.seed)
     jobs = wanted_jobs(config, design)
-    cost = estimate(
-        config.recipe,
-        config.model.arch,
-        design.pool,
-        jobs,
-        open_store(config),
-        key=project_key(config),
-        device=config.device,
+    cost = estimate(config.recipe, config.model.arch, design.pool, jobs, device=config.device)
+    held = _held(config, design, jobs)
+    seconds = cost.seconds.get(cost.mode)
+    price = (
+        "not known before the first model is trained"
+        if seconds is None
+        else f"about {seconds * (len(jobs) - held):.0f} s"
     )
     training = config.training
     counts = {"references": training.references, "shadow models": training.shadows, "pipelines": training.pipelines}
     asked = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
     return [
-        f"training: {asked}; {cost.reused} of {len(jobs)} are in the store",
-        f"  cost: about {cost.seconds:.0f} s ({cost.why})",
+        f"training: {asked}; {held} of {len(jobs)} are in the store",
+        f"  cost: {price} ({cost.why})",
         *(f"  {line}" for line in _bought(config, sets, policy)),
     ]
+
+
+def _held(config: Config, design: Design, jobs: Sequence[Job]) -> int:
+    """How many of the models are there already, in the mode that has most."""
+    assert config.model.arch is not None
+    sources = import_sources(config.recipe, config.model.arch)
+    addresses = Addresses(config.recipe, config.model.arch, sources, design.pool.canonical(), project_key(config))
+    store = open_store(config)
+    return max(sum(store.has(addresses.of(job, mode)) for job in jobs) for mode in MODES)
 
 
 def _bought(config: Config, sets: Sets, policy: Policy) -> list[str]:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 if TYPE_CHECKING:
     from .config import Config
-    from .training.service import Progress
+    from .training.session import Progress
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Plan and train retrained references and shadow models."

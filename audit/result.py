@@ -227,7 +227,7 @@ class TrainingRecord(Record):
     """What the audit trained itself, and by which recipe."""
 
     recipe: dict[str, Any]
-    mode: str = Field(description="vectorised (many models in one program) or single")
+    mode: str = Field(description="vectorised (many models in one program), pool or executor")
     references_asked: int
     references: int
     shadows_asked: int

@@ -20,7 +20,8 @@ from .references import check_training, remember_shadows, silent, with_trained
 from .result import AuditResult, LookRecord, to_json
 from .rundir import RunDir, write_bytes
 from .scoring import judge, score_all
-from .training.service import Progress, Trained
+from .training.service import Trained
+from .training.session import Progress
 from .units import Event, Notify
 
 

@@ -222,3 +222,45 @@ def test_records_stay_out_of_what_is_shared(recipe: Path) -> None:
     assert all(f'"{name}"' not in shared for name in ids)
     json.loads(shared)
     assert read_result(run / "run.json").training is not None
+
+
+PROCEDURE = """
+import torch
+
+
+def unlearn(model, forget, retain, seed):
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
+    model.train()
+    for _ in range(5):
+        optimiser.zero_grad()
+        torch.nn.functional.cross_entropy(model(retain.x), retain.y).backward()
+        optimiser.step()
+    return model
+
+
+def nothing(model, forget, retain, seed):
+    return model + 1
+"""
+
+
+def test_u_lira_with_the_users_own_procedure(recipe: Path) -> None:
+    """T24: every pipeline is unlearned by the procedure. A few steps of fine-tuning leave nearly everything."""
+    Path("procedure.py").write_text(PROCEDURE)
+    write_recipe(recipe, RECIPE + 'unlearn = "procedure:unlearn"\n')
+    result, run, _ = audit(recipe, train_pipelines=24)
+    record = next(a for a in result.attacks if a.name == "ulira")
+    assert record.status == "ok"
+    told = float(record.details[0].split("left out one at a time, ")[1].split()[0])
+    assert told > 0.6
+    assert result.training is not None
+    assert result.training.pipelines == 24
+    assert "ulira" in rows_of(run)[0]
+
+
+def test_a_broken_procedure_is_named_and_finished_models_are_kept(recipe: Path, cli: Cli) -> None:
+    Path("broken.py").write_text(PROCEDURE)
+    write_recipe(recipe, RECIPE + 'unlearn = "broken:nothing"\n')
+    ended = cli("run", "--forget", recipe / "forget.npz", "--train-pipelines", "2")
+    assert ended.code == 4
+    assert 'unlearn = "broken:nothing"' in ended.text
+    assert "pipeline 0" in ended.text
