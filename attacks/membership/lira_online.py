@@ -1,45 +1,46 @@
-"""Online LiRA: a likelihood ratio per example between shadow models with and without it."""
+"""Online LiRA: the likelihood ratio of shadow models that were trained on a row and of those that were not."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from ..base import Access, Attack, Case, Scores, Signals, View
-from ..calibration import out_of_line
-from ..scorers.lira import fit, in_blocks
-from .rows import confidence, enough_shadows, refuse_class
+from ..base import Access, Attack, Case, NotApplicable, Scores, Signals, View
+from ..scorers import lira
+from .common import by_side, enough_shadows, queried_confidence, refuse_class_claims, stacked
 
 
 class LiraOnline(Attack):
-    """Online LiRA with shrunk variances, on shadow models with a fair coin for every row.
+    """Score: log N(s; IN) - log N(s; OUT) of the logit-scaled confidence s, Gaussians per row from the shadow models.
 
-    Example score: log N(s; in) - log N(s; out) of the logit-scaled confidence s, averaged over the recipe's
-    augmentations. Variances are shrunk towards the pooled within-example residual variance, IN and OUT apart, and
-    come from the shadow models alone.
+    s is averaged over the augmentation queries of the recipe. Means are per row; each row's variance is shrunk to the
+    pooled residual variance of its side. A row with fewer than two shadow models on a side borrows the mean
+    difference of the other rows. Shadow coins fall on forget and holdout rows alike, so the score is symmetric.
+    Needs 16 shadow models.
     """
 
     name = "lira_online"
-    title = "Online LiRA (shadow models)"
+    title = "Membership inference (online LiRA)"
     access = Access.LOGITS
     symmetric = True
-    design = "trained"
-    families = frozenset({"D2"})
     primary_for = frozenset({"random", "subject", "other"})
-    source = "Carlini et al., Membership Inference Attacks From First Principles, arXiv 2112.03570, algorithm 1"
+    design = "trained"
+    source = "Carlini et al., Membership Inference Attacks From First Principles, arXiv 2112.03570"
     chart = "roc"
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Logit-scaled confidence on forget and holdout rows."""
-        refuse_class(case)
-        return {"rows": confidence(view, case)}
+        refuse_class_claims(case)
+        return by_side(queried_confidence(view, case), case)
 
     def combine(self, signals: Sequence[Signals], case: Case) -> Scores:
-        """Log-likelihood ratios of J models."""
-        count, fewest = enough_shadows(case)
-        assert case.shadows is not None
-        fitted = fit(np.stack([s["rows"] for s in case.shadows.signals]), case.shadows.member)
-        examples = in_blocks(np.stack([s["rows"] for s in signals]), fitted)
-        details = [f"{count} shadow models, at least {fewest} with and {fewest} without each row"]
+        """Log-likelihood ratios of J models, none of them a shadow model."""
+        shadows = enough_shadows(case)
+        try:
+            fitted = lira.fit(stacked(shadows.signals), shadows.member)
+        except ValueError as error:
+            raise NotApplicable(str(error)) from error
+        examples = lira.in_blocks(stacked(signals), fitted)
+        details = [f"{len(shadows.signals)} shadow models; variance per row, shrunk to the pooled residual variance"]
         if fitted.few:
-            details.append(f"{fitted.few} rows have fewer than two models on a side and take the mean difference")
-        return Scores(examples=examples, invalid=out_of_line(examples), details=tuple(details))
+            details.append(f"{fitted.few} rows with fewer than 2 shadow models on a side use the pooled difference")
+        return Scores(examples=examples, details=tuple(details))

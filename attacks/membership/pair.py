@@ -1,51 +1,91 @@
-"""The differential attack: what do the original and the unlearned model together say of what was deleted?"""
+"""The pair attack: what does publishing the model before and after reveal about who was deleted?"""
 
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import stats
 
-from ..base import Access, Attack, Case, Floats, Scores, Signals, View
-from ..signals import contrast, logit_confidence
-from .rows import labels_of, logits_of, refuse_class
+from ..base import Access, Attack, Bools, Case, Floats, NotApplicable, Scores, Signals, View
+from ..signals import canonical, log_softmax, logit_confidence
+from .common import by_side, side_labels, side_logits, stacked
 
 
 class Pair(Attack):
-    """Risk of publishing both versions; reported, never gated.
+    """Score: logit-scaled confidence after unlearning minus before, per row; a deleted row falls.
 
-    Whoever holds both models sees where confidence fell. An exact retrain shows that too, so the figure on pairs
-    (original, reference) is the null, rows are never permuted, and only an excess over it is the procedure's own.
-    Statistic: mean change of the logit-scaled confidence on forget rows minus that on holdout rows.
+    Exact retraining leaks here too: the risk is that of releasing both versions, not one of the unlearned model. So
+    the score is not symmetric, the absolute figures are informational, and only the difference from pairs (original,
+    reference) means anything (family D1). It gates nothing: the gated suite holds the audited model itself to the
+    references already, and one more gated attack would cost all others power. A fixed score stands in for the
+    classifiers of the source, which need shadow pairs.
     """
 
     name = "pair"
-    title = "Differential attack on the pair of models"
+    title = "Difference between the model before and after (pair release)"
     access = Access.LOGITS
     needs_original = True
     families = frozenset({"D1"})
     source = "Chen et al., When Machine Unlearning Jeopardizes Privacy, arXiv 2005.02205"
+    chart = "roc"
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
-        """Change of the confidence on forget and holdout rows."""
-        refuse_class(case)
+        """Difference in confidence, distance of the posteriors, and the original's confidence alone."""
+        if case.kind == "class":
+            raise NotApplicable("publishing both versions reveals a deleted class whatever the method")
         assert original is not None
-        labels = labels_of(case)
-        change = logit_confidence(logits_of(view), labels) - logit_confidence(logits_of(original), labels)
-        cut = len(case.labels["forget"])
-        return {"forget": change[:cut], "holdout": change[cut:]}
+        labels = side_labels(case)
+        after, before = (canonical(z, z) for z in (side_logits(view), side_logits(original)))
+        alone = logit_confidence(before, labels)
+        distance = np.linalg.norm(np.exp(log_softmax(after)) - np.exp(log_softmax(before)), axis=1)
+        return by_side(logit_confidence(after, labels) - alone, case) | {"distance": distance, "alone": alone}
 
-    def combine(self, signals: Sequence[Signals], case: Case) -> Scores:  # noqa: ARG002
-        """Contrast of J pairs, and how well each tells deleted from never-used rows."""
-        statistic, error = contrast([s["forget"] for s in signals], [s["holdout"] for s in signals])
-        told = [_auc(-s["forget"], -s["holdout"]) for s in signals]
-        details = [f"the pair tells deleted rows from never-used ones with AUC {told[0]:.3f}"]
-        if len(told) > 1:
-            span = f"{min(told[1:]):.3f} to {max(told[1:]):.3f}"
-            details.append(f"pairs of the original and an exact retrain do so with AUC {span}")
-        return Scores(statistic=statistic, sampling_error=error, unit="nats", details=tuple(details))
+    def combine(self, signals: Sequence[Signals], case: Case) -> Scores:
+        """Differences of J pairs; details on how well each tells deleted rows from never-seen ones."""
+        examples = stacked(signals)
+        deleted = np.arange(examples.shape[1]) < len(case.labels["forget"])
+        told = np.array([auc(-row, deleted) for row in examples])
+        distance = np.array([auc(s["distance"], deleted) for s in signals])
+        gains = [degradation(-row, s["alone"], deleted) for row, s in zip(examples, signals, strict=True)]
+        count, rate = np.array(gains).T
+        return Scores(
+            examples=examples,
+            details=(
+                f"deleted against never-seen rows by the drop in confidence: AUC {_beside(told)}",
+                f"by the distance of the posteriors: AUC {_beside(distance)}",
+                f"DegCount (rows on which the pair knows better than the original alone) {_beside(count)}, DegRate "
+                f"(mean gain in confidence) {_beside(rate)}",
+            ),
+        )
 
 
-def _auc(deleted: Floats, others: Floats) -> float:
-    """Mann-Whitney AUC, ties half."""
-    ordered = np.sort(others)
-    below, up_to = np.searchsorted(ordered, deleted, "left"), np.searchsorted(ordered, deleted, "right")
-    return float((below + up_to).mean() / (2 * len(ordered)))
+def auc(score: Floats, positive: Bools) -> float:
+    """Probability that a positive row scores higher; ties count half."""
+    ranks = stats.rankdata(score)
+    inside = int(positive.sum())
+    return float((ranks[positive].mean() - (inside + 1) / 2) / (len(score) - inside))
+
+
+def degradation(pair: Floats, alone: Floats, deleted: Bools) -> tuple[float, float]:
+    """DegCount and DegRate: what the pair adds to the original alone, both sides weighing the same.
+
+    The confidence in a row's true status is its mid-rank share where the row was deleted, else one minus that.
+
+    Args:
+        pair: score of the pair attack, higher = more like a deleted row, (n,).
+        alone: score of the single-model attack on the original, higher = more like a member, (n,).
+        deleted: (n,) booleans.
+
+    Returns:
+        share of rows with more confidence in [0, 1] (ties count half), mean gain in [-1, 1].
+    """
+    shares = [(stats.rankdata(score) - 0.5) / len(score) for score in (pair, alone)]
+    gain = np.where(deleted, shares[0] - shares[1], shares[1] - shares[0])
+    better = np.heaviside(gain, 0.5)
+    return tuple(float((v[deleted].mean() + v[~deleted].mean()) / 2) for v in (better, gain))  # type: ignore[return-value]
+
+
+def _beside(values: Floats) -> str:
+    """The first model's figure beside those of the references."""
+    if len(values) == 1:
+        return f"{values[0]:.3f}"
+    return f"{values[0]:.3f} (references {values[1:].min():.3f} to {values[1:].max():.3f})"
