@@ -13,7 +13,7 @@ from .descent import Batches, losses_of
 from .jobs import Job, Mode, Steps, steps_of
 from .problems import TrainingError, describe, is_out_of_memory, out_of_memory
 from .recipe import RecipeSection
-from .single import fresh, train_single
+from .single import fresh, seeded, train_single
 from .stacked import Stack, group_limit, streams_of
 from .streams import Stream
 
@@ -21,7 +21,7 @@ TIMED = 0.5  # seconds that a timing should take, our choice
 MOST_STEPS = 40
 POOL_START = 4.0  # seconds until worker processes have imported torch, our choice
 HEAVY, FEW = 0.02, 4  # a step of one model longer than this is compute: a few models show the gain as well as many
-AGREE = 1e-2  # relative and absolute; a wrong network is off by much more, rounding by much less
+LOSS, BUFFERS = 1e-3, 1e-2  # relative and absolute: a wrong network is off by more, rounding by less
 Way = Literal["vectorised", "pool", "executor"]
 
 
@@ -74,13 +74,14 @@ def check_network(recipe: RecipeSection, arch: str, batches: Batches, job: Job) 
     Raises:
         TrainingError: it fails, gives no (rows, classes), or has too few outputs for the labels.
     """
-    steps = steps_of(recipe, len(job.rows), job.steps_rows)
     import torch
 
+    steps = steps_of(recipe, len(job.rows), job.steps_rows)
     index = torch.from_numpy(job.rows[: steps.batch]).to(batches.device)
     try:
-        with torch.no_grad():
-            logits = fresh(arch, job.seed, batches.device)(batches.inputs(index, None))
+        network = fresh(arch, job.seed, batches.device).eval()
+        with torch.no_grad(), seeded(job.seed, batches.device):
+            logits = network(batches.inputs(index, None))
     except (Exception, SystemExit) as error:  # the user's network may raise anything
         if isinstance(error, TrainingError):
             raise
@@ -115,7 +116,7 @@ def measure(recipe: RecipeSection, arch: str, batches: Batches, jobs: Sequence[J
     pool = single * steps.count / workers + POOL_START / len(jobs)
     seconds = {"pool": pool}
     said = f"pool {pool:.3g} s a model with {_count(workers, 'worker')}, their start included"
-    reason = _unlike(recipe, arch, batches, jobs, steps)
+    reason = _unlike(recipe, arch, batches, jobs[0], steps)
     if reason:
         return Choice("pool", f"pool: {reason}; {said}", seconds)
     size = min(len(jobs), group_limit(recipe, arch, batches, jobs[0], steps))
@@ -180,25 +181,24 @@ def _group_step(recipe: RecipeSection, arch: str, batches: Batches, jobs: Sequen
     return _clocked(lambda count: stack.train(recipe, batches, streams, Steps(count, steps.batch))) / len(jobs)
 
 
-def _unlike(recipe: RecipeSection, arch: str, batches: Batches, jobs: Sequence[Job], steps: Steps) -> str:
+def _unlike(recipe: RecipeSection, arch: str, batches: Batches, job: Job, steps: Steps) -> str:
     """Why stacked models would not be the models that they are alone; "" where they are."""
-    few, two = [job for job in jobs if _alike(recipe, job, steps)][:2], Steps(2, steps.batch)
-    losses, buffers = [], []
-    for noise in (0, 1):
-        module = fresh(arch, few[0].seed, batches.device)
-        stream = streams_of(few[:1], steps, batches.ways)[0]
+    two, losses, buffers = Steps(2, steps.batch), [], {}
+    for noise in (1, 0):
+        module = fresh(arch, job.seed, batches.device)
+        stream = streams_of([job], steps, batches.ways)[0]
         losses.append(float(train_single(recipe, module, batches, stream, two, noise).loss[0]))
-        buffers.append({name: t.double().cpu().numpy() for name, t in module.named_buffers()})
+        buffers = {name: t.double().cpu().numpy() for name, t in module.named_buffers()}
     try:
-        stack = Stack(arch, [job.seed for job in few], batches.device)
-        loss = float(stack.train(recipe, batches, streams_of(few, steps, batches.ways), two).loss[0])
+        stack = Stack(arch, [job.seed + 1, job.seed], batches.device)
+        loss = float(stack.train(recipe, batches, streams_of([job, job], steps, batches.ways), two).loss[1])
     except (Exception, SystemExit) as error:  # noqa: BLE001 - vmap and the user's network may raise anything
         return f"this network cannot be stacked ({describe(error)})"
-    stacked = {name: t[0].double().cpu().numpy() for name, t in stack.buffers.items()}
+    stacked = {name: t[1].double().cpu().numpy() for name, t in stack.buffers.items()}
     random = losses[0] != losses[1]
     if random or not np.isfinite([loss, losses[0]]).all():
         return ""
-    same = np.isclose(loss, losses[0], AGREE, AGREE) and all(
-        np.allclose(array, buffers[0][name], AGREE, AGREE) for name, array in stacked.items()
+    same = np.isclose(loss, losses[0], LOSS, LOSS) and all(
+        np.allclose(array, buffers[name], BUFFERS, BUFFERS) for name, array in stacked.items()
     )
     return "" if same else "stacked, this network computes something else than alone"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ from .wire import as_array, decode, encode, state_bytes
 if TYPE_CHECKING:
     import torch
 
+#: torch has one generator a process, so units of several threads take turns
+_turn = threading.Lock()
 #: device of this process, where a pool gave it one
 assigned: str | None = None
 
@@ -87,7 +90,8 @@ def run_unit(key: str, payload: bytes) -> bytes:  # noqa: ARG001 - executors may
                 f"the worker has other source files behind --arch {header['arch']} or [recipe] than this process: "
                 "bring both to the same version"
             )
-        module, facts = _make(recipe, header, arrays)
+        with _turn:
+            module, facts = _make(recipe, header, arrays)
     except TrainingError as error:
         return encode({"failed": str(error), "facts": {}}, {})
     facts["seconds"] = round(time.perf_counter() - start, 3)
