@@ -26,6 +26,7 @@ class LabelOnly(Attack):
     title = "Label-only membership (agreement under changes)"
     access = Access.LABELS
     symmetric = True
+    families = frozenset({"D2"})
     primary_for = frozenset({"random", "subject", "other"})
     source = "Choquette-Choo et al., Label-Only Membership Inference Attacks, arXiv 2007.14321"
     chart = "roc"

@@ -22,6 +22,7 @@ class LiraOnline(Attack):
     title = "Membership inference (online LiRA)"
     access = Access.LOGITS
     symmetric = True
+    families = frozenset({"D2"})
     primary_for = frozenset({"random", "subject", "other"})
     design = "trained"
     source = "Carlini et al., Membership Inference Attacks From First Principles, arXiv 2112.03570"

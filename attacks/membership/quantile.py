@@ -37,6 +37,7 @@ class QuantileRegression(Attack):
     title = "Quantile regression"
     access = Access.LOGITS
     symmetric = True
+    families = frozenset({"D2"})
     primary_for = frozenset({"random", "subject", "other"})
     source = "Bertran et al., Scalable Membership Inference Attacks via Quantile Regression, arXiv 2307.03694"
     chart = "roc"

@@ -19,6 +19,7 @@ class _Rmia(Attack):
 
     access = Access.LOGITS
     symmetric = True
+    families = frozenset({"D2"})
     primary_for = frozenset({"random", "subject", "other"})
     source = SOURCE
     chart = "roc"

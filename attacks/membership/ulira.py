@@ -27,6 +27,7 @@ class ULira(Attack):
     title = "Likelihood ratio of the unlearning procedure (U-LiRA)"
     access = Access.LOGITS
     symmetric = True
+    families = frozenset({"D2"})
     primary_for = frozenset({"random", "subject"})
     design = "unlearned"
     source = "Hayes et al., Inexact Unlearning Needs More Careful Evaluations, arXiv 2403.01218"

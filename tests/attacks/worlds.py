@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -34,7 +35,7 @@ def fresh(models: int, widths: Sequence[int], seed: int) -> Stack:
     """Weights and biases of S networks, uniform within 1/sqrt(inputs)."""
     generator = torch.Generator().manual_seed(seed)
     stack = []
-    for inputs, outputs in zip(widths, widths[1:], strict=False):
+    for inputs, outputs in itertools.pairwise(widths):
         for shape in ((models, outputs, inputs), (models, outputs)):
             stack.append((2 * torch.rand(shape, generator=generator) - 1) * inputs**-0.5)
     return stack
