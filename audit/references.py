@@ -232,11 +232,15 @@ def training_lines(config: Config, files: Mapping[str, Arrays], sets: Sets, poli
 
 def _held(config: Config, design: Design, jobs: Sequence[Job]) -> int:
     """How many of the models are there already, in the mode that has most."""
-    assert config.model.arch is not None
-    sources = import_sources(config.recipe, config.model.arch)
-    addresses = Addresses(config.recipe, config.model.arch, sources, design.pool.canonical(), project_key(config))
+    addresses = _addresses(config, design)
     store = open_store(config)
     return max(sum(store.has(addresses.of(job, mode)) for job in jobs) for mode in MODES)
+
+
+def _addresses(config: Config, design: Design) -> Addresses:
+    assert config.model.arch is not None
+    sources = import_sources(config.recipe, config.model.arch)
+    return Addresses(config.recipe, config.model.arch, sources, design.pool.canonical(), project_key(config))
 
 
 def _bought(config: Config, sets: Sets, policy: Policy) -> list[str]:
@@ -275,9 +279,14 @@ def _shadow_line(count: int, what: str) -> str:
 
 def remember_shadows(run: RunDir, config: Config, case: LoadedCase) -> None:
     """Note in ``private/`` which models of the store were trained on forget rows, so that a purge finds them."""
-    keys = sorted({key for found in case.shadows.values() for key in found.keys.values()})
+    keys = {key for found in case.shadows.values() for key in found.keys.values()}
+    if "unlearned" in case.shadows:  # and what the pipelines were before they unlearned
+        design = make_design(case.files, case.selection, config.seed)
+        addresses = _addresses(config, design)
+        pipelines = [design.pipeline(i) for i in range(config.training.pipelines)]
+        keys |= {addresses.trained(job, mode) for job in pipelines for mode in MODES}
     if keys:
-        document = {"store": str(open_store(config).folder), "keys": keys}
+        document = {"store": str(open_store(config).folder), "keys": sorted(keys)}
         write_bytes(run.private / SHADOW_LIST, json.dumps(document, sort_keys=True).encode())
 
 
@@ -288,5 +297,8 @@ def destroy_shadows(run: RunDir) -> int:
     except (OSError, ValueError):
         return 0
     if Path(document["store"]).is_dir():
-        Store(Path(document["store"])).discard(document["keys"])
-    return len(document["keys"])
+        store = Store(Path(document["store"]))
+        held = [key for key in document["keys"] if store.path(key).is_file()]
+        store.discard(held)
+        return len(held)
+    return 0

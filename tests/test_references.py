@@ -243,7 +243,7 @@ def nothing(model, forget, retain, seed):
 """
 
 
-def test_u_lira_with_the_users_own_procedure(recipe: Path) -> None:
+def test_u_lira_with_the_users_own_procedure(recipe: Path, cli: Cli) -> None:
     """T24: every pipeline is unlearned by the procedure. A few steps of fine-tuning leave nearly everything."""
     Path("procedure.py").write_text(PROCEDURE)
     write_recipe(recipe, RECIPE + 'unlearn = "procedure:unlearn"\n')
@@ -255,6 +255,8 @@ def test_u_lira_with_the_users_own_procedure(recipe: Path) -> None:
     assert result.training is not None
     assert result.training.pipelines == 24
     assert "ulira" in rows_of(run)[0]
+    assert cli("purge", run, "--yes").code == 0
+    assert not list((recipe / ".audit" / "store").glob("*.safetensors"))
 
 
 def test_a_broken_procedure_is_named_and_finished_models_are_kept(recipe: Path, cli: Cli) -> None:
