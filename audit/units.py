@@ -76,7 +76,7 @@ class Units:
         views = self._views(attack)
         if attack.design and attack.design not in self.shadows:
             self.done += len(views)
-            self.run_dir.log("unit", attack=attack.name, status="skipped", reason=NO_SHADOWS[attack.design])
+            self.run_dir.log("unit", attack=attack.name, model="", status="skipped", reason=NO_SHADOWS[attack.design])
             return AttackRun(
                 name=attack.name, parameters=attack.parameters, status="skipped", reason=NO_SHADOWS[attack.design]
             )
