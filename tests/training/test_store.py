@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from audit.training import by_groups, service
+from audit.training.choice import Choice
 from audit.training.jobs import Job, Pool
 from audit.training.service import Progress
 from audit.training.store import Store
@@ -182,6 +184,20 @@ def test_progress_and_deadline(train: Train) -> None:
     assert (stopped.stopped, stopped.paths, stopped.failed, told) == (True, {}, {}, [])
     train(coin_jobs(3), notify=told.append)
     assert [(p.name, p.done, p.total) for p in told] == [(f"shadow {k}", k + 1, 3) for k in range(3)]
+
+
+def test_a_group_is_cut_to_what_the_deadline_leaves(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    class Counted(by_groups.Stack):
+        def __init__(self, arch, seeds, device) -> None:
+            sizes.append(len(seeds))
+            super().__init__(arch, seeds, device)
+
+    monkeypatch.setattr(by_groups, "Stack", Counted)
+    monkeypatch.setattr(service, "measure", lambda *_: Choice("vectorised", "", {"vectorised": 100.0}))
+    made = train(coin_jobs(6), deadline=time.monotonic() + 350)
+    assert (made.trained, sizes[0], made.stopped) == (6, 3, False)
 
 
 class Program:
