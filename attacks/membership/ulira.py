@@ -18,8 +18,8 @@ class ULira(Attack):
     The strongest test of single rows: it knows what the procedure leaves behind. An exact procedure leaves both
     distributions alike, and then the score is noise. Coins fall on forget and holdout rows alike, so the score is
     symmetric. The details judge the procedure itself: each pipeline is scored by fits on all the others. The
-    pipelines are the sampling unit of the intervals. The worst decile is chosen on half of the pipelines and read
-    on the other half; beside it stands what the uncorrected figure gives under permuted coins.
+    pipelines are the sampling unit of the intervals. The worst decile is chosen by fits on half of the pipelines and
+    read on the other half; beside it stands what the uncorrected figure gives under permuted coins.
     Needs 16 pipelines.
     """
 
@@ -33,11 +33,11 @@ class ULira(Attack):
     source = "Hayes et al., Inexact Unlearning Needs More Careful Evaluations, arXiv 2403.01218"
     chart = "roc"
 
-    def __init__(self, *, halves: int = 100, permutations: int = 20) -> None:
+    def __init__(self, *, halves: int = 20, permutations: int = 20) -> None:
         """Set the repetitions of the selection and of its null.
 
         Args:
-            halves: random halves of the pipelines for the worst decile, >= 1 (our choice: 100).
+            halves: random halves of the pipelines for the worst decile, >= 1 (our choice: 20).
             permutations: of the coins, for the null of the uncorrected worst decile, >= 1 (our choice: 20).
         """
         super().__init__()
@@ -70,7 +70,7 @@ class ULira(Attack):
         rng = np.random.default_rng(0)
         ratios = lira.held_out(observed, member)
         hits = pipelines.hits(ratios, member)
-        corrected = pipelines.worst_decile_corrected(hits, int(self.parameters["halves"]), rng)
+        corrected = pipelines.worst_decile_corrected(observed, member, int(self.parameters["halves"]), rng)
         null = pipelines.worst_decile_null(observed, member, int(self.parameters["permutations"]), rng)
         auc = pipelines.aucs(ratios, member)
         return (

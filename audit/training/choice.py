@@ -11,7 +11,7 @@ import numpy as np
 
 from .descent import Batches, losses_of
 from .jobs import Job, Mode, Steps, steps_of
-from .problems import TrainingError, describe, is_out_of_memory, out_of_memory
+from .problems import TrainingError, describe, in_training, is_out_of_memory
 from .recipe import RecipeSection
 from .single import fresh, seeded, train_single
 from .stacked import Stack, group_limit, streams_of
@@ -83,10 +83,8 @@ def check_network(recipe: RecipeSection, arch: str, batches: Batches, job: Job) 
         with torch.no_grad(), seeded(job.seed, batches.device):
             logits = network(batches.inputs(index, None))
     except (Exception, SystemExit) as error:  # the user's network may raise anything
-        if isinstance(error, TrainingError):
-            raise
-        if is_out_of_memory(error):
-            raise TrainingError(out_of_memory(recipe)) from error
+        if isinstance(error, TrainingError) or is_out_of_memory(error):
+            raise in_training(recipe, error) from error
         raise TrainingError(f"--arch {arch}: the network fails on its inputs ({describe(error)}): repair it") from error
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != len(index):
         what = f"shape {tuple(logits.shape)}" if isinstance(logits, torch.Tensor) else f"a {type(logits).__name__}"
@@ -109,14 +107,20 @@ def measure(recipe: RecipeSection, arch: str, batches: Batches, jobs: Sequence[J
         batches: the data.
         jobs: what is to be trained.
         workers: of the pool.
+
+    Raises:
+        TrainingError: the network fails in training.
     """
     steps = steps_of(recipe, len(jobs[0].rows), jobs[0].steps_rows)
     workers = min(workers, len(jobs))
-    single = _single_step(recipe, arch, batches, jobs[0], steps)
+    try:
+        single = _single_step(recipe, arch, batches, jobs[0], steps)
+        reason = _unlike(recipe, arch, batches, jobs[0], steps)
+    except (Exception, SystemExit) as error:  # the user's network may raise anything
+        raise in_training(recipe, error) from error
     pool = single * steps.count / workers + POOL_START / len(jobs)
     seconds = {"pool": pool}
     said = f"pool {pool:.3g} s a model with {_count(workers, 'worker')}, their start included"
-    reason = _unlike(recipe, arch, batches, jobs[0], steps)
     if reason:
         return Choice("pool", f"pool: {reason}; {said}", seconds)
     size = min(len(jobs), group_limit(recipe, arch, batches, jobs[0], steps))
@@ -166,10 +170,6 @@ def _single_step(recipe: RecipeSection, arch: str, batches: Batches, job: Job, s
     try:
         torch.set_num_threads(1)
         return _clocked(run)
-    except RuntimeError as error:
-        if is_out_of_memory(error):
-            raise TrainingError(out_of_memory(recipe)) from error
-        raise
     finally:
         torch.set_num_threads(threads)
 

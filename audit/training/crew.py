@@ -78,9 +78,13 @@ class Crew:
 
 
 def _start(devices: SimpleQueue[str]) -> None:
-    """Of each worker: one thread on a CPU, a device of its own, and an end with the parent, however that ends."""
+    """Of each worker: one thread on a CPU, a device of its own, and an end with the parent, however that ends.
+
+    What the user's functions print goes to standard error: standard output belongs to the caller.
+    """
     import torch
 
+    os.dup2(2, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     unit.assigned = devices.get()
     if unit.assigned == "cpu":

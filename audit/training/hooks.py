@@ -76,33 +76,6 @@ def import_sources(recipe: RecipeSection, arch: str) -> Sources:
     return Sources(**found)
 
 
-def make_dataset(pool: Pool, device: str) -> Any:
-    """The rows of a pool as the user's functions get them.
-
-    Returns:
-        a ``torch.utils.data.Dataset`` with ``x`` (tensor (n, ...), float32 or int64, or a dict of such), ``y`` (n,)
-        int64, ``len`` and indexing to (x, y) of a row.
-    """
-    import torch
-
-    class Rows(torch.utils.data.Dataset[Any]):
-        """n rows with their labels."""
-
-        def __init__(self) -> None:
-            tensors = {name: torch.tensor(array, device=device) for name, array in pool.arrays().items()}
-            self.y = tensors.pop("y")
-            self.x: Any = tensors["x"] if "x" in tensors else {name[2:]: t for name, t in tensors.items()}
-
-        def __len__(self) -> int:
-            return len(self.y)
-
-        def __getitem__(self, row: int) -> tuple[Any, Any]:
-            x = {name: t[row] for name, t in self.x.items()} if isinstance(self.x, dict) else self.x[row]
-            return x, self.y[row]
-
-    return Rows()
-
-
 def _content(data: Any) -> str:
     digest = hashlib.sha256()
     parts = [data.x[name] for name in sorted(data.x)] if isinstance(data.x, dict) else [data.x]
@@ -137,10 +110,12 @@ def call_hook(
     Raises:
         TrainingError: it raises, changes its data, or returns no finite network of the same architecture.
     """
+    from .dataset import Rows
+
     spec = str(getattr(recipe, line))
     function, said = import_hook(line, spec), f'[recipe] {line} = "{spec}"'
     expected = _layout(model)
-    sets = {name: make_dataset(pool, device) for name, pool in data.items()}
+    sets = {name: Rows(pool, device) for name, pool in data.items()}
     before = {name: _content(rows) for name, rows in sets.items()}
     try:
         with seeded(seed, device):

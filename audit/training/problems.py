@@ -43,6 +43,15 @@ def out_of_memory(recipe: RecipeSection, line: Literal["built-in", "train", "unl
     return f"out of memory with [recipe] batch_size = {recipe.batch_size}: lower batch_size, or workers"
 
 
+def in_training(recipe: RecipeSection, error: BaseException) -> TrainingError:
+    """What an error of the user's network, raised during training, means."""
+    if isinstance(error, TrainingError):
+        return error
+    if is_out_of_memory(error):
+        return TrainingError(out_of_memory(recipe))
+    return TrainingError(f"the network of --arch fails in training ({describe(error)}): repair it")
+
+
 def worker_killed(names: list[str]) -> str:
     """A process of the pool died."""
     return (

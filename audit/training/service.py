@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .by_groups import run_groups
@@ -99,7 +99,7 @@ def train_models(
     sources = import_sources(recipe, arch)
     addresses = Addresses(recipe, arch, sources, pool, key)
     work = Work(recipe, arch, sources, pool, device)
-    choice = _choose(work, addresses, jobs, store, executor)
+    choice = _choose(work, addresses, jobs, store, executor, timed=deadline is not None)
     tasks = [_task(addresses, job, choice.mode) for job in jobs]
     keys = {task.job.name: task.key for task in tasks}
     session = Session(store, keys, deadline, notify)
@@ -152,8 +152,10 @@ def estimate(
     return Estimate(way, why, dict(measured.seconds), steps_of(recipe, len(jobs[0].rows), jobs[0].steps_rows).count)
 
 
-def _choose(work: Work, addresses: Addresses, jobs: Sequence[Job], store: Store, executor: Executor | None) -> Choice:
-    """Choose the way, and check the network where something is to be trained."""
+def _choose(
+    work: Work, addresses: Addresses, jobs: Sequence[Job], store: Store, executor: Executor | None, *, timed: bool
+) -> Choice:
+    """Choose the way, and check the network where something is to be trained; ``timed``: groups need their time."""
     hits: dict[Mode, int] = {
         mode: sum(store.path(a).exists() for a in {addresses.of(job, mode) for job in jobs}) for mode in MODES
     }
@@ -171,6 +173,8 @@ def _choose(work: Work, addresses: Addresses, jobs: Sequence[Job], store: Store,
     if choice is None:
         return _measure(work, missing)
     check_network(work.recipe, work.arch, _batches(work), missing[0])
+    if timed and choice.way == "vectorised":
+        return replace(choice, seconds=_measure(work, missing).seconds)
     return choice
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .descent import Batches, Descent, descend, losses_of
 from .jobs import Job, Steps
+from .problems import is_out_of_memory
 from .recipe import RecipeSection
 from .single import fresh, noise_seed, seeded, trained_parameters
 from .streams import Stream
@@ -16,6 +19,7 @@ from .streams import Stream
 if TYPE_CHECKING:
     import torch
 
+CONTAINER = Path("/sys/fs/cgroup")  # the limit of the container, where there is one
 MAX_GROUP = 128  # our choice: beyond it there is little left to gain
 MEMORY_SHARE = 0.5  # our choice: of what is free
 SLOTS = {"sgd": 1, "adam": 2, "adamw": 2}  # of the optimiser, for each parameter
@@ -109,8 +113,13 @@ def group_limit(recipe: RecipeSection, arch: str, batches: Batches, job: Job, st
     def same(tensor: torch.Tensor) -> torch.Tensor:
         return tensor
 
-    with seeded(job.seed, batches.device), torch.autograd.graph.saved_tensors_hooks(count, same):
-        losses_of(recipe, module(batches.inputs(index, change)), batches.y[index], 1)
+    try:
+        with seeded(job.seed, batches.device), torch.autograd.graph.saved_tensors_hooks(count, same):
+            losses_of(recipe, module(batches.inputs(index, change)), batches.y[index], 1)
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            return 1
+        raise
     weights = sum(t.numel() * t.element_size() for t in module.state_dict().values())
     # Weights, gradients, slots; activations with their gradients and the workspace of the kernels.
     one = int(weights * (2 + SLOTS[recipe.optimizer]) + 4 * kept)
@@ -118,9 +127,12 @@ def group_limit(recipe: RecipeSection, arch: str, batches: Batches, job: Job, st
 
 
 def free_memory(device: str) -> int:
-    """Bytes free on the device, or in the machine."""
+    """Bytes free on the device, or in the machine, within the limit of a container."""
     import torch
 
     if device.startswith("cuda"):
         return int(torch.cuda.mem_get_info(device)[0])
-    return int(os.sysconf("SC_AVPHYS_PAGES")) * int(os.sysconf("SC_PAGE_SIZE"))
+    free = int(os.sysconf("SC_AVPHYS_PAGES")) * int(os.sysconf("SC_PAGE_SIZE"))
+    with suppress(OSError, ValueError):  # no such limit
+        free = min(free, int((CONTAINER / "memory.max").read_text()) - int((CONTAINER / "memory.current").read_text()))
+    return max(0, free)

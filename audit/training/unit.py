@@ -12,7 +12,7 @@ import numpy as np
 from .descent import Batches
 from .hooks import call_hook, import_sources
 from .jobs import Job, Pool, Sources, pool_of, steps_of
-from .problems import TrainingError, describe, diverged, is_out_of_memory, out_of_memory
+from .problems import TrainingError, diverged, in_training
 from .recipe import RecipeSection
 from .single import first_bad, fresh, train_single
 from .streams import Stream
@@ -132,11 +132,7 @@ def _train(
         stream = Stream(np.arange(len(pool)), steps.batch, batches.ways, seed)
         result = train_single(recipe, module, batches, stream, steps, seed)
     except (Exception, SystemExit) as error:  # the user's network may raise anything
-        if isinstance(error, TrainingError):
-            raise
-        if is_out_of_memory(error):
-            raise TrainingError(out_of_memory(recipe)) from error
-        raise TrainingError(f"the network of --arch fails in training ({describe(error)}): repair it") from error
+        raise in_training(recipe, error) from error
     if result.diverged[0] or first_bad(module):
         raise TrainingError(diverged(recipe, int(result.diverged[0]) or steps.count, steps.count))
     return {"loss": float(result.loss[0]), "steps": steps.count}

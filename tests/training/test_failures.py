@@ -144,6 +144,12 @@ def test_a_killed_worker_costs_only_what_it_trained(train: Train) -> None:
     assert train(jobs, engine="pool").trained == 0
 
 
+def test_what_workers_print_stays_off_standard_output(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
+    assert train(coin_jobs(1), train=f"{OWN}:prints", workers=1).trained == 1
+    out, err = capfd.readouterr()
+    assert (out, err.strip()) == ("", "epoch 1: fine")
+
+
 def test_a_foreign_executor_that_fails_or_answers_nonsense(train: Train) -> None:
     class Broken(Executor):
         def submit(self, fn, /, *args, **kwargs):

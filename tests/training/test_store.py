@@ -1,12 +1,9 @@
-"""Content addresses: what changes a model, what does not, and what survives damage, kills and company."""
+"""Content addresses: what changes a model, what does not; damage, rights and locks."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
 import stat
-import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,41 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from audit.training import by_groups, service
+from audit.training.choice import Choice
 from audit.training.jobs import Job, Pool
 from audit.training.service import Progress
 from audit.training.store import Store
 from tests.training.conftest import KEY, MLP, Train, coin_jobs
 
-ROOT = Path(__file__).parents[2]
 NET = "from torch import nn\ndef make():\n    return nn.Linear(64, 10)\n"
 OWN = "def train(model, data, seed):\n    return model\ndef unlearn(model, forget, retain, seed):\n    return model\n"
-#: trains slowly, one model after another, and says when each starts
-SLOW = """
-import os, time
-from pathlib import Path
-
-def train(model, data, seed):
-    (Path(os.environ["STARTED"]) / f"{seed}-{os.getpid()}").touch()
-    time.sleep(float(os.environ["SLEEP"]))
-    return model
-"""
-PROGRAM = """
-import sys
-from pathlib import Path
-import numpy as np
-from audit.training.jobs import Job, Pool
-from audit.training.recipe import RecipeSection
-from audit.training.service import train_models
-from audit.training.store import Store
-
-if __name__ == "__main__":
-    rng = np.random.default_rng(0)
-    pool = Pool(rng.normal(size=(40, 64)), rng.integers(0, 10, 40))
-    jobs = [Job(f"shadow {k}", np.arange(k, 30 + k), k) for k in range(6)]
-    recipe = RecipeSection(train="slow:train", workers=1)
-    made = train_models(recipe, "hooks.nets:mlp", pool, jobs, Store(Path(sys.argv[1])), key=bytes(32))
-    print(made.trained, made.reused, len(made.paths))
-"""
 
 
 def test_a_repeated_call_trains_nothing(train: Train) -> None:
@@ -184,61 +155,18 @@ def test_progress_and_deadline(train: Train) -> None:
     assert [(p.name, p.done, p.total) for p in told] == [(f"shadow {k}", k + 1, 3) for k in range(3)]
 
 
-class Program:
-    """A real process that trains six models, one after another."""
+def test_a_group_is_cut_to_what_the_deadline_leaves(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
 
-    def __init__(self, folder: Path, store: Path, sleep: float) -> None:
-        self.started = folder / "started"
-        self.started.mkdir(exist_ok=True)
-        (folder / "slow.py").write_text(SLOW)
-        (folder / "program.py").write_text(PROGRAM)
-        paths = os.pathsep.join(map(str, (folder, ROOT / "fixtures", ROOT)))
-        env = {**os.environ, "PYTHONPATH": paths, "STARTED": str(self.started), "SLEEP": str(sleep)}
-        self.process = subprocess.Popen(
-            [sys.executable, folder / "program.py", store], stdout=subprocess.PIPE, text=True, env=env
-        )
+    class Counted(by_groups.Stack):
+        def __init__(self, arch, seeds, device) -> None:
+            sizes.append(len(seeds))
+            super().__init__(arch, seeds, device)
 
-    def result(self) -> list[int]:
-        out, _ = self.process.communicate(timeout=100)
-        assert self.process.returncode == 0
-        return [int(word) for word in out.split()]
-
-    def seeds(self) -> list[int]:
-        return sorted(int(path.name.partition("-")[0]) for path in self.started.iterdir())
-
-    def workers(self) -> set[int]:
-        return {int(path.name.partition("-")[2]) for path in self.started.iterdir()}
-
-
-def _wait(condition, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
-def test_after_a_kill_only_the_rest_is_trained(tmp_path: Path) -> None:
-    store = tmp_path / "models"
-    first = Program(tmp_path, store, sleep=0.3)
-    _wait(lambda: len(first.seeds()) == 4)
-    first.process.send_signal(signal.SIGKILL)
-    first.process.communicate()
-    (worker,) = first.workers()
-    _wait(lambda: not Path(f"/proc/{worker}").exists() or "Z" in Path(f"/proc/{worker}/stat").read_text().split()[2])
-    finished = len(list(store.glob("*.json")))
-    assert finished >= 3  # at most the one in training is lost
-    second = Program(tmp_path, store, sleep=0)
-    assert second.result() == [6 - finished, finished, 6]
-    assert len(second.seeds()) == 4 + 6 - finished
-
-
-def test_two_processes_side_by_side_train_each_model_once(tmp_path: Path) -> None:
-    store = tmp_path / "models"
-    programs = [Program(tmp_path, store, sleep=0.2) for _ in range(2)]
-    results = [program.result() for program in programs]
-    assert programs[0].seeds() == [0, 1, 2, 3, 4, 5]
-    assert sum(r[0] for r in results) == 6
-    assert all(r[2] == 6 for r in results)
+    monkeypatch.setattr(by_groups, "Stack", Counted)
+    monkeypatch.setattr(service, "measure", lambda *_: Choice("vectorised", "", {"vectorised": 100.0}))
+    made = train(coin_jobs(6), deadline=time.monotonic() + 350)
+    assert (made.trained, sizes[0], made.stopped) == (6, 3, False)
 
 
 def test_the_kernel_releases_a_lock(tmp_path: Path) -> None:
