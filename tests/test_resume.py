@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from attacks.base import discover
 from tests.conftest import ARCH, Cli, events, process, spawn
 
 QUIET = ("--arch", ARCH, "-q")
@@ -92,8 +93,7 @@ def test_the_same_run_gives_the_same_bytes(case: Path, cli: Cli) -> None:
 def test_another_batch_size_gives_the_same_verdict(case: Path, cli: Cli) -> None:
     def figures(size: int) -> tuple[int, list[str], list[Any]]:
         ended = cli("run", "--forget", case / "forget.npz", *QUIET, "--out", f"b{size}", "--batch-size", size)
-        from attacks.base import discover
-from audit.result import read_result
+        from audit.result import read_result
 
         result = read_result(Path(ended.result["run"]) / "run.json")
         return ended.code, [f.status for f in result.findings], [f.estimate for f in result.findings]
