@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attacks.base import discover
 from tests.conftest import ARCH, Cli, events, process, spawn
 
 QUIET = ("--arch", ARCH, "-q")
@@ -150,8 +149,7 @@ def test_the_audited_model_is_left_as_it_was(case: Path) -> None:
     models = prepared.case.models
     before = {name: model.digest() for name, model in models.items()}
     result = run_audit(prepared)
-    skipped = {attack.name for attack in result.attacks if attack.status != "ok"}
-    assert {discover()[name].design for name in skipped} <= {"trained", "unlearned"}
+    assert {attack.status for attack in result.attacks} == {"ok", "skipped"}  # skipped: no shadow models, few rows
     assert {name: model.digest() for name, model in models.items()} == before
     for model in models.values():
         assert not any(module.training for module in model.module.modules())
