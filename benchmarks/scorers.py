@@ -172,10 +172,10 @@ def write_large(folder: Path, n: int, models: int) -> tuple[np.ndarray, np.ndarr
     return np.load(paths[0], mmap_mode="r"), np.load(paths[1], mmap_mode="r")
 
 
-def line(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
-    """Slope of log y on log x (1 = linear), and R^2 of the straight line of y on x."""
-    straight = stats.linregress(x, y)
-    return float(stats.linregress(np.log(x), np.log(y)).slope), float(straight.rvalue**2)
+def line(x: Sequence[float], y: Sequence[float]) -> str:
+    """The straight line of seconds y on x: a fixed part, a part a unit, and R^2."""
+    fitted = stats.linregress(x, y)
+    return f"{fitted.intercept:.3f} s + {fitted.slope:.3g} s each, R2 {fitted.rvalue**2:.4f}"
 
 
 def speed() -> None:
@@ -226,8 +226,8 @@ def main(large: int) -> None:
         models = [MODELS // 4, MODELS // 2, MODELS * 3 // 4, MODELS]
         by_models = [_once(target, signals[:s], member[:s]) for s in models]
     print(f"\nStreamed from disk, up to {large:,} rows x {MODELS} models, float32, online LiRA")
-    print(f"rows {sizes}: {[round(t, 2) for t in by_rows]} s; log-log slope, R2: {line(sizes, by_rows)}")
-    print(f"models {models}: {[round(t, 2) for t in by_models]} s; log-log slope, R2: {line(models, by_models)}")
+    print(f"rows {sizes}: {[round(t, 2) for t in by_rows]} s; {line(sizes, by_rows)}")
+    print(f"models {models}: {[round(t, 2) for t in by_models]} s; {line(models, by_models)}")
     print(f"peak memory of the process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
 
 

@@ -8,78 +8,21 @@ import numpy as np
 import pytest
 from cases.stub import StubView, gaussian_case
 
-from attacks.base import Attack, Case, Floats, NotApplicable, Scores, Shadows, Signals, discover
+from attacks.base import Attack, NotApplicable, discover
 from attacks.membership.common import queried_confidence
 from attacks.membership.label_only import LabelOnly
 from attacks.membership.lira_online import LiraOnline
-from attacks.membership.pair import Pair, degradation
+from attacks.membership.pair import Pair
 from attacks.membership.population import Population
 from attacks.membership.quantile import QuantileRegression
 from attacks.membership.rmia import RmiaOffline, RmiaOnline
 from attacks.membership.shadow import ShadowLogistic, answer_features, folds
-from attacks.membership.svc_mia import SvcMia
 from attacks.membership.ulira import ULira
 from attacks.signals import log_label
 from audit.data import Arrays
+from tests.attacks.stubs import CLASS, RANDOM, ROLES, Precomputed, contrast, observe, score, shadowed, view
 
-RANDOM, CLASS = gaussian_case("random", n=240), gaussian_case("class", (2,), n=240)
-ROLES = ("forget", "holdout", "retain", "test", "auxiliary")
 MEMBERSHIP = (LabelOnly, LiraOnline, Pair, QuantileRegression, RmiaOffline, RmiaOnline, ShadowLogistic, ULira)
-
-
-def logits(case: Case, role: str, rng: np.random.Generator) -> Floats:
-    y = case.labels[role]
-    return np.eye(case.n_classes)[y] * 2 + rng.normal(size=(len(y), case.n_classes))
-
-
-class Queried(StubView):
-    """Answers every query by the plain logits plus noise of the query's name."""
-
-    def augmented(self, role: str, query: str) -> Floats:
-        rng = np.random.default_rng(sum(map(ord, role + query)))
-        return self.logit_sets[role] + rng.normal(size=self.logit_sets[role].shape)
-
-
-class Precomputed(StubView):
-    """No network to ask."""
-
-    def augmented(self, role: str, query: str) -> Floats:
-        raise NotApplicable("augmentation queries need a network")
-
-
-def view(seed: int, *, leak: float = 0.0, case: Case = RANDOM, kind: type[StubView] = Queried) -> StubView:
-    rng = np.random.default_rng(seed)
-    sets = {role: logits(case, role, rng) for role in ROLES}
-    for role in ("forget", "retain"):
-        sets[role][np.arange(len(sets[role])), case.labels[role]] += leak if role == "forget" else 1.0
-    return kind(sets)
-
-
-def observe(attack: Attack, one: StubView, case: Case = RANDOM, original: StubView | None = None) -> Signals:
-    return attack.observe(one, original, case, np.random.default_rng(0))
-
-
-def score(attack: Attack, leak: float, *, references: int = 4, case: Case = RANDOM) -> Scores:
-    views = [view(1, leak=leak, case=case), *(view(100 + k, case=case) for k in range(references))]
-    return attack.score([observe(attack, v, case, view(50, leak=3.0)) for v in views], case)
-
-
-def shadowed(attack: Attack, models: int = 16, leak: float = 2.0) -> Case:
-    """Shadow models that are more confident on the rows of their coins."""
-    n = len(RANDOM.labels["forget"])
-    member = np.random.default_rng(9).random((models, 2 * n)) < 0.5
-    signals = []
-    for k, coins in enumerate(member):
-        one = view(200 + k)
-        for role, mine in (("forget", coins[:n]), ("holdout", coins[n:])):
-            one.logit_sets[role][np.flatnonzero(mine), RANDOM.labels[role][mine]] += leak
-        signals.append(observe(attack, one))
-    return replace(RANDOM, shadows=Shadows(signals, member))
-
-
-def contrast(scores: Scores) -> float:
-    assert scores.examples is not None
-    return float(scores.examples[0, :240].mean() - scores.examples[0, 240:].mean())
 
 
 @pytest.mark.parametrize("attack", MEMBERSHIP)
@@ -184,94 +127,6 @@ def test_features_of_any_number_of_classes(classes: int) -> None:
     features = answer_features(z, np.zeros(7, dtype=np.int64))
     assert features.shape == (7, min(classes, 3) + 6)
     assert np.isfinite(answer_features(1e4 * z, np.zeros(7, dtype=np.int64))).all()
-
-
-def test_quantiles_without_inputs_or_rows_have_no_meaning() -> None:
-    bare = {role: Arrays(None, data.y) for role, data in RANDOM.sets.items()}
-    with pytest.raises(NotApplicable, match="inputs"):
-        observe(QuantileRegression(), view(0), replace(RANDOM, sets=bare))
-    small = gaussian_case("random", n=90)
-    with pytest.raises(NotApplicable, match="100 auxiliary rows"):
-        observe(QuantileRegression(), view(0, case=small), small)
-
-
-def test_quantiles_take_pictures_and_named_inputs() -> None:
-    def wide(data: object) -> Arrays:
-        x = np.asarray(data.batch(np.arange(240)))  # type: ignore[attr-defined]
-        return Arrays(np.tile(x, 64).reshape(240, 3, 8, 8), data.y)  # type: ignore[attr-defined]
-
-    def named(data: object) -> Arrays:
-        x = np.asarray(data.batch(np.arange(240)))  # type: ignore[attr-defined]
-        return Arrays({"a": x[:, :2], "b": x[:, 2]}, data.y)  # type: ignore[attr-defined]
-
-    for change in (wide, named):
-        case = replace(RANDOM, sets={role: change(data) for role, data in RANDOM.sets.items()})
-        assert observe(QuantileRegression(), view(0), case)["forget"].shape == (240,)
-
-
-def test_quantiles_that_are_off_are_invalid() -> None:
-    """A quantile that held-out never-seen rows do not follow says nothing of forget rows."""
-    signals = dict(observe(QuantileRegression(), view(0)))
-    alpha, _, rows, shifting, _ = signals["check"]
-    signals["check"] = np.array([alpha, rows / 2, rows, shifting, 0.0])
-    assert "off" in QuantileRegression().score([signals], RANDOM).invalid
-    signals["check"] = np.array([alpha, 3.0, rows, shifting, 200.0])
-    assert "cross" in QuantileRegression().score([signals], RANDOM).invalid
-
-
-def test_label_only_reads_predicted_classes_and_nothing_else() -> None:
-    class Labels(Queried):
-        def logits(self, role: str) -> Floats:
-            return np.eye(3)[super().logits(role).argmax(axis=1)]
-
-        def augmented(self, role: str, query: str) -> Floats:
-            return np.eye(3)[super().augmented(role, query).argmax(axis=1)]
-
-    one = view(1)
-    for key, values in observe(LabelOnly(), one).items():
-        np.testing.assert_array_equal(values, observe(LabelOnly(), Labels(one.logit_sets))[key])
-
-
-def test_label_only_without_a_network_has_no_meaning() -> None:
-    with pytest.raises(NotApplicable, match="need a network"):
-        observe(LabelOnly(), view(0, kind=Precomputed))
-
-
-def test_label_only_stands_references_that_agree_on_every_row() -> None:
-    signals = [observe(LabelOnly(), view(k)) for k in (1, 2, 2, 2)]
-    scores = LabelOnly().score(signals, RANDOM)
-    assert "agree exactly" in scores.details[0]
-    flat = {**signals[0], "forget": np.ones(240), "holdout": np.ones(240)}
-    assert "same agreement" in LabelOnly().score([flat, *signals[1:]], RANDOM).invalid
-
-
-def test_a_deleted_row_falls_and_exact_retraining_shows_it_too() -> None:
-    original = view(50, leak=3.0)
-    signals = [observe(Pair(), view(k), RANDOM, original) for k in (1, 2, 3)]
-    scores = Pair().score(signals, RANDOM)
-    assert contrast(scores) < -1
-    assert "references" in scores.details[0]
-    assert float(scores.details[0].split("AUC ")[1].split(" ")[0]) > 0.7
-    with pytest.raises(NotApplicable, match="original"):
-        observe(Pair(), view(1))
-
-
-def test_degradation_counts_what_the_pair_adds() -> None:
-    deleted = np.arange(10) < 5
-    alone, pair = np.zeros(10), np.where(deleted, 1.0, -1.0)
-    count, rate = degradation(pair, alone, deleted)
-    assert count == 1.0
-    assert rate == pytest.approx(0.25)
-    assert degradation(alone, alone, deleted) == (0.5, 0.0)
-
-
-def test_svc_mia_reports_the_share_beside_the_references() -> None:
-    scores = score(SvcMia(), 3.0)
-    assert scores.statistic is not None
-    assert ((scores.statistic >= 0) & (scores.statistic <= 1)).all()
-    assert "MIA efficacy" in scores.details[0]
-    assert f"{1 - scores.statistic[0]:.3f}" in scores.details[0]
-    assert SvcMia.primary_for == frozenset()
 
 
 def test_queries_are_averaged_and_refused_ones_left_out() -> None:
