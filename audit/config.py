@@ -55,7 +55,7 @@ retrained = []                 # honest retrains: the null distribution. 8 or mo
 # augmentation = "none"        # none | flip | shift | flip+shift
 # label_smoothing = 0.0
 # engine = "auto"              # vectorised: many small models in one program | pool: one process a core or GPU
-# train = "mypackage.training:train"       # instead of all that: your own (model, data, seed) -> model
+# instead of all that, your own (model, data, seed) -> model:  train = "mypackage.training:train"
 # unlearn = "mypackage.training:unlearn"   # your procedure (model, forget, retain, seed) -> model, for U-LiRA
 
 [training]                     # what the audit trains itself; trained once, kept in the store

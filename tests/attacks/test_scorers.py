@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from attacks.scorers import lira, rmia
-from attacks.scorers.pipelines import hits, record_p, worst_decile, worst_decile_corrected, worst_decile_null
+from attacks.scorers.pipelines import record_p
 from attacks.signals import entropy, label_margin, log_label, modified_entropy
 
 RNG = np.random.default_rng(0)
@@ -87,16 +87,6 @@ def test_identical_shadow_models_are_no_null() -> None:
         lira.fit(np.ones((16, 10)), member)
 
 
-def test_online_beats_offline_beats_population() -> None:
-    shadows, member, target, own = world(64, 4000, 1.0)
-    online = auc(lira.online(target, shadows, member)[0], own)
-    outside = np.array([shadows[~member[:, i], i][:10] for i in range(4000)]).T
-    offline = auc(lira.offline(target[0], outside), own)
-    population = auc(target[0], own)
-    assert online >= offline - 0.005
-    assert offline > population + 0.1
-
-
 def test_t13_offline_is_one_sided() -> None:
     """T13: for fixed references the score rises with the signal, never a density."""
     references = RNG.normal(size=(8, 5))
@@ -124,24 +114,6 @@ def test_t16_rmia_uses_every_reference_and_no_order() -> None:
         changed = logs.copy()
         changed[k] -= RNG.random(30)
         assert not np.array_equal(plain, rmia.offline(target, changed[1:], points, population[1:]))
-
-
-def test_u_lira_of_a_perfect_procedure_is_chance_and_the_worst_decile_too() -> None:
-    """T38: chosen and measured on the same pipelines, the worst decile of pure noise looks like a leak."""
-    rng = np.random.default_rng(3)
-    pipelines, member = rng.normal(size=(32, 400)), rng.random((32, 400)) < 0.5
-    told = hits(lira.held_out(pipelines, member), member)
-    assert told.mean() == pytest.approx(0.5, abs=0.02)
-    assert worst_decile(told) > 0.62
-    assert worst_decile_corrected(pipelines, member, 20, rng) == pytest.approx(0.5, abs=0.03)
-    assert worst_decile(told) == pytest.approx(worst_decile_null(pipelines, member, 10, rng).mean(), abs=0.04)
-
-
-def test_u_lira_finds_what_a_procedure_leaves() -> None:
-    pipelines, member, _, _ = world(32, 400, 1.0)
-    told = hits(lira.held_out(pipelines, member), member)
-    assert told.mean() > 0.6
-    assert worst_decile_corrected(pipelines, member, 20, np.random.default_rng(0)) > 0.6
 
 
 def test_t10_affine_rescaling_leaves_the_ranking() -> None:
