@@ -158,6 +158,7 @@ class Scores:
         invalid: "" or why the result on the audited model supports no PASS.
         remedy: what to do where it is invalid.
         details: sentences for the report (composition of fit sets, validity).
+        records: optional (n_F + n_H,) p-values of the audited model's rows, each against models that never saw it.
         curves: optional (J, m) curve per model over ``curve_x`` (m,).
     """
 
@@ -168,6 +169,7 @@ class Scores:
     invalid: str = ""
     remedy: tuple[str, ...] = ()
     details: tuple[str, ...] = ()
+    records: Floats | None = None
     curves: Floats | None = None
     curve_x: Floats | None = None
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from .base import Floats, Ints
 
@@ -50,6 +51,60 @@ def logit_confidence(logits: Floats, y: Ints) -> Floats:
     others[rows, y] = -np.inf
     peak = others.max(axis=1)
     return np.asarray(own - peak - np.log(np.exp(others - peak[:, None]).sum(axis=1)))
+
+
+def log_label(logits: Floats, y: Ints) -> Floats:
+    """Log-probability of the label = minus the cross-entropy loss, shape (n,), in nats; higher = more like a member.
+
+    Yeom et al. 2018 (arXiv 1709.01604).
+    """
+    return np.asarray(log_softmax(logits)[np.arange(len(y)), y])
+
+
+def entropy(logits: Floats) -> Floats:
+    """Shannon entropy of the predicted distribution, shape (n,), in nats, within [0, log C]."""
+    logs = log_softmax(logits)
+    return np.asarray(-(np.exp(logs) * logs).sum(axis=1))
+
+
+def modified_entropy(logits: Floats, y: Ints) -> Floats:
+    """Modified entropy: -(1 - p_y) log p_y - sum over i != y of p_i log(1 - p_i).
+
+    0 where the label is certain, large where a wrong class is. Song and Mittal 2021 (arXiv 2003.10595), equation 8.
+    log(1 - p) of the likeliest class is computed from the other classes' logits, so it stays finite at p = 1.
+
+    Args:
+        logits: (n, C), C >= 2.
+        y: labels in [0, C), shape (n,).
+
+    Returns:
+        (n,) floats >= 0, in nats; higher = less like a member.
+    """
+    rows = np.arange(len(y))
+    logs = log_softmax(logits)
+    p = np.exp(logs)
+    top = logs.argmax(axis=1)
+    log_rest = np.log1p(-np.where(rows_mask(top, logs.shape[1]), 0.0, p))
+    log_rest[rows, top] = -np.logaddexp(0.0, logit_confidence(logits, top))
+    terms = p * log_rest
+    terms[rows, y] = np.exp(log_rest[rows, y]) * logs[rows, y]
+    return np.asarray(-terms.sum(axis=1))
+
+
+def rows_mask(chosen: Ints, n_classes: int) -> npt.NDArray[np.bool_]:
+    """(n, C) booleans: True at each row's chosen class."""
+    return np.asarray(chosen[:, None] == np.arange(n_classes))
+
+
+def label_margin(logits: Floats, y: Ints) -> Floats:
+    """Logit of the label minus the best other logit, shape (n,); > 0 where the label is predicted."""
+    others = np.where(rows_mask(y, logits.shape[1]), -np.inf, logits)
+    return np.asarray(logits[np.arange(len(y)), y] - others.max(axis=1))
+
+
+def correct(logits: Floats, y: Ints) -> npt.NDArray[np.bool_]:
+    """Is the label predicted? Shape (n,)."""
+    return np.asarray(logits.argmax(axis=1) == y)
 
 
 def margin(logits: Floats, classes: tuple[int, ...]) -> Floats:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from attacks.base import Case, Floats
+from attacks.base import Bools, Case, Floats
 
 from .config import DATA_ROLES, Config
 from .data import Arrays, read_data
 from .digest import load_or_create_key
 from .errors import AuditError, InputError
-from .models import OUTPUT_SUFFIXES, Target, TorchTarget, check_device, load_model
+from .models import OUTPUT_SUFFIXES, check_device, load_model
 from .policy import Policy
 from .provenance import warm_starts
-from .result import ClaimRecord, InputRecord
-from .sets import Overlap, Selection, Sets, assign, drop_duplicates, infer_claim, shared_ids
+from .result import ClaimRecord, InputRecord, TrainingRecord
+from .sets import Grants, Overlap, Selection, Sets, assign, drop_duplicates, infer_claim, shared_ids
+from .targets import PrecomputedLabels, Target, TorchTarget
 
 KEY_NAME = Path(".audit") / "project.key"
 REQUIRED_DATA = ("forget", "retain", "test")
@@ -26,6 +27,21 @@ PROBE_ROWS = 8
 #: our choice: logits of two honest retrains differ by far more than this (relative root mean square)
 COPY_DISTANCE = 1e-3
 BATCH_TOLERANCE = 1e-3  # our choice: relative difference between one batch and single rows (float32 networks)
+
+
+@dataclass(frozen=True, eq=False)
+class ShadowModels:
+    """Stored shadow models of one design, with the rows that each was trained on.
+
+    Attributes:
+        paths: file of each model by its name in the run.
+        keys: what its content depends on, as a digest.
+        member: (S, n_F + n_H), forget rows first.
+    """
+
+    paths: Mapping[str, Path]
+    keys: Mapping[str, str]
+    member: Bools
 
 
 @dataclass(frozen=True)
@@ -39,6 +55,9 @@ class LoadedCase:
         models: ``unlearned``, ``original`` (if given), ``retrained/0``, ...
         digests: file digest of each model.
         overlaps: duplicated content that was left out.
+        shadows: shadow models by design (``trained``, ``unlearned``).
+        queries: augmentation queries of the recipe.
+        training: what this audit trained.
     """
 
     claim: ClaimRecord
@@ -51,11 +70,19 @@ class LoadedCase:
     assumptions: tuple[str, ...]
     overlaps: tuple[Overlap, ...]
     n_classes: int
+    shadows: Mapping[str, ShadowModels] = field(default_factory=dict)
+    queries: tuple[str, ...] = ()
+    training: TrainingRecord | None = None
 
     @property
     def references(self) -> tuple[str, ...]:
         """Names of the retrained models."""
         return tuple(name for name in self.models if name.startswith("retrained/"))
+
+    @property
+    def sets(self) -> Sets:
+        """Claim and rows of every set."""
+        return Sets(self.claim, self.selection, self.assumptions)
 
     def attack_case(self) -> Case:
         """What the attacks see of it."""
@@ -66,6 +93,7 @@ class LoadedCase:
             sets=sets,
             labels={role: data.y for role, data in sets.items()},
             n_classes=self.n_classes,
+            queries=self.queries,
         )
 
 
@@ -92,7 +120,9 @@ def load_case(config: Config, policy: Policy) -> LoadedCase:
         problems += shared_ids(files)
         n_classes = _probe_models(models, files, problems)
         problems += _label_problems(files, n_classes)
-    chosen = _choose_sets(config, policy, files, problems, have_features=not outputs_only)
+    labels_only = any(isinstance(model, PrecomputedLabels) for model in models.values())
+    grants: Grants = "labels" if labels_only else "logits" if outputs_only else "features"
+    chosen = _choose_sets(config, policy, files, problems, grants)
     if problems or chosen is None:
         raise InputError(problems)
     sets, overlaps = chosen
@@ -111,13 +141,29 @@ def load_case(config: Config, policy: Policy) -> LoadedCase:
     )
 
 
+def load_sets(config: Config, policy: Policy) -> tuple[dict[str, Arrays], Sets]:
+    """The data files and the sets of the claim, without any model.
+
+    Raises:
+        InputError: with every problem found.
+    """
+    problems: list[str] = []
+    files = _read_files(config, problems, need_inputs=True)
+    if "forget" in files:
+        problems += shared_ids(files)
+    chosen = _choose_sets(config, policy, files, problems, "features")
+    if problems or chosen is None:
+        raise InputError(problems)
+    return files, chosen[0]
+
+
 def _choose_sets(
-    config: Config, policy: Policy, files: dict[str, Arrays], problems: list[str], *, have_features: bool
+    config: Config, policy: Policy, files: dict[str, Arrays], problems: list[str], grants: Grants
 ) -> tuple[Sets, list[Overlap]] | None:
     """The claim and the rows of its sets; None where a file that this needs is missing."""
     if any(role not in files for role in REQUIRED_DATA):
         return None
-    claim, found = infer_claim(config.claim, files, have_features=have_features, provenance=config.model.provenance)
+    claim, found = infer_claim(config.claim, files, grants=grants, provenance=config.model.provenance)
     problems += found
     sets, overlaps = drop_duplicates(assign(claim, files), files)
     problems += _overlap_problems(overlaps, policy)
@@ -248,7 +294,8 @@ def _probe_models(models: dict[str, Target], files: dict[str, Arrays], problems:
                 try:
                     logits = model.outputs(role, data, 1)[0]
                     widths[name] = logits.shape[1]
-                    _refuse_probabilities(logits)
+                    if not isinstance(model, PrecomputedLabels):
+                        _refuse_probabilities(logits)
                 except ValueError as error:
                     found.setdefault(str(error), []).append(name)
             continue

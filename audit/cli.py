@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from . import __version__
+from . import __version__, references_cli
 from .errors import CouldNotRun, ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ app = typer.Typer(
     "with a known error rate.\n\nExit codes: 0 PASS, 1 FAIL, 2 usage, 3 INCONCLUSIVE, 4 could not run, 130 "
     "interrupted.",
 )
+app.add_typer(references_cli.app, name="references")
 EXIT = {"PASS": ExitCode.PASS, "FAIL": ExitCode.FAIL, "INCONCLUSIVE": ExitCode.INCONCLUSIVE}
 
 
@@ -137,6 +138,12 @@ def run(
     runs: Annotated[
         list[Path] | None, typer.Option(help="A further run of the same unlearning procedure; repeat.")
     ] = None,
+    train_references: references_cli.References = None,
+    train_shadows: references_cli.Shadows = None,
+    train_pipelines: references_cli.Pipelines = None,
+    max_minutes: references_cli.Minutes = None,
+    max_references: references_cli.Most = None,
+    store: references_cli.StorePath = None,
     claim: Annotated[Kind | None, typer.Option(help="What was forgotten; inferred and printed where silent.")] = None,
     split: Annotated[Split | None, typer.Option(help="attested: holdout is a random companion of forget.")] = None,
     access: Annotated[AccessLevel | None, typer.Option(help="What the adversary may have.")] = None,
@@ -172,14 +179,14 @@ def run(
     from .config import OPTIONS, resolve
     from .console import print_inputs, print_plan
     from .issue import commit_data, issue, signing_key
-    from .progress import progress
+    from .progress import progress, training_progress
     from .run import prepare, run_audit
 
     given = {k: _plain(v) for k, v in locals().items() if k in OPTIONS}
     settings, origin = resolve(given, config)
     console = _human()
-    with redirect_stdout(sys.stderr):  # whatever the user's own model code prints
-        prepared = prepare(settings)
+    with training_progress(console, quiet) as trained, redirect_stdout(sys.stderr):  # the user's own code may print
+        prepared = prepare(settings, train=not dry_run, notify=trained)
     print_inputs(console, settings, origin, prepared)
     if dry_run:
         print_plan(console, prepared)
@@ -389,11 +396,14 @@ def purge(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Close a case: destroy what the forget set left behind, and the key of its commitments."""
+    from .references import destroy_shadows
+
     run_ = _open(run_dir)
     if not run_.events.is_file():
         raise UsageError(f"{run_dir} holds no run: nothing was purged. Name a run directory (runs/<id>).")
     if not yes and not _confirmed(f"destroy {run_.private} for good?"):
         raise UsageError("not confirmed, nothing was destroyed: answer y or pass --yes.")
+    shadows = destroy_shadows(run_)
     if not run_.purge():
         typer.echo(f"{run_.path}: nothing to purge")
         return
@@ -402,6 +412,8 @@ def purge(
         f"{run_.path}: private part and commitment key destroyed. Report and certificate stay valid; `audit score` can "
         "no longer judge this run, and nobody can test a guess of the forget set against the certificate."
     )
+    if shadows:
+        typer.echo(f"{shadows} shadow models, trained on forget rows, removed from the store")
 
 
 @app.command()

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .errors import UsageError
 from .models import OUTPUT_SUFFIXES, TORCH_SUFFIXES
+from .training.recipe import RecipeSection
 
 DATA_ROLES = ("forget", "retain", "holdout", "test", "auxiliary")
 CONFIG_NAME = "audit.toml"
@@ -41,6 +42,29 @@ retrained = []                 # honest retrains: the null distribution. 8 or mo
 # runs = []                    # further runs of the same unlearning procedure, with other seeds: the claim is then
 #                              # about the procedure
 # head = "fc"                  # final linear layer, where it cannot be found
+
+[recipe]                       # how the original was trained: for references and shadow models trained by the audit
+# optimizer = "sgd"            # sgd | adam | adamw
+# lr = 0.1
+# momentum = 0.9               # sgd only, as nesterov = true
+# weight_decay = 5e-4
+# schedule = "cosine"          # constant | cosine | linear | step
+# warmup = 0.0                 # share of the steps
+# epochs = 30
+# batch_size = 128
+# augmentation = "none"        # none | flip | shift | flip+shift
+# label_smoothing = 0.0
+# engine = "auto"              # vectorised: many small models in one program | pool: one process a core or GPU
+# instead of all that, your own (model, data, seed) -> model:  train = "mypackage.training:train"
+# unlearn = "mypackage.training:unlearn"   # your procedure (model, forget, retain, seed) -> model, for U-LiRA
+
+[training]                     # what the audit trains itself; trained once, kept in the store
+# references = 8               # retrains on the retain set, beside those given
+# shadows = 64                 # shadow models for online LiRA, RMIA and the shadow attacks; 16 or more
+# pipelines = 32               # shadow models that your procedure then unlearns (U-LiRA); 16 or more
+# max_minutes = 60             # ends training; what is missing then keeps the verdict from PASS
+# max_references = 8
+# store = ".audit/store"       # private: shadow models were trained on forget rows
 
 [claim]                        # fixed before anything is scored; what is silent is inferred and printed
 # kind = "random"              # random | class | subject | other
@@ -88,6 +112,22 @@ class ModelSection(Section):
     trust_pickle: bool = False
 
 
+class TrainingSection(Section):
+    """What the audit trains itself."""
+
+    references: int = Field(default=0, ge=0)
+    shadows: int = Field(default=0, ge=0)
+    pipelines: int = Field(default=0, ge=0)
+    max_minutes: float | None = Field(default=None, gt=0)
+    max_references: int | None = Field(default=None, ge=0)
+    store: Path | None = None
+
+    @property
+    def asked(self) -> bool:
+        """Anything is to be trained."""
+        return bool(self.references or self.shadows or self.pipelines)
+
+
 class ClaimSection(Section):
     """The declared claim; None = inferred."""
 
@@ -117,6 +157,8 @@ class Config(Section):
     batch_size: int = Field(default=512, ge=1)
     data: DataSection = DataSection()
     model: ModelSection = ModelSection()
+    recipe: RecipeSection = RecipeSection()
+    training: TrainingSection = TrainingSection()
     claim: ClaimSection = ClaimSection()
     certificate: CertificateSection = CertificateSection()
 
@@ -130,10 +172,12 @@ OPTIONS: dict[str, tuple[str, str]] = (
     }
     | {key: ("claim", key) for key in ("strata", "ledger")}
     | {"claim": ("claim", "kind"), "split": ("claim", "split"), "access": ("claim", "access")}
-    | {"sign_key": ("certificate", "sign_key")}
+    | {"sign_key": ("certificate", "sign_key"), "max_minutes": ("training", "max_minutes")}
+    | {f"train_{key}": ("training", key) for key in ("references", "shadows", "pipelines")}
+    | {key: ("training", key) for key in ("max_references", "store")}
     | {key: ("", key) for key in ("policy", "seed", "device", "out", "batch_size")}
 )
-SECTIONS = ("data", "model", "claim", "certificate")
+SECTIONS = ("data", "model", "recipe", "training", "claim", "certificate")
 
 
 def resolve(flags: dict[str, Any], config_file: Path | None = None) -> tuple[Config, dict[str, str]]:
@@ -175,7 +219,7 @@ def resolve(flags: dict[str, Any], config_file: Path | None = None) -> tuple[Con
         raise UsageError("configuration:\n  " + "\n  ".join(lines) + "\nSee `audit init` for every key.") from None
 
 
-_PATHS = {*DATA_ROLES, "original", "unlearned", "retrained", "runs", "out", "sign_key", "ledger"}
+_PATHS = {*DATA_ROLES, "original", "unlearned", "retrained", "runs", "out", "sign_key", "ledger", "store"}
 
 
 def _find_config(forget: Any) -> Path | None:

@@ -32,6 +32,10 @@ def print_inputs(console: Console, settings: Config, origin: dict[str, str], pre
     console.print(
         f"  {'run':<10} {prepared.run.path} (named by configuration and inputs)", markup=False, soft_wrap=True
     )
+    trained = prepared.trained
+    if trained is not None:
+        text = f"{trained.trained} models trained, {trained.reused} reused ({trained.why})"
+        console.print(f"  {'training':<10} {text}", markup=False, soft_wrap=True)
     claim = prepared.case.claim
     classes = f", classes {list(claim.classes)}" if claim.classes else ""
     console.print(f"claim: {claim.kind}{classes}, split {claim.split}, access {claim.access}", markup=False)
@@ -46,9 +50,13 @@ def print_plan(console: Console, prepared: Prepared) -> None:
     """The plan on standard output: cost, the smallest visible leak, and what already rules out a PASS."""
     from .engine import build_attacks
     from .plan import make_plan
+    from .references import training_lines
 
-    plan = make_plan(prepared.case, prepared.policy, build_attacks())
+    plan = make_plan(prepared.case, prepared.policy, build_attacks(), prepared.config.training)
     out = Console(highlight=False, soft_wrap=True)
+    if prepared.config.training.asked:
+        for line in training_lines(prepared.config, prepared.case.files, prepared.case.sets, prepared.policy):
+            out.print(line, markup=False)
     out.print(f"plan: {plan.models} models x {len(plan.steps)} attacks")
     out.print("sets: " + ", ".join(f"{role} {count}" for role, count in plan.sets.items()))
     for step in plan.steps:

@@ -20,11 +20,12 @@ from .digest import keyed_digest, sha256_file
 from .errors import AuditError, InputError
 from .evidence import Evidence, Facts
 from .exchangeability import blind_scores
-from .models import Target, TorchTarget
+from .models import StoredTarget
 from .observe import ModelView, Observations
 from .result import LookRecord
 from .rundir import RunDir
 from .structure import compare
+from .targets import Target, TorchTarget
 from .units import Event, Notify, Units
 
 
@@ -47,6 +48,7 @@ def run_identifier(config: Config, policy_sha256: str, case: LoadedCase, attacks
         "claim": case.claim.model_dump(mode="json"),
         "data": case.fingerprints,
         "models": case.digests,
+        "shadows": {name: dict(shadows.keys) for name, shadows in case.shadows.items()},
         "attacks": {a.name: [a.version, a.parameters] for a in attacks},
     }
     content = np.frombuffer(json.dumps(document, sort_keys=True).encode(), dtype=np.uint8)
@@ -79,7 +81,8 @@ def collect(
         )
     flags = {name: _flags(model) for name, model in case.models.items()}
     facing = {name: np.concatenate([view.logits("forget"), view.logits("holdout")]) for name, view in views.items()}
-    problems = copies(facing)
+    # models that give labels alone may well agree on every row
+    problems = [] if case.claim.access == "labels" else copies(facing)
     if problems:
         raise InputError(problems)
     structure = compare(
@@ -89,7 +92,8 @@ def collect(
         case.claim.public_layers,
     )
     attack_case = case.attack_case()
-    units = Units(config, case, run, attack_case, views, notify, len(attacks))
+    shadows = _shadow_views(config, case, run)
+    units = Units(config, case, run, attack_case, views, notify, attacks, shadows)
     runs = [units.run(attack) for attack in attacks]
     changed = [
         name for name, model in case.models.items() if model.digest() != before[name] or _flags(model) != flags[name]
@@ -111,8 +115,37 @@ def collect(
         attacks=tuple(runs),
         signal_files=tuple((a, m, path.name, sha256_file(path)) for (a, m), path in units.paths.items()),
         look=look,
+        training=case.training,
+        shadows={design: tuple(found) for design, found in shadows.items()},
     )
-    return Evidence(facts, _arrays(config, case, attack_case, views), units.signals)
+    arrays = _arrays(config, case, attack_case, views)
+    for design, found in shadows.items():
+        arrays[f"member/{design}"] = case.shadows[design].member
+        arrays[f"accuracy/{design}"] = np.array([_accuracy(view, attack_case) for view in found.values()])
+    return Evidence(facts, arrays, units.signals)
+
+
+def _accuracy(view: ModelView, case: Case) -> float:
+    """Accuracy on the test set."""
+    return float((view.logits("test").argmax(axis=1) == case.labels["test"]).mean())
+
+
+def _shadow_views(config: Config, case: LoadedCase, run: RunDir) -> dict[str, dict[str, ModelView]]:
+    """Views of the shadow models by design and name; none of them is loaded yet."""
+    observations = Observations(run.observations, case.files, case.fingerprints, config.batch_size)
+    section = config.model
+    return {
+        design: {
+            name: ModelView(
+                StoredTarget(path, str(section.arch), config.device, section.head, found.keys[name]),
+                hashlib.sha256(f"{found.keys[name]}:{section.head}:{section.arch}".encode()).hexdigest(),
+                observations,
+                case.selection,
+            )
+            for name, path in found.paths.items()
+        }
+        for design, found in case.shadows.items()
+    }
 
 
 def _flags(model: Target) -> list[bool]:
@@ -207,6 +240,9 @@ def _arrays(
         arrays["group/forget"], arrays["group/holdout"] = codes[: len(sides["forget"])], codes[len(sides["forget"]) :]
     elif groups[0] is not None:
         arrays["group/forget"] = np.unique(groups[0], return_inverse=True)[1]
+    for key, values in (("ids", sides["forget"].ids), ("names", groups[0])):
+        if values is not None:
+            arrays[f"{key}/forget"] = values.astype(str)
     # never-seen rows of the task that is left; a holdout set that is the test set counts once
     separate = case.claim.kind != "class" and case.selection["holdout"].source == "holdout"
     roles = ("test", "holdout") if separate else ("test",)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from attacks.base import Case, Floats, Ints, Signals
+from attacks.base import Attack, Case, Floats, Ints, Shadows, Signals
 
 from .digest import sha256_file
 from .errors import CouldNotRun
-from .result import ClaimRecord, InputRecord, LookRecord
+from .result import ClaimRecord, InputRecord, LookRecord, TrainingRecord
 from .rundir import RunDir, load_arrays, save_arrays, write_bytes
 from .sets import Overlap
 from .structure import Structure
@@ -49,6 +50,8 @@ class Facts(BaseModel):
     attacks: tuple[AttackRun, ...]
     signal_files: tuple[tuple[str, str, str, str], ...]  #: attack, model, file name, SHA-256
     look: LookRecord | None = None
+    training: TrainingRecord | None = None
+    shadows: dict[str, tuple[str, ...]] = {}  #: names of the shadow models by design
 
     @property
     def references(self) -> tuple[str, ...]:
@@ -69,7 +72,8 @@ class Evidence:
         arrays: ``labels/<set>`` (n,), ``group/<set>`` (n,) subject codes, ``correct/<model>`` (n,) booleans on
             never-seen rows with ``task/labels`` and, where known, ``task/group`` of those rows,
             ``correct_retain/<model>`` booleans on retain rows, ``blind/forget`` and ``blind/holdout`` scores of the
-            shift check.
+            shift check, ``ids/forget`` and ``names/forget`` (n_F,) strings; of the shadow models ``member/<design>``
+            (S, n_F + n_H) booleans and ``accuracy/<design>`` (S,) on the test set.
         signals: (attack, model) -> signals.
     """
 
@@ -94,8 +98,16 @@ class Evidence:
         found = self.arrays.get(f"correct_retain/{model}")
         return None if found is None else np.asarray(found, dtype=np.float64)
 
+    def case_of(self, attack: Attack) -> Case:
+        """The case as this attack's ``score`` needs it: labels, no inputs, the shadow models of its design."""
+        names = self.facts.shadows.get(attack.design, ())
+        if not names:
+            return self.case()
+        signals = [self.signals[attack.name, name] for name in names]
+        return replace(self.case(), shadows=Shadows(signals, self.arrays[f"member/{attack.design}"]))
+
     def case(self) -> Case:
-        """The case as ``Attack.score`` needs it: labels, no inputs."""
+        """Labels and claim, no inputs."""
         labels = {key.removeprefix("labels/"): a for key, a in self.arrays.items() if key.startswith("labels/")}
         claim = self.facts.claim
         return Case(claim.kind, claim.classes, {}, labels, self.facts.n_classes)

@@ -8,6 +8,7 @@ import numpy as np
 
 from .evidence import Evidence
 from .families import Families
+from .fidelity import training_gates
 from .policy import Policy
 from .result import Finding, FindingStatus, Gate, UtilityRecord
 from .utility import interval
@@ -69,6 +70,7 @@ def gates(
             else f"failed: {', '.join(f.attack for f in failed)}",
         )
     )
+    found += training_gates(evidence)
     found += _shams(families)
     budget = _seed_budget(findings)
     if budget is not None:

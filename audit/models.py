@@ -1,4 +1,4 @@
-"""Models: torch state dicts and precomputed outputs behind one interface. The only file that loads model files."""
+"""Load models: torch state dicts and precomputed outputs. The only file that loads model files."""
 
 from __future__ import annotations
 
@@ -7,221 +7,22 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attacks.base import Access, Floats, Inputs
+from attacks.base import Access, Floats
 
 from .data import Arrays, read_npz
-from .digest import sha256_file, state_digest
+from .digest import sha256_file
+from .targets import PrecomputedLabels, PrecomputedOutputs, Target, TorchTarget
 
 if TYPE_CHECKING:
     import torch
 
 TORCH_SUFFIXES = (".safetensors", ".pt", ".pth")
 OUTPUT_SUFFIXES = (".npz",)
-DETERMINISM = 1e-3  # our choice: relative difference of two forward passes of the same rows
 Factory = Callable[[], "torch.nn.Module"]
-
-
-class Target(Protocol):
-    """One loaded model."""
-
-    @property
-    def access(self) -> Access:
-        """The most that can be had of it."""
-
-    @property
-    def state(self) -> Mapping[str, np.ndarray[Any, Any]]:
-        """Named arrays: parameters and buffers, or stored outputs."""
-
-    def outputs(self, role: str, data: Arrays, batch_size: int) -> tuple[Floats, Floats | None]:
-        """Logits (n, C) and penultimate features (n, d) or None on a set."""
-
-    def digest(self) -> str:
-        """Digest of the model's content as it is now."""
-
-
-@dataclass(frozen=True)
-class PrecomputedOutputs:
-    """No model at all: logits per set, from an ``.npz`` file with one array (n, C) per role."""
-
-    state: Mapping[str, np.ndarray[Any, Any]]
-    access: Access = Access.LOGITS
-
-    def outputs(self, role: str, data: Arrays, batch_size: int) -> tuple[Floats, Floats | None]:  # noqa: ARG002
-        """The stored logits of a role. Raises ValueError where they are missing or do not fit the data."""
-        if role not in self.state:
-            raise ValueError(f"no logits for the {role} set: add the key {role!r}")
-        logits = np.asarray(self.state[role], dtype=np.float64)
-        if logits.ndim == 1:
-            logits = logits[:, None]
-        if len(logits) != len(data):
-            raise ValueError(f"{len(logits)} rows of logits for {len(data)} rows of the {role} set: align them")
-        return _two_columns(logits), None
-
-    def digest(self) -> str:
-        """Digest of the stored arrays."""
-        return state_digest(self.state)
-
-
-class TorchTarget:
-    """A torch classifier of any input shape, in eval mode with frozen parameters."""
-
-    access = Access.TRAIN
-
-    def __init__(self, module: torch.nn.Module, device: str, head: str | None) -> None:
-        import torch
-
-        self.module = module.to(device)
-        for parameter in self.module.parameters():
-            parameter.requires_grad_(False)
-        self.device = torch.device(device)
-        self.head_name = head
-        self._head: torch.nn.Linear | None = None
-
-    @property
-    def state(self) -> Mapping[str, np.ndarray[Any, Any]]:
-        """Parameters and buffers by name, as numpy arrays."""
-        return {name: _numpy(tensor) for name, tensor in self.module.state_dict().items()}
-
-    def digest(self) -> str:
-        """Digest of parameters and buffers."""
-        return state_digest(self.state)
-
-    def tensor(self, x: np.ndarray[Any, Any]) -> torch.Tensor:
-        """Floats as float32, integers as int64, on the model's device."""
-        import torch
-
-        kind = torch.float32 if x.dtype.kind == "f" else torch.int64
-        return torch.as_tensor(np.ascontiguousarray(x)).to(self.device, kind)
-
-    def forward(self, x: Any) -> Any:
-        """Logits (b, C), C >= 2, differentiable in ``x``."""
-        logits = self.module(x)
-        if logits.ndim == 2 and logits.shape[1] == 1:
-            import torch
-
-            return torch.cat([torch.zeros_like(logits), logits], dim=1)
-        return logits
-
-    def check_output(self, inputs: Inputs) -> None:
-        """Check what the network returns for a batch, before its head is looked for.
-
-        Raises:
-            ValueError: the output is no finite (rows, classes) tensor, or another one each time.
-        """
-        import torch
-
-        try:
-            with torch.no_grad():
-                first, again = self.module(self._input(inputs)), self.module(self._input(inputs))
-        except ValueError as error:  # the user's forward pass: no check of ours
-            raise RuntimeError(str(error)) from error
-        if not isinstance(first, torch.Tensor):
-            raise ValueError(f"its output is a {type(first).__name__}, not a tensor (rows, classes): wrap the model")
-        if first.ndim != 2 or first.shape[1] == 0:
-            raise ValueError(f"its output has shape {tuple(first.shape)}, not (rows, classes): wrap the model")
-        if not torch.isfinite(first).all():
-            raise ValueError("its output is not finite: export it again")
-        if not torch.allclose(first, again, rtol=DETERMINISM, atol=DETERMINISM * float(first.abs().max())):
-            raise ValueError("its output is not deterministic: switch off dropout and sampling in the forward pass")
-
-    def call(self, inputs: Inputs) -> tuple[Floats, Floats]:
-        """Logits and penultimate features of one batch, float64."""
-        import torch
-
-        head = self.find_head(inputs)
-        caught: list[torch.Tensor] = []
-        handle = head.register_forward_pre_hook(lambda _module, args: caught.append(args[0]))
-        try:
-            with torch.no_grad():
-                logits = self.forward(self._input(inputs))
-        finally:
-            handle.remove()
-        features = caught[-1]
-        if features.ndim != 2 or len(features) != len(logits):
-            raise ValueError(
-                f"the head's input has shape {tuple(features.shape)}, not (rows, features): name the final linear "
-                "layer on pooled features with --head"
-            )
-        return logits.double().cpu().numpy(), features.double().cpu().numpy()
-
-    def outputs(self, role: str, data: Arrays, batch_size: int) -> tuple[Floats, Floats | None]:  # noqa: ARG002
-        """Logits and features of a whole set, in batches."""
-        parts = [
-            self.call(data.batch(np.arange(start, min(start + batch_size, len(data)))))
-            for start in range(0, len(data), batch_size)
-        ]
-        return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
-
-    def head(self) -> tuple[Floats, Floats]:
-        """Weight (C, d) and bias (C,) of the head, C >= 2. Call after ``outputs``."""
-        if self._head is None:
-            raise ValueError("the head is unknown before the first forward pass")
-        weight = _numpy(self._head.weight).astype(np.float64)
-        bias = np.zeros(len(weight)) if self._head.bias is None else _numpy(self._head.bias).astype(np.float64)
-        if len(weight) == 1:
-            weight, bias = np.concatenate([0 * weight, weight]), np.concatenate([0 * bias, bias])
-        return weight, bias
-
-    def head_parameters(self) -> frozenset[str]:
-        """State-dict names that belong to the head. Call after ``outputs``."""
-        names = [name for name, module in self.module.named_modules() if module is self._head]
-        return frozenset(f"{name}.{part}" if name else part for name in names for part in ("weight", "bias"))
-
-    def find_head(self, inputs: Inputs) -> torch.nn.Linear:
-        """The named head, or the last linear layer called whose output is the model's output."""
-        import torch
-
-        if self._head is not None:
-            return self._head
-        linear = {n: m for n, m in self.module.named_modules() if isinstance(m, torch.nn.Linear)}
-        if self.head_name is not None:
-            if self.head_name not in linear:
-                raise ValueError(
-                    f"--head {self.head_name} is no linear layer of the model: choose one of "
-                    f"{', '.join(linear) or '(none)'}"
-                )
-            self._head = linear[self.head_name]
-            return self._head
-        called: list[tuple[torch.nn.Linear, torch.Tensor]] = []
-        handles = [
-            m.register_forward_hook(lambda module, _args, out: called.append((module, out))) for m in linear.values()
-        ]
-        try:
-            with torch.no_grad():
-                output = self.module(self._input(inputs))
-        finally:
-            for handle in handles:
-                handle.remove()
-        for module, out in reversed(called):
-            same = out.shape == output.shape
-            if same and torch.allclose(torch.log_softmax(out, -1), torch.log_softmax(output, -1), atol=1e-4):
-                self._head = module
-                return module
-        raise ValueError(
-            "cannot find the head: no linear layer's output is the model's output. Name the final linear layer "
-            f"with --head (linear layers: {', '.join(linear) or 'none'})"
-        )
-
-    def _input(self, inputs: Inputs) -> Any:
-        if isinstance(inputs, Mapping):
-            return {name: self.tensor(array) for name, array in inputs.items()}
-        return self.tensor(inputs)
-
-
-def _numpy(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
-    import torch
-
-    tensor = tensor.detach().cpu()
-    return tensor.float().numpy() if tensor.dtype == torch.bfloat16 else tensor.numpy()
-
-
-def _two_columns(logits: Floats) -> Floats:
-    """One logit z becomes (0, z)."""
-    return np.column_stack([np.zeros(len(logits)), logits]) if logits.shape[1] == 1 else logits
 
 
 def import_factory(arch: str) -> Factory:
@@ -304,6 +105,8 @@ def load_model(
     digest = sha256_file(path)
     if path.suffix in OUTPUT_SUFFIXES:
         outputs = read_npz(path)
+        if outputs and all(array.dtype.kind in "iu" for array in outputs.values()):
+            return _labels(path, outputs), digest
         bad = [k for k, a in outputs.items() if a.dtype.kind != "f" or a.ndim not in (1, 2) or not np.isfinite(a).all()]
         bad += [k for k, a in outputs.items() if a.ndim == 2 and a.shape[1] == 0]
         if bad:
@@ -319,6 +122,15 @@ def load_model(
     module = build_module(arch)
     _fit_state(path, module, state)
     return TorchTarget(module.eval(), device, head), digest
+
+
+def _labels(path: Path, outputs: Mapping[str, np.ndarray[Any, Any]]) -> PrecomputedLabels:
+    if "n_classes" not in outputs or outputs["n_classes"].ndim != 0 or int(outputs["n_classes"]) < 2:
+        raise ValueError(f"{path} holds integers, so predicted labels: add the number of classes as n_classes")
+    bad = [name for name, array in outputs.items() if name != "n_classes" and array.ndim != 1]
+    if bad:
+        raise ValueError(f"{path}: predicted labels must have the shape (n,); repair {', '.join(bad)}")
+    return PrecomputedLabels(outputs)
 
 
 def _read_state(path: Path, trust_pickle: bool) -> Any:
@@ -386,3 +198,31 @@ def _fit_state(path: Path, module: torch.nn.Module, state: Mapping[str, Any]) ->
 def _shape(value: object) -> tuple[int, ...] | str:
     shape = getattr(value, "shape", None)
     return f"a {type(value).__name__}" if shape is None else tuple(shape)
+
+
+@dataclass(frozen=True)
+class StoredTarget:
+    """A model that stays on disk: loaded for one forward pass at a time, for there may be hundreds."""
+
+    path: Path
+    arch: str
+    device: str
+    head: str | None
+    key: str
+    access: Access = Access.LOGITS
+
+    @property
+    def state(self) -> Mapping[str, np.ndarray[Any, Any]]:
+        """Parameters and buffers by name."""
+        return self._load().state
+
+    def outputs(self, role: str, data: Arrays, batch_size: int) -> tuple[Floats, Floats | None]:
+        """Logits and features of a whole set, in batches."""
+        return self._load().outputs(role, data, batch_size)
+
+    def digest(self) -> str:
+        """Digest of all that its content depends on."""
+        return self.key
+
+    def _load(self) -> Target:
+        return load_model(self.path, arch=self.arch, device=self.device, head=self.head, trust_pickle=False)[0]

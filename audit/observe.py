@@ -12,9 +12,9 @@ from attacks.base import Access, Floats, NotApplicable
 from attacks.queries import apply
 
 from .data import Arrays
-from .models import Target, TorchTarget
 from .rundir import save_array
 from .sets import Selection
+from .targets import PrecomputedOutputs, Target, TorchTarget
 
 
 class Observations:
@@ -36,7 +36,7 @@ class Observations:
         Raises:
             ValueError: the outputs are not finite, or the model rejects the data.
         """
-        if not isinstance(target, TorchTarget):
+        if isinstance(target, PrecomputedOutputs):
             return target.outputs(source, self.files[source], self.batch_size)
         stem = f"{digest[:24]}-{self.fingerprints[source][:24]}"
         paths = [self.folder / f"{stem}-{part}.npy" for part in ("logits", "features")]
@@ -58,10 +58,13 @@ class Observations:
         """Logits (n, C) of one model on one file whose inputs were changed by an augmentation query.
 
         Raises:
-            NotApplicable: precomputed outputs, or a query that does not fit the inputs.
+            NotApplicable: precomputed outputs without this query, or a query that does not fit the inputs.
         """
-        if not isinstance(target, TorchTarget):
-            raise NotApplicable("augmentation queries need a network, these are precomputed outputs")
+        if isinstance(target, PrecomputedOutputs):
+            key = f"{source}@{query}"
+            if key not in target.state:
+                raise NotApplicable(f"needs a network, or precomputed outputs with the key {key!r}")
+            return target.outputs(key, self.files[source], self.batch_size)[0]
         named = query.replace(":", "_").replace("+", "")
         path = self.folder / f"{digest[:24]}-{self.fingerprints[source][:24]}-{named}.npy"
         found = _mapped(path)

@@ -10,10 +10,12 @@ import numpy as np
 from attacks.base import Attack
 
 from .case import LoadedCase
-from .models import TorchTarget
+from .config import TrainingSection
 from .policy import Policy
 from .scored import GRANTS
 from .statistics.sample_size import detectable_auc, detectable_shift
+from .targets import TorchTarget
+from .units import NO_SHADOWS
 
 TIMED_ROWS = 64
 
@@ -51,8 +53,9 @@ class Plan:
     missing: tuple[str, ...]
 
 
-def make_plan(case: LoadedCase, policy: Policy, attacks: list[Attack]) -> Plan:
-    """Plan a run from its checked inputs; runs nothing but a few timed batches."""
+def make_plan(case: LoadedCase, policy: Policy, attacks: list[Attack], training: TrainingSection) -> Plan:
+    """Plan a run from its checked inputs, as if all that is to be trained were there; times a few batches."""
+    references = len(case.references) + training.references
     sets = {role: len(chosen.rows) for role, chosen in case.selection.items()}
     attack_case = case.attack_case()
     claim = case.claim
@@ -62,7 +65,7 @@ def make_plan(case: LoadedCase, policy: Policy, attacks: list[Attack]) -> Plan:
             access=attack.access.name.lower(),
             gated=claim.kind in attack.primary_for and attack.access <= GRANTS[claim.access],
             gradient_rows=attack.gradient_rows(attack_case),
-            note=_note(attack, case),
+            note=_note(attack, case, training),
         )
         for attack in attacks
     )
@@ -70,15 +73,18 @@ def make_plan(case: LoadedCase, policy: Policy, attacks: list[Attack]) -> Plan:
     return Plan(
         sets=sets,
         steps=steps,
-        models=len(case.models),
+        models=len(case.models) + training.references,
         forward_rows=forward_rows,
         seconds=_seconds(case, forward_rows, sum(step.gradient_rows for step in steps if not step.note)),
-        detectable=_detectable(case, policy),
-        missing=_missing(case, policy, sets),
+        detectable=_detectable(case, policy, references),
+        missing=_missing(case, policy, sets, references),
     )
 
 
-def _note(attack: Attack, case: LoadedCase) -> str:
+def _note(attack: Attack, case: LoadedCase, training: TrainingSection) -> str:
+    shadows = {"trained": training.shadows, "unlearned": training.pipelines}
+    if attack.design and not shadows[attack.design]:
+        return f"will be skipped: {NO_SHADOWS[attack.design]}"
     grants = min(model.access for model in case.models.values())
     if attack.access > grants:
         return f"will be skipped: needs {attack.access.name.lower()} access"
@@ -98,10 +104,9 @@ def _independent(case: LoadedCase) -> tuple[int, int, str]:
     return len(chosen[0].rows), len(chosen[1].rows), "rows"
 
 
-def _detectable(case: LoadedCase, policy: Policy) -> tuple[str, ...]:
+def _detectable(case: LoadedCase, policy: Policy, references: int) -> tuple[str, ...]:
     lines = []
     forget, holdout, unit = _independent(case)
-    references = len(case.references)
     if case.claim.split != "unknown":
         auc = detectable_auc(forget, holdout, policy.alpha)
         lines.append(
@@ -118,7 +123,7 @@ def _detectable(case: LoadedCase, policy: Policy) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _missing(case: LoadedCase, policy: Policy, sets: dict[str, int]) -> tuple[str, ...]:
+def _missing(case: LoadedCase, policy: Policy, sets: dict[str, int], references: int) -> tuple[str, ...]:
     found = []
     if case.claim.access in ("labels", "weights"):
         found.append(f"no figure of this suite certifies {case.claim.access} access: the claim can FAIL, not PASS")
@@ -126,7 +131,6 @@ def _missing(case: LoadedCase, policy: Policy, sets: dict[str, int]) -> tuple[st
         found.append(f"the policy {policy.name!r} never says PASS")
     if "original" not in case.models:
         found.append("no original model: no positive control")
-    references = len(case.references)
     if case.claim.kind == "class":
         if references < policy.references_t_class:
             found.append(f"class claims need {policy.references_t_class} references, there are {references}")

@@ -5,15 +5,24 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
 
 if TYPE_CHECKING:
+    from .training.session import Progress
     from .units import Event, Notify
+
+_COLUMNS = (
+    TextColumn("{task.description}"),
+    BarColumn(),
+    TextColumn("{task.completed}/{task.total}"),
+    TimeRemainingColumn(),
+)
 
 
 @contextmanager
@@ -22,14 +31,7 @@ def progress(console: Console, quiet: bool) -> Iterator[Notify]:
     if quiet:
         yield lambda _event: None
     elif console.is_terminal and not os.environ.get("CI"):
-        with Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.completed}/{task.total}"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-        ) as bars:
+        with Bars(*_COLUMNS, console=console, transient=True) as bars:
             tasks = {}
 
             def draw(event: Event) -> None:
@@ -40,6 +42,26 @@ def progress(console: Console, quiet: bool) -> Iterator[Notify]:
             yield draw
     else:
         yield _Lines()
+
+
+@contextmanager
+def training_progress(console: Console, quiet: bool) -> Iterator[Callable[[Progress], None]]:
+    """Yield a callback for trained models: a bar on a terminal, a line at every tenth elsewhere."""
+    if quiet:
+        yield lambda _progress: None
+    elif console.is_terminal and not os.environ.get("CI"):
+        with Bars(*_COLUMNS, console=console, transient=True) as bars:
+            task = bars.add_task("training", total=None)
+            yield lambda progress: bars.update(
+                task, completed=progress.done, total=progress.total, description=f"trained {progress.name}"
+            )
+    else:
+
+        def line(progress: Progress) -> None:
+            if progress.done == progress.total or progress.done % max(progress.total // 10, 1) == 0:
+                print(f"training: {progress.done} of {progress.total} models", file=sys.stderr, flush=True)  # noqa: T201
+
+        yield line
 
 
 class _Lines:

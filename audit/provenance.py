@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .models import Target, TorchTarget
+from .targets import Target, TorchTarget
 
 #: our choice, between what was measured for independent networks (.1) and for a common initial seed (.64)
 KINSHIP = 0.4

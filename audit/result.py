@@ -225,6 +225,29 @@ class LookRecord(Record):
     ledger_head: str = Field(description="SHA-256 of the ledger's entry of this look")
 
 
+class TrainingRecord(Record):
+    """What the audit trained itself, and by which recipe."""
+
+    recipe: dict[str, Any]
+    mode: str = Field(description="vectorised (many models in one program), pool or executor")
+    references_asked: int
+    references: int
+    shadows_asked: int
+    shadows: int
+    pipelines_asked: int
+    pipelines: int
+
+    @property
+    def missing(self) -> str:
+        """What a budget kept from being trained, in words; "" where nothing."""
+        counts = {
+            "references": (self.references, self.references_asked),
+            "shadow models": (self.shadows, self.shadows_asked),
+            "pipelines": (self.pipelines, self.pipelines_asked),
+        }
+        return ", ".join(f"{got} of {asked} {what}" for what, (got, asked) in counts.items() if got < asked)
+
+
 class PolicyRecord(Record):
     """The policy that judged."""
 
@@ -268,6 +291,7 @@ class AuditResult(Record):
     findings: tuple[Finding, ...]
     gates: tuple[Gate, ...]
     look: LookRecord | None = None
+    training: TrainingRecord | None = None
     utility: UtilityRecord | None = None
     not_tested: tuple[str, ...]
     verdict: Verdict

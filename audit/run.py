@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,15 +15,19 @@ from .errors import UsageError
 from .evidence import read_evidence
 from .ledger import check_ledger, forget_digest, look_again, open_look
 from .policy import Policy, load_policy
+from .records import write_records
+from .references import check_training, remember_shadows, silent, with_trained
 from .result import AuditResult, LookRecord, to_json
 from .rundir import RunDir, write_bytes
-from .scoring import judge
+from .scoring import judge, score_all
+from .training.service import Trained
+from .training.session import Progress
 from .units import Event, Notify
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A checked case with the directory its run will live in."""
+    """A checked case with the directory its run will live in; ``trained`` says what the audit trained for it."""
 
     config: Config
     policy: Policy
@@ -30,10 +35,16 @@ class Prepared:
     case: LoadedCase
     run: RunDir
     run_id: str
+    trained: Trained | None = None
 
 
-def prepare(config: Config) -> Prepared:
-    """Load and check everything; nothing is written but the project key.
+def prepare(config: Config, *, train: bool = True, notify: Callable[[Progress], None] = silent) -> Prepared:
+    """Load and check everything, and train the references and shadow models that are asked for.
+
+    Args:
+        config: the resolved configuration.
+        train: False leaves the training out (for a plan); nothing is then written but the project key.
+        notify: called after every trained model.
 
     Raises:
         InputError, UsageError, CouldNotRun: see their messages.
@@ -41,9 +52,12 @@ def prepare(config: Config) -> Prepared:
     policy, policy_sha256 = load_policy(config.policy)
     if config.claim.ledger is not None:
         check_ledger(config.claim.ledger)
-    case = load_case(config, policy)
+    case, trained = load_case(config, policy), None
+    check_training(config, case.claim.kind)
+    if train and config.training.asked:
+        case, trained = with_trained(config, case, notify)
     run_id = run_identifier(config, policy_sha256, case, build_attacks(), project_key(config))
-    return Prepared(config, policy, policy_sha256, case, RunDir(config.out / run_id), run_id)
+    return Prepared(config, policy, policy_sha256, case, RunDir(config.out / run_id), run_id, trained)
 
 
 def _silent(_event: Event) -> None:
@@ -68,10 +82,13 @@ def run_audit(prepared: Prepared, *, fresh: bool = False, notify: Notify = _sile
     run.create()
     run.log("start", run_id=prepared.run_id)
     write_bytes(run.config, _toml(prepared.config).encode())
+    remember_shadows(run, prepared.config, prepared.case)
     look = _look(prepared)  # counted before anything is scored
     evidence = collect(prepared.config, prepared.case, build_attacks(), run, prepared.run_id, notify, look)
     evidence.save(run)
-    result = judge(evidence, prepared.policy, prepared.policy_sha256)
+    everything = score_all(evidence)
+    write_records(run, evidence, everything[1])
+    result = judge(evidence, prepared.policy, prepared.policy_sha256, everything)
     _replace_result(run, result)
     run.log("finished", verdict=result.verdict.outcome.value)
     return result

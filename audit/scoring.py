@@ -17,6 +17,7 @@ from .equivalence import Context
 from .evidence import AttackRun, Evidence
 from .exploratory import exploratory
 from .families import run_families
+from .fidelity import shadow_mismatch
 from .figures import figures
 from .gates import gates
 from .policy import Policy
@@ -35,18 +36,22 @@ from .verdict import decide
 log = logging.getLogger("audit")
 
 
-def judge(evidence: Evidence, policy: Policy, policy_sha256: str) -> AuditResult:
+Everything = tuple[list[AttackRun], list[Scored]]
+
+
+def judge(evidence: Evidence, policy: Policy, policy_sha256: str, everything: Everything | None = None) -> AuditResult:
     """Turn evidence into the full record of an audit.
 
     Args:
         evidence: what the engine collected, or ``read_evidence`` read back.
         policy: every threshold.
         policy_sha256: digest of the policy file's bytes.
+        everything: ``score_all(evidence)``, where it is known already.
 
     Returns:
         the result; the same evidence and policy give the same result, bit for bit.
     """
-    runs, scored = _score_all(evidence)
+    runs, scored = everything or score_all(evidence)
     declared = policy
     look = evidence.facts.look
     if look is not None:  # a declared ledger: this look may spend its share alone
@@ -81,16 +86,16 @@ def judge(evidence: Evidence, policy: Policy, policy_sha256: str) -> AuditResult
         findings=tuple(findings),
         gates=checks,
         look=look,
+        training=facts.training,
         utility=measured,
-        not_tested=_not_tested(evidence, scored),
+        not_tested=_not_tested(evidence, runs, scored),
         verdict=verdict.model_copy(update={"warnings": warnings}),
     )
 
 
-def _score_all(evidence: Evidence) -> tuple[list[AttackRun], list[Scored]]:
-    """Score every attack that ran; one whose scoring raises becomes an error."""
+def score_all(evidence: Evidence) -> Everything:
+    """Score every attack that ran; one whose scoring raises becomes an error. How each went, and the scores."""
     classes = discover()
-    case = evidence.case()
     facts = evidence.facts
     runs: list[AttackRun] = []
     scored: list[Scored] = []
@@ -102,6 +107,7 @@ def _score_all(evidence: Evidence) -> tuple[list[AttackRun], list[Scored]]:
             attack = classes[run.name](
                 **{k: v for k, v in run.parameters.items() if k in _arguments(classes[run.name])}
             )
+            case = evidence.case_of(attack)
             null = [evidence.signals[run.name, name] for name in facts.references]
             subject = attack.score([evidence.signals[run.name, "unlearned"], *null], case)
             control = None
@@ -111,6 +117,8 @@ def _score_all(evidence: Evidence) -> tuple[list[AttackRun], list[Scored]]:
             if facts.runs and null:
                 runs_of = [evidence.signals[run.name, name] for name in ("unlearned", *facts.runs)]
                 pooled = attack.score([*runs_of, *null], case)
+            if attack.design and not subject.invalid:
+                subject = replace(subject, invalid=shadow_mismatch(evidence, attack.design))
             scored.append(_aggregate(attack, subject, control, pooled, evidence))
             runs.append(run)
         except NotApplicable as skip:
@@ -215,11 +223,10 @@ def _record(run: AttackRun, scored: list[Scored], evidence: Evidence) -> AttackR
     )
 
 
-def _not_tested(evidence: Evidence, scored: list[Scored]) -> tuple[str, ...]:
+def _not_tested(evidence: Evidence, runs: list[AttackRun], scored: list[Scored]) -> tuple[str, ...]:
     claim = evidence.facts.claim
     lines = [
-        "Attacks outside this suite: relearning, gradient inversion of the weight difference, shadow-model attacks "
-        "with the user's own procedure, quantisation, label-only attacks",
+        "Attacks outside this suite: relearning, gradient inversion of the weight difference, quantisation",
         "Copies, derived models, caches, logs and data outside the files named under inputs",
         "An owner who optimises the model against this suite: verification by behaviour can be evaded",
         "A bound on the privacy loss (epsilon) of the unlearning algorithm: one model was audited, not the algorithm",
@@ -229,7 +236,11 @@ def _not_tested(evidence: Evidence, scored: list[Scored]) -> tuple[str, ...]:
     else:
         lines.append("Single records: averages over the forget set are certified, not each row")
     ran = {s.attack.name for s in scored}
-    lines += [f"{run.name}: {run.reason}" for run in evidence.facts.attacks if run.name not in ran and run.reason]
+    skipped: dict[str, list[str]] = {}
+    for run in runs:
+        if run.name not in ran and run.reason:
+            skipped.setdefault(run.reason, []).append(run.name)
+    lines += [f"{', '.join(names)}: {reason}" for reason, names in skipped.items()]
     beyond = [s.attack.name for s in scored if s.attack.access > GRANTS[claim.access]]
     if beyond:
         lines.append(f"Beyond the claimed access ({claim.access}), run but not gated: {', '.join(sorted(beyond))}")

@@ -17,6 +17,7 @@ from .result import ClaimRecord
 
 AUXILIARY_SHARE = 4  # our choice: where no auxiliary set is given, every fourth test row (by content) becomes it
 
+Grants = Literal["labels", "logits", "features"]  # the most that the models given let an adversary have
 Provenance = Literal["exact", "checkpoint", "surrogate"]
 
 SHOWN = 60  # characters of an id in a message
@@ -40,7 +41,7 @@ class Sets:
 
 
 def infer_claim(
-    section: ClaimSection, files: dict[str, Arrays], *, have_features: bool, provenance: Provenance = "exact"
+    section: ClaimSection, files: dict[str, Arrays], *, grants: Grants, provenance: Provenance = "exact"
 ) -> tuple[ClaimRecord, list[str]]:
     """Fill in what the declaration leaves open; return the claim and the problems found.
 
@@ -71,7 +72,7 @@ def infer_claim(
         inferred.append("split assumed: nobody attested that the holdout set is a random companion of the forget set")
     access = section.access
     if access is None:
-        access = "features" if have_features else "logits"
+        access = grants
         inferred.append(f"access {access}: the most that these models grant and this suite covers")
     record = ClaimRecord(
         kind=kind,

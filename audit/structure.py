@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from .models import Target, TorchTarget
+from .targets import Target, TorchTarget
 
 State = Mapping[str, np.ndarray[Any, Any]]
 

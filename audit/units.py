@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -29,7 +29,7 @@ log = logging.getLogger("audit")
 class Event:
     """Progress of a run: ``done`` of ``total`` work units, ``models`` of them per attack."""
 
-    kind: Literal["observe", "attack"]
+    kind: Literal["train", "observe", "attack"]
     name: str
     model: str
     status: Literal["done", "reused", "skipped", "error"]
@@ -40,6 +40,12 @@ class Event:
 
 
 Notify = Callable[[Event], None]
+
+NO_SHADOWS = {
+    "trained": "no shadow models: --train-shadows 64 trains them by the [recipe] of audit.toml",
+    "unlearned": "no shadow pipelines: --train-pipelines 32 trains them by the [recipe] of audit.toml and lets your "
+    "procedure (unlearn = ...) unlearn them",
+}
 
 
 class Units:
@@ -53,10 +59,12 @@ class Units:
         attack_case: Case,
         views: dict[str, ModelView],
         notify: Notify,
-        attacks: int,
+        attacks: Sequence[Attack],
+        shadows: Mapping[str, Mapping[str, ModelView]],
     ) -> None:
         self.config, self.case, self.run_dir, self.attack_case, self.views = config, case, run, attack_case, views
-        self.notify, self.total = notify, attacks * len(views)
+        self.notify, self.shadows = notify, shadows
+        self.total = sum(len(self._views(attack)) for attack in attacks)
         self.signals: dict[tuple[str, str], Signals] = {}
         self.paths: dict[tuple[str, str], Path] = {}
         self.done = 0
@@ -65,7 +73,14 @@ class Units:
 
     def run(self, attack: Attack) -> AttackRun:
         """Run one attack on every model; a skip or an error on any model is the attack's result."""
-        for name, view in self.views.items():
+        views = self._views(attack)
+        if attack.design and attack.design not in self.shadows:
+            self.done += len(views)
+            self.run_dir.log("unit", attack=attack.name, model="", status="skipped", reason=NO_SHADOWS[attack.design])
+            return AttackRun(
+                name=attack.name, parameters=attack.parameters, status="skipped", reason=NO_SHADOWS[attack.design]
+            )
+        for at, (name, view) in enumerate(views.items()):
             started = time.monotonic()
             status: Literal["done", "reused", "skipped", "error"] = "done"
             reason = ""
@@ -82,15 +97,19 @@ class Units:
                 "unit", attack=attack.name, model=name, status=status, reason=reason, seconds=round(seconds, 3)
             )
             if reason:
-                self.done += len(self.views) - 1 - list(self.views).index(name)
-            self.notify(Event("attack", attack.name, name, status, self.done, self.total, len(self.views), seconds))
+                self.done += len(views) - 1 - at
+            self.notify(Event("attack", attack.name, name, status, self.done, self.total, len(views), seconds))
             if reason:
-                for model in self.views:
+                for model in views:
                     self.signals.pop((attack.name, model), None)
                     self.paths.pop((attack.name, model), None)
                 kind: Literal["skipped", "error"] = "skipped" if status == "skipped" else "error"
                 return AttackRun(name=attack.name, parameters=attack.parameters, status=kind, reason=reason)
         return AttackRun(name=attack.name, parameters=attack.parameters, status="ok")
+
+    def _views(self, attack: Attack) -> dict[str, ModelView]:
+        """The models that an attack looks at: all under audit, and the shadow models of its design."""
+        return {**self.views, **self.shadows.get(attack.design, {})}
 
     def _unit(self, attack: Attack, name: str, view: ModelView) -> Literal["done", "reused"]:
         original = self.views.get("original")
@@ -114,6 +133,7 @@ class Units:
             "data": self.case.fingerprints,
             "rows": self.rows,
             "claim": [self.case.claim.kind, self.case.claim.classes],
+            "queries": self.case.queries,
             "seed": self.config.seed,
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]

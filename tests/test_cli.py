@@ -235,7 +235,7 @@ def test_dry_run(case: Path, cli: Cli) -> None:
     assert ended.code == 0, ended.err
     assert not Path("runs").exists()
     for part in (
-        "plan: 4 models x 4 attacks",
+        "plan: 4 models x 15 attacks",
         "sets: forget 100, retain 300, auxiliary 75, test 225, holdout 200",
         "membership: logits access, gated",
         "uma: gradients access, supplementary,",

@@ -189,7 +189,9 @@ def test_networks_run_every_attack(
 ) -> None:
     case = write(here / "case", globals()[factory], inputs, classes)
     result = judged(cli, "--forget", case / "forget.npz", "--arch", f"{HERE}:{factory}", *flags)
-    assert {status for status, _ in statuses(result["run"]).values()} == {"ok"}
+    found = statuses(result["run"])
+    assert {found[name][0] for name in ("membership", "probe", "feature_mapping", "uma")} == {"ok"}
+    assert "error" not in {status for status, _ in found.values()}
 
 
 @pytest.mark.parametrize("factory", ["Transformer", "TwoInputs"])
@@ -204,7 +206,8 @@ def test_discrete_and_named_inputs_leave_out_uma_alone(here: Path, cli: Cli, fac
         "skipped",
         "needs one array of continuous inputs: a small change of discrete inputs has no meaning",
     )
-    assert {status for status, _ in found.values()} == {"ok"}
+    assert {found[name][0] for name in ("membership", "probe", "feature_mapping")} == {"ok"}
+    assert "error" not in {status for status, _ in found.values()}
 
 
 def test_unknown_token_in_one_set(here: Path, cli: Cli) -> None:

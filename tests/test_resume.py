@@ -60,7 +60,7 @@ def test_interrupted_run_continues_without_repeating(case: Path, cli: Cli, how: 
     assert ended.code in (1, 3), ended.err
     assert Path(ended.result["run"]) == run
     counted = units(run)
-    assert all(counted[attack, model, "done"] == 1 for attack, model, _ in counted)
+    assert all(counted[attack, model, "done"] == 1 for attack, model, status in counted if status != "skipped")
     assert {(attack, model) for attack, model, status in counted if status == "reused"} == before
     if how is signal.SIGKILL:
         whole = process("run", "--forget", case / "forget.npz", *QUIET, "--out", case / "again")
@@ -82,7 +82,7 @@ def test_the_same_run_gives_the_same_bytes(case: Path, cli: Cli) -> None:
     assert fresh.result == first.result
     assert outputs(run) == kept
     last = max(i for i, e in enumerate(events(run)) if e["event"] == "start")
-    assert {e["status"] for e in events(run)[last:] if e["event"] == "unit"} == {"done"}
+    assert {e["status"] for e in events(run)[last:] if e["event"] == "unit"} == {"done", "skipped"}
     other = cli("run", "--forget", case / "forget.npz", *QUIET, "--out", "else where")
     assert other.code == first.code
     assert Path(other.result["run"]).name == run.name
@@ -149,7 +149,7 @@ def test_the_audited_model_is_left_as_it_was(case: Path) -> None:
     models = prepared.case.models
     before = {name: model.digest() for name, model in models.items()}
     result = run_audit(prepared)
-    assert {attack.status for attack in result.attacks} == {"ok"}
+    assert {attack.status for attack in result.attacks} == {"ok", "skipped"}  # skipped: no shadow models, few rows
     assert {name: model.digest() for name, model in models.items()} == before
     for model in models.values():
         assert not any(module.training for module in model.module.modules())

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from cases.digits_case import DigitsCase, build
 
-from attacks.base import Access, Attack, Case, NotApplicable, Scores, Signals, View, discover
+from attacks.base import Access, Attack, Case, NotApplicable, Scores, Shadows, Signals, View, discover
 from audit.case import LoadedCase, load_case
-from audit.config import resolve
+from audit.config import TrainingSection, resolve
+from audit.engine import _shadow_views
 from audit.observe import ModelView, Observations
 from audit.policy import load_policy
+from audit.references import with_trained
 from audit.rundir import RunDir
+from audit.training.recipe import RecipeSection
 
 NAMES = sorted(discover())
+#: many test rows: a quarter of them is the auxiliary set, and RMIA wants 200
+SIZES = {"forget": 200, "holdout": 300, "retain": 400}
+RECIPE = RecipeSection(optimizer="adam", lr=3e-3, epochs=60)
 
 
 class Bench:
@@ -40,18 +47,36 @@ class Bench:
         }
         for view in self.views.values():
             view.logits("forget")
+        self.member, self.shadows = np.empty((0, 0), dtype=bool), {}
+        if self.case.kind == "random":
+            update = {"recipe": RECIPE, "training": TrainingSection(shadows=16)}
+            settings = settings.model_copy(update=update)
+            trained, _ = with_trained(settings, self.loaded)
+            self.member = trained.shadows["trained"].member
+            self.shadows = _shadow_views(settings, trained, run)["trained"]
 
     def observe(self, attack: Attack, name: str) -> Signals:
-        return attack.observe(self.views[name], self.views["original"], self.case, np.random.default_rng(5))
+        view = self.views[name] if name in self.views else self.shadows[name]
+        try:
+            return attack.observe(view, self.views["original"], self.case, np.random.default_rng(5))
+        except NotApplicable as reason:
+            pytest.skip(str(reason))
+
+    def case_of(self, attack: Attack) -> Case:
+        """With shadow models, where the attack wants some; trained ones stand for unlearned ones here."""
+        if not attack.design:
+            return self.case
+        return replace(self.case, shadows=Shadows([self.observe(attack, n) for n in self.shadows], self.member))
 
     def score(self, attack: Attack, subject: str = "unlearned") -> Scores:
         names = [subject, *(n for n in self.views if n.startswith("retrained/"))]
-        return attack.score([self.observe(attack, name) for name in names], self.case)
+        return attack.score([self.observe(attack, name) for name in names], self.case_of(attack))
 
 
 @pytest.fixture(scope="module", params=["random", "class"])
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> DigitsCase:
-    return build(tmp_path_factory.mktemp(request.param), request.param, references=3)
+    sizes = SIZES if request.param == "random" else {}
+    return build(tmp_path_factory.mktemp(request.param), request.param, references=3, **sizes)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +131,8 @@ def test_models_are_scored_symmetrically(name: str, bench: Bench) -> None:
     """Swapping two models swaps their scores: the audited one has no special place."""
     attack = discover()[name]()
     signals = [bench.observe(attack, n) for n in ("unlearned", "retrained/0", "retrained/1", "retrained/2")]
-    straight, swapped = (attack.score(s, bench.case) for s in (signals, [signals[1], signals[0], *signals[2:]]))
+    case = bench.case_of(attack)
+    straight, swapped = (attack.score(s, case) for s in (signals, [signals[1], signals[0], *signals[2:]]))
     for one, two in ((straight.examples, swapped.examples), (straight.statistic, swapped.statistic)):
         if one is not None and two is not None:
             np.testing.assert_allclose(one[[1, 0, 2, 3]], two, rtol=1e-9, atol=1e-9)
@@ -122,17 +148,69 @@ def test_symmetric_attacks_ignore_which_rows_are_forget_rows(name: str, bench: B
     signals = [dict(bench.observe(attack, n)) for n in names]
     order = np.random.default_rng(0).permutation(cut + len(bench.case.labels["holdout"]))
 
-    def shuffled(forget: np.ndarray, holdout: np.ndarray) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
-        rows = np.concatenate([forget, holdout])[order]
-        return {"forget": rows[:cut], "holdout": rows[cut:]}
+    def shuffled(arrays: Signals) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+        found = {
+            key: a[order] if key in ("rows", "features") and len(a) == len(order) else a for key, a in arrays.items()
+        }
+        if "forget" in arrays:
+            rows = np.concatenate([arrays["forget"], arrays["holdout"]])[order]
+            found |= {"forget": rows[:cut], "holdout": rows[cut:]}
+        return found
 
-    moved = [{**s, **shuffled(s["forget"], s["holdout"])} for s in signals]
-    labels = {**bench.case.labels, **shuffled(bench.case.labels["forget"], bench.case.labels["holdout"])}
-    other = Case(bench.case.kind, (), bench.case.sets, labels, bench.case.n_classes)
-    plain, permuted = attack.score(signals, bench.case).examples, attack.score(moved, other).examples
+    case = bench.case_of(attack)
+    other = replace(case, labels=shuffled(case.labels))
+    if case.shadows is not None:
+        moved_shadows = Shadows([shuffled(s) for s in case.shadows.signals], case.shadows.member[:, order])
+        other = replace(other, shadows=moved_shadows)
+    plain = attack.score(signals, case).examples
+    permuted = discover()[name]().score([shuffled(s) for s in signals], other).examples
     assert plain is not None
     assert permuted is not None
     np.testing.assert_allclose(plain[:, order], permuted, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_attack_applies_to_every_claim_that_it_may_decide(name: str, bench: Bench) -> None:
+    attack = discover()[name]()
+    if bench.case.kind in attack.primary_for:
+        view, original = bench.views["retrained/0"], bench.views["original"]
+        assert attack.observe(view, original, bench.case, np.random.default_rng(5))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if discover()[name].design])
+def test_shadow_attacks_ignore_the_order_of_the_shadow_models_and_use_all_of_them(name: str, bench: Bench) -> None:
+    """T16: permuting them changes nothing, changing any one changes the scores."""
+    attack = discover()[name]()
+    signals = [bench.observe(attack, n) for n in ("unlearned", "retrained/0")]
+    case = bench.case_of(attack)
+    shadows = case.shadows
+    assert shadows is not None
+    order = np.random.default_rng(1).permutation(len(shadows.signals))
+
+    def scored(mine: Shadows) -> np.ndarray:  # type: ignore[type-arg]
+        examples = discover()[name]().score(signals, replace(case, shadows=mine)).examples
+        assert examples is not None
+        return examples
+
+    plain = scored(shadows)
+    mixed = Shadows([shadows.signals[k] for k in order], shadows.member[order])
+    np.testing.assert_allclose(scored(mixed), plain, rtol=1e-8, atol=1e-8)
+    for k in (0, len(order) - 1):
+        flipped = shadows.member.copy()
+        flipped[k] = ~flipped[k]
+        assert np.abs(scored(Shadows(shadows.signals, flipped)) - plain).max() > 0
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if discover()[name].design])
+def test_too_few_shadow_models_are_a_reason(name: str, bench: Bench) -> None:
+    attack = discover()[name]()
+    signals = [bench.observe(attack, n) for n in ("unlearned", "retrained/0")]
+    case = bench.case_of(attack)
+    assert case.shadows is not None
+    few = Shadows(case.shadows.signals[:3], case.shadows.member[:3])
+    for shadows in (None, few):
+        with pytest.raises(NotApplicable, match="shadow models"):
+            attack.score(signals, replace(case, shadows=shadows))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -161,6 +239,8 @@ class _Weak:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_too_little_access_is_a_reason(name: str, bench: Bench) -> None:
+    if discover()[name].access is Access.LABELS:
+        pytest.skip("nothing less than labels")
     with pytest.raises(NotApplicable, match=r"needs .* access"):
         discover()[name]().observe(_Weak(), None, bench.case, np.random.default_rng(0))  # type: ignore[arg-type]
 

@@ -9,9 +9,14 @@ from scipy import special
 from attacks.signals import (
     class_logit,
     contrast,
+    correct,
+    entropy,
+    label_margin,
+    log_label,
     log_softmax,
     logit_confidence,
     margin,
+    modified_entropy,
     retained_spread,
 )
 
@@ -108,3 +113,42 @@ def test_contrast_is_a_difference_of_means_with_its_sampling_error():
 def test_contrast_wants_pairs():
     with pytest.raises(ValueError, match="zip"):
         contrast([np.zeros(3)], [np.zeros(3), np.zeros(3)])
+
+
+def log_p(*rows: tuple[float, ...]) -> np.ndarray:
+    return np.log(np.array(rows))
+
+
+def test_modified_entropy_reads_the_label():
+    """T7: the copies in circulation ignore the label and take log p where log(1 - p) is due."""
+    z = np.repeat(log_p((0.7, 0.2, 0.1)), 3, axis=0)
+    np.testing.assert_allclose(modified_entropy(z, np.arange(3)), [0.16217, 2.14087, 2.95974], atol=5e-6)
+
+
+def test_modified_entropy_is_finite_where_probabilities_round_to_one():
+    """T7, T8: a separable row keeps its rank."""
+    z = np.array([[40.0, 0, 0], [400.0, 0, 0], [0.0, 400.0, 0]])
+    value = modified_entropy(z, np.zeros(3, dtype=np.int64))
+    assert np.isfinite(value).all()
+    assert value[0] >= value[1] >= 0
+    assert value[2] == pytest.approx(800, rel=0.01)  # log p_y and log(1 - p) of the wrong class
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**31), st.integers(2, 8))
+def test_modified_entropy_is_the_direct_formula(seed, classes):
+    z = logits(seed, c=classes)
+    y = np.random.default_rng(seed).integers(0, classes, len(z))
+    p = special.softmax(z, axis=1)
+    own = p[np.arange(len(z)), y]
+    rest = np.where(np.arange(classes) == y[:, None], 0.0, p * np.log1p(-p)).sum(axis=1)
+    np.testing.assert_allclose(modified_entropy(z, y), -(1 - own) * np.log(own) - rest, rtol=1e-7, atol=1e-9)
+
+
+def test_loss_entropy_margin_and_correctness():
+    z, y = logits(8), np.random.default_rng(8).integers(0, 5, 12)
+    p = special.softmax(z, axis=1)
+    np.testing.assert_allclose(log_label(z, y), np.log(p[np.arange(12), y]))
+    np.testing.assert_allclose(entropy(z), special.entr(p).sum(axis=1))
+    np.testing.assert_array_equal(label_margin(z, y) > 0, correct(z, y))
+    assert label_margin(np.array([[1.0, 5.0, 2.0]]), np.array([2]))[0] == -3

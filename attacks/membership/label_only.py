@@ -1,0 +1,78 @@
+"""Label-only membership: how far can the input be changed before the model stops predicting the label?"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..base import Access, Attack, Case, Floats, NotApplicable, Scores, Signals, View
+from ..calibration import adjust, leave_one_out, out_of_line
+from ..signals import correct
+from .common import SIDES, by_side, refuse_class_claims, side_labels, side_logits, stacked
+
+SIGMAS = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0)  # our choice, in units of the inputs' standard deviation
+DRAWS = 4  # directions a sigma: our choice
+
+
+class LabelOnly(Attack):
+    """Score: share of changed inputs on which the predicted class is the label; nothing but predicted classes is read.
+
+    Changes: none, the augmentation queries of the recipe, and noise of rising size, so that the share grows with the
+    radius within which the label holds. There are few levels and many ties; ties rank in the middle. With references
+    the share is standardised by the other models' on that row and adjusted for label and difficulty, as for
+    ``membership``; where they agree exactly, only their mean is taken off.
+    """
+
+    name = "label_only"
+    title = "Label-only membership (agreement under changes)"
+    access = Access.LABELS
+    symmetric = True
+    families = frozenset({"D2"})
+    primary_for = frozenset({"random", "subject", "other"})
+    source = "Choquette-Choo et al., Label-Only Membership Inference Attacks, arXiv 2007.14321"
+    chart = "roc"
+
+    def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
+        """Agreement per row, in [0, 1].
+
+        Raises:
+            NotApplicable: no network to ask, or inputs that no query fits.
+        """
+        refuse_class_claims(case)
+        labels = side_labels(case)
+        noise = [f"noise:{sigma}:{draw}" for sigma in SIGMAS for draw in range(DRAWS)]
+        agreed = [correct(side_logits(view), labels)]
+        refused = ""
+        for query in (*case.queries, *noise):
+            try:
+                answers = np.concatenate([view.augmented(role, query) for role in SIDES])
+            except NotApplicable as reason:
+                refused = str(reason)
+                continue
+            agreed.append(correct(answers, labels))
+        if len(agreed) == 1:
+            raise NotApplicable(f"no change of the inputs is possible: {refused}")
+        return by_side(np.mean(agreed, axis=0), case) | {"queries": np.array([len(agreed)])}
+
+    def combine(self, signals: Sequence[Signals], case: Case) -> Scores:
+        """Agreement calibrated on the references."""
+        agreement = stacked(signals)
+        examples, how = _calibrated(agreement, case)
+        levels = len(np.unique(agreement[0]))
+        details = (f"{int(signals[0]['queries'][0])} queries a row, {levels} levels of agreement; {how}",)
+        if levels == 1:
+            return Scores(examples=examples, invalid="the same agreement on every row", details=details)
+        return Scores(examples=examples, invalid=out_of_line(examples), remedy=OUT_OF_LINE_REMEDY, details=details)
+
+
+def _calibrated(agreement: Floats, case: Case) -> tuple[Floats, str]:
+    """Scores (J, n) of J models, all treated alike, and how they came about."""
+    if len(agreement) == 1:
+        return agreement, "no reference to calibrate on"
+    try:
+        z, mu = leave_one_out(agreement)
+        how = "standardised by the references"
+    except ValueError:  # some models agree on every row: there is no scale
+        mu = (agreement.sum(axis=0) - agreement) / (len(agreement) - 1)
+        z = agreement - mu
+        how = "less the references' mean, which agree exactly"
+    return adjust(z, mu, side_labels(case)), how

@@ -1,0 +1,155 @@
+"""Quantile regression: how confident should the model be on such a row, had it never seen it? No reference needed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from scipy import stats
+
+from ..base import Access, Attack, Bools, Case, Data, Floats, Ints, NotApplicable, Scores, Signals, View
+from ..signals import canonical, logit_confidence
+from .common import SIDES, refuse_class_claims, side_logits, stacked
+
+LEVELS = (0.01, 0.05, 0.1)  # our choice: false positive rates, the smallest that the auxiliary set carries is used
+MIN_TAIL = 10  # auxiliary rows expected above the quantile
+FIFTHS = 5  # of the auxiliary rows, three fit the trees, one shifts the upper quantile, one checks it
+COLUMNS = 64  # our choice: wider inputs are reduced by principal components of the auxiliary set
+ALPHA = 0.05  # of the check of the realised false positive rate, two-sided
+MAX_CROSSING = 0.01  # our choice: rows whose quantiles may stand in the wrong order
+Predictor = Callable[[Floats], Floats]
+
+
+class QuantileRegression(Attack):
+    """Score: (s - median) / (upper quantile - median) of the logit-scaled confidence s, both predicted from the row.
+
+    Boosted trees (100 of depth 2, rate .05: our choice; deeper ones overfit a few hundred rows, measured) predict the
+    median and the 1 - alpha quantile of one model's confidence from the raw inputs and the label. They are fitted on
+    three fifths of the auxiliary set, which no model saw; the upper quantile is shifted to fit a fourth (split
+    conformal, Romano et al. 2019, arXiv 1905.03222). A score above 1 is a member at false positive rate alpha = .01,
+    .05 or .1, the smallest with ten auxiliary rows above it. Inputs are flattened; beyond 64 columns, 64 principal
+    components of the auxiliary set stand for them. A realised rate on the last fifth outside its band, or
+    crossing quantiles, support no PASS.
+    """
+
+    name = "quantile"
+    title = "Quantile regression"
+    access = Access.LOGITS
+    symmetric = True
+    families = frozenset({"D2"})
+    primary_for = frozenset({"random", "subject", "other"})
+    source = "Bertran et al., Scalable Membership Inference Attacks via Quantile Regression, arXiv 2307.03694"
+    chart = "roc"
+
+    def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
+        """Standardised confidences, and the check on held-out auxiliary rows."""
+        refuse_class_claims(case)
+        size = len(case.labels["auxiliary"])
+        carried = [level for level in LEVELS if size * level >= MIN_TAIL]
+        if not carried:
+            raise NotApplicable(f"needs {MIN_TAIL / LEVELS[-1]:.0f} auxiliary rows, there are {size}: give more")
+        inputs = _inputs(case)
+        both = side_logits(view)
+        own = logit_confidence(canonical(view.logits("auxiliary"), both), case.labels["auxiliary"])
+        fifth = np.arange(size) % FIFTHS
+        predict = _conformal(inputs["auxiliary"][fifth > 0], own[fifth > 0], fifth[fifth > 0] == 1, carried[0])
+        floor = 1e-3 * max(float(own.std()), float(np.finfo(float).tiny))
+        found: dict[str, np.ndarray] = {}
+        crossed = 0
+        for role in SIDES:
+            s = logit_confidence(canonical(view.logits(role), both), case.labels[role])
+            quantiles = predict(inputs[role])
+            crossed += int((quantiles[:, 1] < quantiles[:, 0]).sum())
+            found[role] = (s - quantiles[:, 0]) / np.maximum(quantiles[:, 1] - quantiles[:, 0], floor)
+        above = own[fifth == 0] > predict(inputs["auxiliary"][fifth == 0])[:, 1]
+        check = [carried[0], above.sum(), len(above), (fifth == 1).sum(), crossed]
+        return found | {"check": np.array(check, dtype=np.float64)}
+
+    def combine(self, signals: Sequence[Signals], case: Case) -> Scores:  # noqa: ARG002
+        """The scores as they are: one model needs no other."""
+        examples = stacked(signals)
+        alpha, (above, rows, shifting, crossed) = float(signals[0]["check"][0]), signals[0]["check"][1:].astype(int)
+        low, high = _expected(shifting, rows, alpha)
+        sentence = (
+            f"of {rows} held-out auxiliary rows {above} lie above the {1 - alpha:g} quantile, {low} to {high} expected"
+        )
+        invalid = ""
+        if not low <= above <= high:
+            invalid = f"the quantiles are off: {sentence}"
+        elif crossed > MAX_CROSSING * examples.shape[1]:
+            invalid = f"the quantiles cross on {crossed} of {examples.shape[1]} rows"
+        elif np.ptp(examples[0]) == 0:
+            invalid = "every row has the same score"
+        return Scores(examples=examples, invalid=invalid, details=(sentence,))
+
+
+def _conformal(x: Floats, target: Floats, shifting: Bools, alpha: float) -> Predictor:
+    """``_fitted`` on the other rows, its upper quantile shifted so that a share alpha of ``shifting`` lies above."""
+    predict = _fitted(x[~shifting], target[~shifting], alpha)
+    excess = target[shifting] - predict(x[shifting])[:, 1]
+    rank = min(len(excess), math.ceil((1 - alpha) * (len(excess) + 1)))
+    shift = np.array([0.0, np.sort(excess)[rank - 1]])
+    return lambda rows: predict(rows) + shift
+
+
+def _fitted(x: Floats, target: Floats, alpha: float) -> Predictor:
+    """Median and 1 - alpha quantile as a function of the inputs: (n, d) -> (n, 2)."""
+    from xgboost import XGBRegressor
+
+    model = XGBRegressor(
+        objective="reg:quantileerror",
+        quantile_alpha=np.array([0.5, 1 - alpha]),
+        n_estimators=100,
+        max_depth=2,
+        learning_rate=0.05,
+        tree_method="hist",
+        n_jobs=1,
+        random_state=0,
+    ).fit(x, target)
+    return lambda rows: np.asarray(model.predict(rows), dtype=np.float64)
+
+
+def _inputs(case: Case) -> dict[str, Floats]:
+    """Flattened inputs, reduced where wide, with the label as indicators: (n, d) by role.
+
+    Raises:
+        NotApplicable: no inputs (precomputed outputs), or inputs that are no numbers.
+    """
+    flat = {role: _flat(case.sets[role]) for role in (*SIDES, "auxiliary")}
+    if flat["auxiliary"].shape[1] > COLUMNS:
+        from sklearn.decomposition import PCA
+
+        reduced = PCA(min(COLUMNS, len(flat["auxiliary"])), svd_solver="randomized", random_state=0)
+        reduced.fit(flat["auxiliary"])
+        flat = {role: np.asarray(reduced.transform(x)) for role, x in flat.items()}
+    return {role: np.column_stack([x, _indicators(case.labels[role], case.n_classes)]) for role, x in flat.items()}
+
+
+def _indicators(labels: Ints, n_classes: int) -> Floats:
+    """Label indicators where there are few classes, else the label as a number."""
+    if n_classes > COLUMNS:
+        return labels[:, None].astype(np.float64)
+    return np.asarray(labels[:, None] == np.arange(n_classes), dtype=np.float64)
+
+
+def _flat(data: Data) -> Floats:
+    try:
+        inputs = data.batch(np.arange(len(data)))
+    except ValueError as error:
+        raise NotApplicable(f"needs the inputs of the rows: {error}") from error
+    parts = list(inputs.values()) if isinstance(inputs, Mapping) else [inputs]
+    if any(part.dtype.kind not in "fiub" for part in parts):
+        raise NotApplicable("needs inputs that are numbers")
+    return np.column_stack([part.reshape(len(part), -1).astype(np.float64) for part in parts])
+
+
+def _expected(shifting: int, checking: int, alpha: float) -> tuple[int, int]:
+    """Band of the count above the quantile among ``checking`` rows, where ``shifting`` others placed it.
+
+    The share above the k-th smallest of m values is Beta(m + 1 - k, k), so the count is beta-binomial. A
+    Clopper-Pearson band would forget that the quantile itself is an estimate, and be left too often.
+    """
+    rank = min(shifting, math.ceil((1 - alpha) * (shifting + 1)))
+    law = stats.betabinom(checking, shifting + 1 - rank, rank)
+    return int(law.ppf(ALPHA / 2)), int(law.ppf(1 - ALPHA / 2))

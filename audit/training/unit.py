@@ -1,0 +1,138 @@
+"""One work unit, as any executor runs it: bytes in, bytes out, no shared folder."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .descent import Batches
+from .hooks import call_hook, import_sources
+from .jobs import Job, Pool, Sources, pool_of, steps_of
+from .problems import TrainingError, diverged, in_training
+from .recipe import RecipeSection
+from .single import first_bad, fresh, train_single
+from .streams import Stream
+from .wire import as_array, decode, encode, state_bytes
+
+if TYPE_CHECKING:
+    import torch
+
+#: torch has one generator a process, so units of several threads take turns
+_turn = threading.Lock()
+#: device of this process, where a pool gave it one
+assigned: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """What came of a unit: a model, or why there is none.
+
+    Attributes:
+        failed: "" or the message.
+        state: the state dict as safetensors; empty after a failure.
+        facts: loss of the last step (None with the user's functions), steps, seconds.
+    """
+
+    failed: str
+    state: bytes
+    facts: dict[str, Any]
+
+
+def pack(
+    recipe: RecipeSection, arch: str, sources: Sources, pool: Pool, job: Job, base: bytes | None, device: str
+) -> bytes:
+    """Everything that a unit needs.
+
+    Args:
+        recipe: the recipe.
+        arch: ``package.module:factory``.
+        sources: digests of the sources here; a worker whose own differ refuses.
+        pool: canonical pool.
+        job: the model; without ``base`` it is trained, with it ``job.unlearn`` is unlearned.
+        base: state dict of the trained model, as safetensors.
+        device: where to train, unless the worker has a device of its own.
+    """
+    header = {
+        "recipe": recipe.model_dump(mode="json", exclude_unset=True),
+        "arch": arch,
+        "sources": vars(sources),
+        "seed": job.seed,
+        "steps_rows": job.steps_rows,
+        "device": device,
+    }
+    arrays = pool.take(job.rows).arrays()
+    if base is not None and job.unlearn is not None:
+        arrays = {**arrays, "base": as_array(base), "forget": np.isin(job.rows, job.unlearn)}
+    return encode(header, arrays)
+
+
+def run_unit(key: str, payload: bytes) -> bytes:  # noqa: ARG001 - executors may use the key as a name
+    """Train or unlearn one model.
+
+    Args:
+        key: address of the model.
+        payload: from ``pack``.
+
+    Returns:
+        bytes for ``unpack``. A failure of the training is an answer, not an exception.
+    """
+    header, arrays = decode(payload)
+    start = time.perf_counter()
+    try:
+        recipe = RecipeSection(**header["recipe"])
+        here = import_sources(recipe, header["arch"])
+        if here != Sources(**header["sources"]):
+            raise TrainingError(
+                f"the worker has other source files behind --arch {header['arch']} or [recipe] than this process: "
+                "bring both to the same version"
+            )
+        with _turn:
+            module, facts = _make(recipe, header, arrays)
+    except TrainingError as error:
+        return encode({"failed": str(error), "facts": {}}, {})
+    facts["seconds"] = round(time.perf_counter() - start, 3)
+    return encode({"failed": "", "facts": facts}, {"state": as_array(state_bytes(module))})
+
+
+def unpack(answer: bytes) -> Made:
+    """What ``run_unit`` returned. Raises as ``decode`` does where it is something else."""
+    header, arrays = decode(answer)
+    return Made(header["failed"], arrays["state"].tobytes() if "state" in arrays else b"", header["facts"])
+
+
+def _make(
+    recipe: RecipeSection, header: dict[str, Any], arrays: dict[str, np.ndarray[Any, Any]]
+) -> tuple[torch.nn.Module, dict[str, Any]]:
+    device = assigned or str(header["device"])
+    pool, seed = pool_of(arrays), int(header["seed"])
+    module = fresh(header["arch"], seed, device)
+    if "base" in arrays:
+        from safetensors.torch import load
+
+        module.load_state_dict(load(arrays["base"].tobytes()))
+        forget = np.flatnonzero(arrays["forget"])
+        sets = {"forget": pool.take(forget), "retain": pool.take(np.flatnonzero(~arrays["forget"]))}
+        return call_hook("unlearn", recipe, module.eval(), sets, seed, device), {"loss": None, "steps": None}
+    if recipe.train is not None:
+        return call_hook("train", recipe, module, {"data": pool}, seed, device), {"loss": None, "steps": None}
+    return module, _train(recipe, module, pool, seed, header["steps_rows"], device)
+
+
+def _train(
+    recipe: RecipeSection, module: torch.nn.Module, pool: Pool, seed: int, nominal: int | None, device: str
+) -> dict[str, Any]:
+    """Train a module in place with the built-in recipe; raises TrainingError."""
+    steps = steps_of(recipe, len(pool), nominal)
+    try:
+        batches = Batches(pool, recipe.augmentation, device)
+        stream = Stream(np.arange(len(pool)), steps.batch, batches.ways, seed)
+        result = train_single(recipe, module, batches, stream, steps, seed)
+    except (Exception, SystemExit) as error:  # the user's network may raise anything
+        raise in_training(recipe, error) from error
+    if result.diverged[0] or first_bad(module):
+        raise TrainingError(diverged(recipe, int(result.diverged[0]) or steps.count, steps.count))
+    return {"loss": float(result.loss[0]), "steps": steps.count}
