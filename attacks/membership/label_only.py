@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..base import Access, Attack, Case, Floats, NotApplicable, Scores, Signals, View
-from ..calibration import adjust, leave_one_out, out_of_line
+from ..calibration import OUT_OF_LINE_REMEDY, adjust, leave_one_out, out_of_line
 from ..signals import correct
 from .common import SIDES, by_side, refuse_class_claims, side_labels, side_logits, stacked
 
