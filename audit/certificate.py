@@ -11,24 +11,15 @@ Verification is in `audit.verify`.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-
-from .errors import CouldNotRun, UsageError
+from .errors import UsageError
 from .result import AuditResult, Finding, FindingStatus, Outcome
 
-PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://in-toto.io/attestation/test-result/v0.1"
 EXTENSION = "unlearningAudit"
@@ -50,54 +41,6 @@ _UNPROVEN = {
     FindingStatus.SKIPPED,
     FindingStatus.ERROR,
 }
-
-
-def generate_keypair(private: Path, public: Path) -> None:
-    """Write a new Ed25519 key pair as PEM files; nothing is ever overwritten.
-
-    Args:
-        private: the private key (PKCS8, not encrypted), created with mode 0600.
-        public: the public key (SubjectPublicKeyInfo), for whoever verifies.
-
-    Raises:
-        UsageError: one of the files exists.
-        CouldNotRun: one of the files cannot be written.
-    """
-    key = Ed25519PrivateKey.generate()
-    secret = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    shared = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    if public.exists():
-        raise UsageError(f"{public} exists and is not overwritten: name another file for the public key.")
-    _write_new(private, secret, 0o600)
-    try:
-        _write_new(public, shared, 0o644)
-    except BaseException:
-        private.unlink()
-        raise
-
-
-def load_private_key(path: Path) -> Ed25519PrivateKey:
-    """Read a private key written by `generate_keypair`.
-
-    Raises:
-        UsageError: the file cannot be read or is not an unencrypted Ed25519 private key in PEM.
-    """
-    try:
-        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
-    except OSError as error:
-        raise UsageError(f"cannot read {path} ({error.strerror}): name a private key file.") from error
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        key = None
-    if not isinstance(key, Ed25519PrivateKey):
-        raise UsageError(f"{path} is not an unencrypted Ed25519 private key in PEM: make one with audit keygen.")
-    return key
-
-
-def key_id(public_key: Ed25519PublicKey) -> str:
-    """SHA-256 (hex) of the raw 32-byte public key: a hint in the envelope, never a reason to trust."""
-    return hashlib.sha256(public_key.public_bytes_raw()).hexdigest()
 
 
 def build_statement(
@@ -198,60 +141,6 @@ def build_statement(
             EXTENSION: extension,
         },
     }
-
-
-def encode(statement: Mapping[str, Any]) -> bytes:
-    """Deterministic bytes of a statement (sorted keys, ASCII); as they stand, an unsigned certificate.
-
-    Raises:
-        ValueError: a number is NaN or infinite.
-    """
-    text = json.dumps(statement, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return text.encode("ascii")
-
-
-def pae(payload_type: str, payload: bytes) -> bytes:
-    """DSSE pre-authentication encoding, the bytes that are signed.
-
-    Sources:
-        https://github.com/secure-systems-lab/dsse/blob/master/protocol.md
-    """
-    kind = payload_type.encode()
-    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
-
-
-def sign(payload: bytes, private_key: Ed25519PrivateKey) -> bytes:
-    """Sign the bytes of a statement.
-
-    Args:
-        payload: from `encode`; signed as they are.
-        private_key: from `load_private_key`.
-
-    Returns:
-        The DSSE envelope, the content of ``certificate.dsse.json``. Ed25519 is deterministic, and so is this.
-    """
-    signature = private_key.sign(pae(PAYLOAD_TYPE, payload))
-    envelope = {
-        "payload": base64.b64encode(payload).decode("ascii"),
-        "payloadType": PAYLOAD_TYPE,
-        "signatures": [{"keyid": key_id(private_key.public_key()), "sig": base64.b64encode(signature).decode("ascii")}],
-    }
-    return encode(envelope) + b"\n"
-
-
-def _write_new(path: Path, content: bytes, mode: int) -> None:
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-        except BaseException:
-            path.unlink()
-            raise
-    except FileExistsError as error:
-        raise UsageError(f"{path} exists and is not overwritten: name another file for the key.") from error
-    except OSError as error:
-        raise CouldNotRun(f"cannot write {path} ({error.strerror}): make its folder writable.") from error
 
 
 def _sha256(digest: str, what: str) -> None:

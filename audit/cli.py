@@ -307,7 +307,7 @@ def keygen(
     ),
 ) -> None:
     """Make an Ed25519 key pair for signing certificates."""
-    from .certificate import generate_keypair
+    from .keys import generate_keypair
 
     public = path.with_name(path.name + ".pub")
     generate_keypair(path, public)
@@ -323,8 +323,9 @@ def verify(
     max_age: Annotated[int | None, typer.Option(help="Greatest age of the certificate in days.")] = None,
 ) -> None:
     """Verify a certificate against a key and a model; exit 0 only for an authentic PASS of exactly this model."""
+    from .envelope import read_certificate
     from .policy import load_policy
-    from .verify import read_certificate, verify_certificate
+    from .verify import verify_certificate
 
     try:
         public = key.read_bytes()

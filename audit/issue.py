@@ -11,10 +11,12 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from .case import LoadedCase
-from .certificate import build_statement, encode, load_private_key, sign
+from .certificate import build_statement
 from .config import CertificateSection
 from .digest import load_or_create_key
+from .envelope import encode, sign
 from .errors import CouldNotRun, UsageError
+from .keys import load_private_key
 from .result import AuditResult
 from .rundir import RunDir, write_bytes
 

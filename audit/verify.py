@@ -6,10 +6,6 @@ the signature is checked with the key that the caller trusts, never with one nam
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,38 +13,23 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
-
 from .certificate import (
     EXTENSION,
-    PAYLOAD_TYPE,
     PREDICATE_TYPE,
     STATEMENT_TYPE,
     TIME_FORMAT,
     VERIFIED_VERSIONS,
     in_toto_result,
-    key_id,
-    pae,
 )
 from .digest import sha256_file
-from .errors import AuditError, CouldNotRun, ExitCode, UsageError
+from .envelope import ASK, CertificateError, open_envelope, parse_json
+from .keys import key_id, public_key
 from .result import FindingStatus, Outcome
 
-MAX_BYTES = 8 * 1024 * 1024
-MAX_DIGITS = 20  # a 64-bit integer with its sign
 QUALIFIERS = ("", "transfer", "with trace")
 CLOCK_SKEW = timedelta(minutes=5)
 
-_ASK = "ask the signer for a certificate made by this tool."
 _Field = TypeVar("_Field")
-
-
-class CertificateError(AuditError):
-    """The certificate does not hold; the message says which step refused it."""
-
-    exit_code = ExitCode.FAIL
 
 
 @dataclass(frozen=True)
@@ -68,19 +49,6 @@ class Verified:
     statement: dict[str, Any]
     key_id: str
     expires: datetime
-
-
-def read_certificate(path: Path) -> bytes:
-    """Read a certificate file, never more than `verify_certificate` accepts (and one byte).
-
-    Raises:
-        CouldNotRun: the file cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise CouldNotRun(f"cannot read {path} ({error.strerror}): name a certificate file.") from error
 
 
 def verify_certificate(
@@ -120,7 +88,7 @@ def verify_certificate(
     """
     if now.tzinfo is None:
         raise ValueError("the current time needs a time zone")
-    key = _public_key(public_key_pem)
+    key = public_key(public_key_pem)
     payload = open_envelope(envelope, key)
     statement = parse_json(payload, "the statement")
     predicate, extension = _check_types(statement)
@@ -132,134 +100,19 @@ def verify_certificate(
     return Verified(verdict, qualifier, statement, key_id(key), expires)
 
 
-def open_envelope(envelope: bytes, key: Ed25519PublicKey) -> bytes:
-    """Check a DSSE envelope and return its payload bytes, unparsed.
-
-    Args:
-        envelope: the bytes of the envelope.
-        key: the trusted key; the ``keyid`` in the envelope is ignored.
-
-    Raises:
-        CertificateError: the envelope is malformed, of another type, or not signed by this key.
-    """
-    document = parse_json(envelope, "the envelope")
-    if not isinstance(document, dict) or document.keys() != {"payload", "payloadType", "signatures"}:
-        raise CertificateError(f"the envelope has not exactly payload, payloadType and signatures: {_ASK}")
-    if document["payloadType"] != PAYLOAD_TYPE:
-        raise CertificateError(f"the payload type is not {PAYLOAD_TYPE}: {_ASK}")
-    signatures = document["signatures"]
-    if not isinstance(signatures, list) or len(signatures) != 1:
-        raise CertificateError(f"the envelope has not exactly one signature: {_ASK}")
-    entry = signatures[0]
-    if (
-        not isinstance(entry, dict)
-        or not {"sig"} <= entry.keys() <= {"sig", "keyid"}
-        or not isinstance(entry.get("keyid", ""), str)
-    ):
-        raise CertificateError(f"the signature entry has not exactly sig and, optionally, keyid: {_ASK}")
-    payload = _base64(document["payload"], "payload")
-    try:
-        key.verify(_base64(entry["sig"], "signature"), pae(PAYLOAD_TYPE, payload))
-    except InvalidSignature:
-        raise CertificateError(
-            "the signature is not this key's signature of this content: check that the key is the signer's, "
-            "and fetch the certificate again; do not rely on this copy."
-        ) from None
-    return payload
-
-
-def parse_json(data: bytes, what: str) -> Any:
-    """Parse JSON strictly.
-
-    Refused: more than 8 MiB, anything but UTF-8, a byte order mark, duplicate keys, NaN and infinities,
-    numbers out of range, unpaired surrogates, excessive nesting, trailing data.
-
-    Args:
-        data: the bytes.
-        what: what they are, for the message.
-
-    Raises:
-        CertificateError: the bytes are no strict JSON.
-    """
-    if len(data) > MAX_BYTES:
-        raise CertificateError(f"{what} is larger than {MAX_BYTES} bytes: this is no certificate; {_ASK}")
-    try:
-        value = json.loads(
-            data.decode("utf-8"),
-            object_pairs_hook=_unique,
-            parse_constant=_refuse_constant,
-            parse_int=_bounded_int,
-            parse_float=_finite_float,
-        )
-        json.dumps(value, ensure_ascii=False).encode("utf-8")  # refuses unpaired surrogates
-    except RecursionError:
-        raise CertificateError(f"{what} is no strict JSON (nested too deeply): {_ASK}") from None
-    except ValueError as error:
-        raise CertificateError(f"{what} is no strict JSON ({ascii(str(error))[1:-1]}): {_ASK}") from None
-    return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(pairs)
-    if len(document) != len(pairs):
-        raise ValueError("duplicate key")
-    return document
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a number")
-
-
-def _bounded_int(text: str) -> int:
-    if len(text) > MAX_DIGITS:
-        raise ValueError("integer out of range")
-    return int(text)
-
-
-def _finite_float(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError("number out of range")
-    return value
-
-
-def _base64(text: object, what: str) -> bytes:
-    """Decode base64 of either alphabet; only the canonical spelling of the bytes is accepted."""
-    try:
-        if not isinstance(text, str):
-            raise TypeError
-        altchars = b"-_" if "-" in text or "_" in text else b"+/"
-        data = base64.b64decode(text, altchars=altchars, validate=True)
-        if base64.b64encode(data, altchars).decode("ascii") != text:
-            raise ValueError
-    except (TypeError, ValueError, binascii.Error):
-        raise CertificateError(f"the {what} is not canonical base64: {_ASK}") from None
-    return data
-
-
-def _public_key(pem: bytes) -> Ed25519PublicKey:
-    try:
-        key = load_pem_public_key(pem)
-    except (ValueError, UnsupportedAlgorithm):
-        key = None
-    if not isinstance(key, Ed25519PublicKey):
-        raise UsageError("the key is not an Ed25519 public key in PEM: use the file that audit keygen wrote.")
-    return key
-
-
 def _field(container: object, key: str, kind: type[_Field]) -> _Field:
     value = container.get(key) if isinstance(container, dict) else None
     if not isinstance(value, kind):
-        raise CertificateError(f"the statement has no valid {key!r}: {_ASK}")
+        raise CertificateError(f"the statement has no valid {key!r}: {ASK}")
     return value
 
 
 def _check_types(statement: object) -> tuple[dict[str, Any], dict[str, Any]]:
     """The statement is one of ours; returns its predicate and our extension."""
     if _field(statement, "_type", str) != STATEMENT_TYPE:
-        raise CertificateError(f"the statement type is not {STATEMENT_TYPE}: {_ASK}")
+        raise CertificateError(f"the statement type is not {STATEMENT_TYPE}: {ASK}")
     if _field(statement, "predicateType", str) != PREDICATE_TYPE:
-        raise CertificateError(f"the predicate type is not {PREDICATE_TYPE}: {_ASK}")
+        raise CertificateError(f"the predicate type is not {PREDICATE_TYPE}: {ASK}")
     predicate: dict[str, Any] = _field(statement, "predicate", dict)
     extension: dict[str, Any] = _field(predicate, EXTENSION, dict)
     if _field(extension, "schemaVersion", str) not in VERIFIED_VERSIONS:
@@ -276,12 +129,12 @@ def _check_subjects(subjects: list[Any], model_files: Sequence[Path]) -> None:
     for subject in subjects:
         digest = _field(_field(subject, "digest", dict), "sha256", str)
         if not re.fullmatch("[0-9a-f]{64}", digest):
-            raise CertificateError(f"a subject has no valid SHA-256 digest: {_ASK}")
+            raise CertificateError(f"a subject has no valid SHA-256 digest: {ASK}")
         if digest in named:
-            raise CertificateError(f"the certificate names one subject twice: {_ASK}")
+            raise CertificateError(f"the certificate names one subject twice: {ASK}")
         named[digest] = ascii(subject.get("name", ""))
     if not named:
-        raise CertificateError(f"the certificate names no subject: {_ASK}")
+        raise CertificateError(f"the certificate names no subject: {ASK}")
     given: dict[str, Path] = {}
     for path in model_files:
         digest = sha256_file(path)
@@ -303,13 +156,13 @@ def _check_result(predicate: dict[str, Any], extension: dict[str, Any]) -> tuple
     """What others read (``result``, ``passedTests``) claims no more than our verdict and findings."""
     name = _field(extension, "verdict", str)
     if name not in set(Outcome):
-        raise CertificateError(f"the certificate's verdict is unknown: {_ASK}")
+        raise CertificateError(f"the certificate's verdict is unknown: {ASK}")
     verdict = Outcome(name)
     qualifier = extension.get("qualifier", "")  # absent in version 1.0
     if qualifier not in QUALIFIERS or (qualifier and verdict is not Outcome.PASS):
-        raise CertificateError(f"the certificate's qualifier is unknown: {_ASK}")
+        raise CertificateError(f"the certificate's qualifier is unknown: {ASK}")
     if _field(predicate, "result", str) != in_toto_result(verdict, qualifier):
-        raise CertificateError(f"the certificate's result contradicts its verdict {verdict}: {_ASK}")
+        raise CertificateError(f"the certificate's result contradicts its verdict {verdict}: {ASK}")
     passed = {
         _field(finding, "id", str)
         for finding in _field(extension, "findings", list)
@@ -317,7 +170,7 @@ def _check_result(predicate: dict[str, Any], extension: dict[str, Any]) -> tuple
     }
     for test in _field(predicate, "passedTests", list):
         if not isinstance(test, str) or test not in passed:
-            raise CertificateError(f"the certificate lists a test as passed whose finding did not: {_ASK}")
+            raise CertificateError(f"the certificate lists a test as passed whose finding did not: {ASK}")
     return verdict, qualifier
 
 
@@ -357,4 +210,4 @@ def _time(extension: dict[str, Any], key: str) -> datetime:
             raise ValueError
         return datetime.strptime(text, TIME_FORMAT).replace(tzinfo=UTC)
     except ValueError:
-        raise CertificateError(f"the certificate's {key} is no UTC time: {_ASK}") from None
+        raise CertificateError(f"the certificate's {key} is no UTC time: {ASK}") from None

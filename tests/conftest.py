@@ -186,7 +186,7 @@ def lenient(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A private and a public key."""
-    from audit.certificate import generate_keypair
+    from audit.keys import generate_keypair
 
     private = tmp_path_factory.mktemp("keys") / "audit.key"
     public = private.with_name("audit.key.pub")

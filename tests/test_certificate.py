@@ -19,16 +19,19 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit.certificate import (
-    build_statement,
+from audit.certificate import build_statement
+from audit.envelope import (
+    MAX_BYTES,
+    CertificateError,
     encode,
-    generate_keypair,
-    key_id,
-    load_private_key,
+    open_envelope,
     pae,
+    parse_json,
+    read_certificate,
     sign,
 )
 from audit.errors import CouldNotRun, ExitCode, UsageError
+from audit.keys import generate_keypair, key_id, load_private_key
 from audit.result import (
     AttackRecord,
     AuditResult,
@@ -45,15 +48,7 @@ from audit.result import (
     Series,
     Verdict,
 )
-from audit.verify import (
-    MAX_BYTES,
-    CertificateError,
-    Verified,
-    open_envelope,
-    parse_json,
-    read_certificate,
-    verify_certificate,
-)
+from audit.verify import Verified, verify_certificate
 
 # Key A of the DSSE test vectors, which is also the first key of RFC 8032, section 7.1.
 KEY = Ed25519PrivateKey.from_private_bytes(
