@@ -21,6 +21,8 @@ from typing import Any, ClassVar, Literal, Protocol, final
 import numpy as np
 import numpy.typing as npt
 
+from .plugins import load_plugins
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -279,7 +281,8 @@ PACKAGES = ("attacks.membership", "attacks.recovery", "attacks.representation")
 
 
 def discover() -> dict[str, type[Attack]]:
-    """Import every module of the attack packages; return the registry, sorted by name."""
+    """Import every module of the attack packages and the installed plug-ins; return the registry, sorted by name."""
+    load_plugins()
     for package_name in PACKAGES:
         package = importlib.import_module(package_name)
         for module in pkgutil.iter_modules(package.__path__):

@@ -11,20 +11,22 @@ Verification is in `audit.verify`.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from .envelope import encode
 from .errors import UsageError
 from .result import AuditResult, Finding, FindingStatus, Outcome
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://in-toto.io/attestation/test-result/v0.1"
 EXTENSION = "unlearningAudit"
-CERTIFICATE_VERSION = "1.1"
-VERIFIED_VERSIONS = ("1.0", "1.1")
+CERTIFICATE_VERSION = "1.2"
+VERIFIED_VERSIONS = ("1.0", "1.1", "1.2")
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 RESULTS = {Outcome.PASS: "PASSED", Outcome.FAIL: "FAILED", Outcome.INCONCLUSIVE: "FAILED"}
@@ -107,6 +109,7 @@ def build_statement(
         "qualifier": result.verdict.qualifier,
         "look": None if result.look is None else result.look.model_dump(mode="json"),
         "scope": result.verdict.scope,
+        "policy": {"name": result.policy.name, "values": dict(result.policy.values)},
         "subjectSeen": "model" if audited == {"model"} else "outputs",
         "claim": result.claim.model_dump(mode="json"),
         "assumptions": list(result.assumptions),
@@ -115,9 +118,13 @@ def build_statement(
         "gates": [{"name": gate.name, "ok": gate.ok, "effect": gate.effect} for gate in result.gates],
         "families": [family.model_dump(mode="json", exclude={"reason"}) for family in result.families],
         "attacks": [
-            attack.model_dump(mode="json", include={"name", "version", "access", "source", "parameters", "status"})
+            attack.model_dump(
+                mode="json",
+                include={"name", "version", "access", "source", "parameters", "distribution", "status"},
+            )
             for attack in result.attacks
         ],
+        "suiteSha256": suite_digest(result),
         "seed": result.seed,
         "tool": {"name": result.tool, "version": result.tool_version},
         "environment": dict(result.environment),
@@ -141,6 +148,12 @@ def build_statement(
             EXTENSION: extension,
         },
     }
+
+
+def suite_digest(result: AuditResult) -> str:
+    """SHA-256 over name, version and origin of every attack of the plan: equal for equal suites."""
+    suite = sorted([attack.name, attack.version, attack.distribution] for attack in result.attacks)
+    return hashlib.sha256(encode({"tool": result.tool_version, "attacks": suite})).hexdigest()
 
 
 def _sha256(digest: str, what: str) -> None:

@@ -10,7 +10,6 @@ import json
 import os
 import sys
 from contextlib import redirect_stdout
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,8 +19,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from . import __version__, references_cli
-from .errors import CouldNotRun, ExitCode, UsageError
+from . import __version__, certificate_cli, references_cli
+from .errors import CouldNotRun, UsageError
 
 if TYPE_CHECKING:
     from .config import CertificateSection
@@ -39,7 +38,9 @@ app = typer.Typer(
     "interrupted.",
 )
 app.add_typer(references_cli.app, name="references")
-EXIT = {"PASS": ExitCode.PASS, "FAIL": ExitCode.FAIL, "INCONCLUSIVE": ExitCode.INCONCLUSIVE}
+app.add_typer(certificate_cli.commit, name="commit")
+for _command in (certificate_cli.keygen, certificate_cli.verify, certificate_cli.gate):
+    app.command()(_command)
 
 
 class Kind(StrEnum):
@@ -301,54 +302,6 @@ def schema() -> None:
 
 
 @app.command()
-def keygen(
-    path: Annotated[Path, typer.Argument(help="Private key to write; the public key gets .pub added.")] = Path(
-        "audit.key"
-    ),
-) -> None:
-    """Make an Ed25519 key pair for signing certificates."""
-    from .keys import generate_keypair
-
-    public = path.with_name(path.name + ".pub")
-    generate_keypair(path, public)
-    typer.echo(f"{path}\n{public}")
-
-
-@app.command()
-def verify(
-    certificate: Annotated[Path, typer.Argument(metavar="CERT", help="certificate.dsse.json")],
-    key: Annotated[Path, typer.Option(help="The signer's public key, obtained from the signer.")],
-    model: Annotated[list[Path], typer.Option(help="The model that is in your hands; repeat for several files.")],
-    policy: Annotated[str | None, typer.Option(help="The policy that the audit must have used.")] = None,
-    max_age: Annotated[int | None, typer.Option(help="Greatest age of the certificate in days.")] = None,
-) -> None:
-    """Verify a certificate against a key and a model; exit 0 only for an authentic PASS of exactly this model."""
-    from .envelope import read_certificate
-    from .policy import load_policy
-    from .verify import verify_certificate
-
-    try:
-        public = key.read_bytes()
-    except OSError as error:
-        raise CouldNotRun(f"cannot read {key} ({error.strerror}): name the signer's public key.") from error
-    verified = verify_certificate(
-        read_certificate(certificate),
-        public_key_pem=public,
-        model_files=model,
-        policy_sha256=load_policy(policy)[1] if policy else None,
-        max_age_days=max_age,
-        now=datetime.now(UTC),
-    )
-    typer.echo(f"authentic, signed with key {verified.key_id}, valid until {verified.expires:%Y-%m-%d}")
-    qualifier = f" ({verified.qualifier})" if verified.qualifier else ""
-    typer.echo(f"verdict for this model: {verified.verdict}{qualifier}")
-    if verified.qualifier and policy is None:
-        typer.echo("only some policies admit this kind of PASS: name the one that you accept with --policy")
-        raise typer.Exit(int(ExitCode.INCONCLUSIVE))
-    raise typer.Exit(int(EXIT[verified.verdict.value]))
-
-
-@app.command()
 def ledger(
     path: Annotated[Path, typer.Argument(metavar="LEDGER", help="The file named by --ledger.")],
 ) -> None:
@@ -507,7 +460,7 @@ def _finish(console: Console, run_: RunDir, result: AuditResult, certificate: Pa
             {
                 "verdict": outcome,
                 "qualifier": result.verdict.qualifier,
-                "exit_code": int(EXIT[outcome]),
+                "exit_code": int(certificate_cli.VERDICT_EXIT[outcome]),
                 "run": os.fspath(run_.path),
                 "report": os.fspath(run_.report),
                 "certificate": os.fspath(certificate),
@@ -515,4 +468,4 @@ def _finish(console: Console, run_: RunDir, result: AuditResult, certificate: Pa
             sort_keys=True,
         )
     )
-    raise typer.Exit(int(EXIT[outcome]))
+    raise typer.Exit(int(certificate_cli.VERDICT_EXIT[outcome]))

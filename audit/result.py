@@ -152,6 +152,7 @@ class AttackRecord(Record):
     symmetric: bool
     source: str
     parameters: dict[str, float | int | str | bool]
+    distribution: str = Field(default="", description="package and version of a plug-in; empty for our own")
     status: Literal["ok", "skipped", "error"]
     reason: str = ""
     details: tuple[str, ...] = Field(default=(), description="fit sets, subsampling, validity of fits")

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from attacks.base import Access, Attack, NotApplicable, Scores, discover
+from attacks.plugins import distribution_of
 
 from .cautions import cautions
 from .chain import share
@@ -216,6 +217,7 @@ def _record(run: AttackRun, scored: list[Scored], evidence: Evidence) -> AttackR
         symmetric=attack.symmetric,
         source=attack.source,
         parameters=run.parameters,
+        distribution=distribution_of(type(attack)),
         status=run.status,
         reason=run.reason,
         details=() if item is None else item.subject.details,
