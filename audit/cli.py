@@ -39,8 +39,6 @@ app = typer.Typer(
 )
 app.add_typer(references_cli.app, name="references")
 app.add_typer(certificate_cli.commit, name="commit")
-for _command in (certificate_cli.keygen, certificate_cli.verify, certificate_cli.gate):
-    app.command()(_command)
 
 
 class Kind(StrEnum):
@@ -299,6 +297,10 @@ def schema() -> None:
     from .result import AuditResult
 
     typer.echo(json.dumps(AuditResult.model_json_schema(), indent=1, sort_keys=True))
+
+
+for _command in (certificate_cli.keygen, certificate_cli.verify, certificate_cli.gate):
+    app.command()(_command)
 
 
 @app.command()

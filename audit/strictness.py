@@ -8,11 +8,15 @@ from typing import Any
 from .policy import Policy
 
 #: The certified value must be at most the wanted one. A margin that is wider passes more.
-_AT_MOST = ("auc_margin", "tpr_margin", "share_margin", "utility_margin", "utility_part_margin", "overlap_share")
-_AT_MOST += ("valid_days",)
+_AT_MOST = (
+    *("auc_margin", "tpr_margin", "share_margin", "utility_margin", "utility_part_margin"),
+    *("overlap_share", "valid_days"),
+)
 #: ... at least the wanted one: more evidence before anything is judged.
-_AT_LEAST = ("permutations", "shams", "min_forget", "min_holdout", "min_forget_tail")
-_AT_LEAST += ("references_assumed_split", "references_t", "references_t_class")
+_AT_LEAST = (
+    *("permutations", "shams", "min_forget", "min_holdout", "min_forget_tail"),
+    *("references_assumed_split", "references_t", "references_t_class"),
+)
 #: ... the same: smaller is stricter for a PASS and laxer for a FAIL, or the other way round.
 _SAME = ("alpha", "tpr_fpr", "d2_features", "references_rank", "may_pass")
 #: ... not true where the wanted one is false.
