@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from markupsafe import Markup
 
-from audit.result import Chart, Series
+from audit.attack_record import Chart, Series
 
 from . import svg
 from .numbers import num
