@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -25,8 +25,22 @@ class Series(Record):
     low: tuple[float, ...] = Field(default=(), description="lower end of a band around y; empty: no band")
     high: tuple[float, ...] = ()
     side: Literal["", "forget", "holdout"] = Field(default="", description="of a histogram: whose scores")
-    width: int = Field(default=0, description="of a picture: pixels in a row")
-    pixels: str = Field(default="", description="of a picture: grey levels row by row, two hex digits each")
+    width: int = Field(default=0, ge=0, le=64, description="of a picture: pixels in a row")
+    pixels: str = Field(
+        default="",
+        pattern="^([0-9a-f]{2})*$",
+        max_length=2 * 64 * 64,
+        description="of a picture: grey levels row by row, two hex digits each",
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        """A picture fills its rows, a band has two ends; a histogram is checked by its chart."""
+        if self.pixels and (not self.width or len(self.pixels) % (2 * self.width)):
+            raise ValueError("the pixels of a picture must fill its rows")
+        if len(self.low) != len(self.high) or len(self.low) not in (0, len(self.x)):
+            raise ValueError("a band needs both ends at every point")
+        return self
 
 
 class Chart(Record):
@@ -45,6 +59,16 @@ class Chart(Record):
     series: tuple[Series, ...]
     ticks: tuple[str, ...] = Field(default=(), description="names of the positions x (layers, depths); empty: numbers")
     note: str = Field(default="", description="what bands and bins are, and by which method")
+
+    @model_validator(mode="after")
+    def _bins(self) -> Self:
+        """Bins have two edges that go upwards."""
+        if self.kind == "histogram":
+            for one in self.series:
+                edges = list(one.x)
+                if len(edges) != len(one.y) + 1 or len(edges) < 2 or edges != sorted(set(edges)) or min(one.y) < 0:
+                    raise ValueError("a histogram needs edges that go upwards, one more than densities")
+        return self
 
 
 class AttackRecord(Record):

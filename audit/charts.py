@@ -87,8 +87,8 @@ def _histogram(spec: ChartSpec, item: Scored, facts: Facts) -> Chart | None:
     series = histograms(item, len(facts.references))
     note = (
         f"Bins hold at least {LEAST} {item.unit} of their side, what was fewer is counted in the nearest one: a bin "
-        f"that is drawn empty has 0 to {LEAST - 1}. The outermost bins hold all that lies beyond. Retrained references: "
-        "mean over all of them."
+        f"that is drawn empty has 0 to {LEAST - 1}. The outermost bins hold all that lies beyond. References: mean "
+        "over all retrained models."
     )
     return _of(spec, series, note) if series else None
 

@@ -65,33 +65,32 @@ def _round_step(width: float) -> float:
 def _density(side: Floats, edges: Floats) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Edges and densities of one side, (models, rows): the mean over models, in bins of at least ``LEAST`` rows."""
     models, rows = side.shape
-    inner = edges[1:-1]
-    counts = np.zeros(len(edges) - 1)
+    counts = np.zeros(len(edges) - 1, dtype=np.int64)
     for scores in side:
-        counts += np.bincount(np.searchsorted(inner, scores, side="right"), minlength=len(counts))
-    bins = _joined((counts / models).tolist())
+        counts += np.bincount(np.searchsorted(edges[1:-1], scores, side="right"), minlength=len(counts))
+    bins = _joined(counts.tolist(), LEAST * models)
     x = (float(edges[0]), *(float(edges[end]) for _, end in bins))
-    y = tuple(count / rows / (b - a) for (count, _), a, b in zip(bins, x[:-1], x[1:], strict=True))
+    y = tuple(count / models / rows / (b - a) for (count, _), a, b in zip(bins, x[:-1], x[1:], strict=True))
     return x, y
 
 
-def _joined(counts: list[float]) -> list[tuple[float, int]]:
-    """(count, index of the right edge) of each bin: thin neighbours joined, what stays thin given to the nearest bin."""
-    bins: list[tuple[float, int]] = []
-    gathered = 0.0
+def _joined(counts: list[int], least: int) -> list[tuple[int, int]]:
+    """Join thin neighbours; what stays thin goes to the nearest bin. (Count, index of the right edge) of each bin."""
+    bins: list[tuple[int, int]] = []
+    gathered = 0
     for end, count in enumerate(counts, 1):
-        if gathered and count >= LEAST:  # a full bin stands alone
+        if gathered and count >= least:  # a full bin stands alone
             bins.append((gathered, end - 1))
-            gathered = 0.0
+            gathered = 0
         gathered += count
-        if gathered == 0 or gathered >= LEAST:
+        if gathered == 0 or gathered >= least:
             bins.append((gathered, end))
-            gathered = 0.0
+            gathered = 0
     if gathered:
         bins.append((gathered, len(counts)))
-    full = [i for i, (count, _) in enumerate(bins) if count >= LEAST]
-    given = [count if count >= LEAST else 0.0 for count, _ in bins]
+    full = [i for i, (count, _) in enumerate(bins) if count >= least]
+    given = [count if count >= least else 0 for count, _ in bins]
     for i, (count, _) in enumerate(bins):
-        if 0 < count < LEAST:
+        if 0 < count < least:
             given[min(full, key=lambda at: abs(at - i))] += count
     return [(count, end) for count, (_, end) in zip(given, bins, strict=True)]

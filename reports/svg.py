@@ -78,6 +78,11 @@ def px(value: float) -> str:
     return f"{round(value, 2) + 0.0:g}"
 
 
+def path(points: Iterable[tuple[float, float]]) -> str:
+    """Pixels as the ``points`` of a line or an area."""
+    return " ".join(f"{px(x)},{px(y)}" for x, y in points)
+
+
 def clip(label: str, limit: int) -> str:
     """Cut a label to about ``limit`` columns; full names stand in the description and in the page."""
     label, used = visible(label), 0
