@@ -57,18 +57,12 @@ def _chart(spec: ChartSpec, item: Scored, facts: Facts, level: float) -> Chart |
 def _roc(spec: ChartSpec, item: Scored, facts: Facts, level: float) -> Chart | None:
     sides, control = item.require_sides(), item.sides(control=True)
     n = sides[1].shape[1]
-    rates = np.unique(np.round(np.logspace(0, np.log10(n), GRID)).astype(int)) / n
 
     def line(name: str, role: Role, pair: tuple[Floats, Floats], row: int, *, band: bool = False) -> Series:
-        found = roc_band(pair[0][row], pair[1][row], rates.tolist(), level)
-        return Series(
-            name=name,
-            role=role,
-            x=tuple(rates.tolist()),
-            y=tuple(point.value for point in found),
-            low=tuple(point.low for point in found) if band else (),
-            high=tuple(point.high for point in found) if band else (),
-        )
+        x, y = _roc_points(pair[0][row], pair[1][row])
+        ends = roc_band(pair[0][row], pair[1][row], x, level) if band else []
+        low, high = tuple(point.low for point in ends), tuple(point.high for point in ends)
+        return Series(name=name, role=role, x=x, y=y, low=low, high=high)
 
     series = [line("unlearned", "unlearned", sides, 0, band=True)]
     if control is not None:
@@ -81,6 +75,16 @@ def _roc(spec: ChartSpec, item: Scored, facts: Facts, level: float) -> Chart | N
         "rate (order statistics of the holdout scores, exact interval of Clopper and Pearson), as in the tail figures."
     )
     return _of(spec, series, note)
+
+
+def _roc_points(forget: Floats, holdout: Floats) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """False and true positive rates of {score >= t}, t on ``GRID`` holdout scores; tied scores are one threshold."""
+    ascending, n = np.sort(holdout), len(holdout)
+    ranks = np.unique(np.round(np.logspace(0, np.log10(n), GRID)).astype(int))
+    thresholds = np.unique(ascending[n - ranks])[::-1]
+    pairs = ((scores, np.searchsorted(scores, thresholds, side="left")) for scores in (ascending, np.sort(forget)))
+    x, y = (_floats((len(scores) - below) / len(scores)) for scores, below in pairs)
+    return x, y
 
 
 def _histogram(spec: ChartSpec, item: Scored, facts: Facts) -> Chart | None:

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from audit.attack_record import AttackRecord, Chart, Series
 from audit.certificate import (
     build_statement,
     encode,
@@ -30,9 +31,7 @@ from audit.certificate import (
 )
 from audit.errors import CouldNotRun, ExitCode, UsageError
 from audit.result import (
-    AttackRecord,
     AuditResult,
-    Chart,
     ClaimRecord,
     Family,
     Finding,
@@ -42,7 +41,6 @@ from audit.result import (
     Interval,
     Outcome,
     PolicyRecord,
-    Series,
     Verdict,
 )
 from audit.verify import (
@@ -129,7 +127,7 @@ def audit_result(outcome: Outcome = Outcome.PASS, *findings: Finding) -> AuditRe
                 status="ok",
                 reason=SECRET,
                 details=(SECRET,),
-                chart=chart,
+                charts=(chart,),
             ),
         ),
         families=(Family(name="D2", method="max-T", admitted=True, reason=SECRET, p=0.4),),

@@ -48,14 +48,18 @@ def marks(root: Element, role: str) -> list[tuple[float, float]]:
 
 def documents(result: AuditResult) -> dict[str, Any]:
     document = json.loads(to_json(result))
-    charts = {f"chart-{i}": a["chart"] for i, a in enumerate(document["attacks"], 1) if a["chart"]}
+    charts = {
+        f"chart-{i}-{k}": chart
+        for i, attack in enumerate(document["attacks"], 1)
+        for k, chart in enumerate(attack["charts"], 1)
+    }
     return {"run": document, **charts}
 
 
 @pytest.mark.parametrize("number", [1, 2])
 def test_curves(failing: AuditResult, number: int) -> None:
-    chart = documents(failing)[f"chart-{number}"]
-    root = pictures(failing)[f"chart-{number}"]
+    chart = documents(failing)[f"chart-{number}-1"]
+    root = pictures(failing)[f"chart-{number}-1"]
     log = chart["kind"] == "roc"
     x_slope, x_offset = scale(root, "middle", "x", log)
     y_slope, y_offset = scale(root, "end", "y", log)  # labels stand 4 px below their line
@@ -78,7 +82,7 @@ def test_curves(failing: AuditResult, number: int) -> None:
 
 
 def test_dots(failing: AuditResult) -> None:
-    chart, root = documents(failing)["chart-3"], pictures(failing)["chart-3"]
+    chart, root = documents(failing)["chart-3-1"], pictures(failing)["chart-3-1"]
     slope, offset = scale(root, "middle", "x", log=False)
     for series in chart["series"]:
         drawn = [slope * x + offset for x, _ in marks(root, series["role"])]
