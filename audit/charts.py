@@ -16,9 +16,9 @@ from .scored import Scored
 from .statistics.intervals import roc_band
 
 GRID = 60  # points of an ROC curve, evenly spaced on the log axis
-POINTS = 200  # of one curve
-COLUMNS, ROWS = 40, 24  # of a heatmap
-PICTURES, PIXELS = 12, 32  # of a grid, and pixels a side of one
+POINTS = 120  # of one curve
+COLUMNS, ROWS = 24, 12  # of a heatmap
+PICTURES, PIXELS = 8, 32  # of a grid, and pixels a side of one
 
 
 def charts(item: Scored, facts: Facts, level: float) -> tuple[Chart, ...]:

@@ -9,7 +9,8 @@ from audit.attack_record import Chart, Series
 from . import svg
 from .series import Drawn, Points, extra, label, thin, x_title, y_title
 
-MAX_POINTS = 200
+MAX_POINTS, ALL_POINTS = 120, 480  # of one line, and of all lines of a chart
+MARKS = 6  # on one line
 _ORDER = ("chance", "reference", "original", "unlearned")  # drawn last = on top
 _NAMED = 8  # names of positions that stand below the x axis
 
@@ -26,7 +27,7 @@ def curves(chart: Chart, drawn: Drawn) -> tuple[float, list[Markup]]:
     else:
         ys += [v for s, _ in drawn for v in (*s.low, *s.high) if abs(v) <= svg.LARGEST]
         x_axis, y_axis = svg.linear(xs, left, right), svg.linear(ys, bottom, top)
-    limit = max(12, min(MAX_POINTS, 4000 // len(drawn)))
+    limit = max(12, min(MAX_POINTS, ALL_POINTS // len(drawn)))
     body = [_band(s, x_axis, y_axis, limit) for s, _ in drawn if len(s.low) == len(s.high) == len(s.x) > 1]
     body += _frame(x_axis, y_axis, chart)
     references = sum(s.role == "reference" for s, _ in drawn)
@@ -44,7 +45,7 @@ def curves(chart: Chart, drawn: Drawn) -> tuple[float, list[Markup]]:
         if len(pixels) > 1:
             body.append(Markup('<polyline class="line {}" points="{}"/>').format(kind, svg.path(pixels)))
         if series.role != "chance":
-            body += [svg.mark(kind, x, y) for x, y in thin(pixels, 2 if grouped else 8)]
+            body += [svg.mark(kind, x, y) for x, y in thin(pixels, 2 if grouped else MARKS)]
         if not grouped or seen[series.role] == 1:
             name = f"{references} retrained references" if grouped else label(series)
             legend.append((kind, name + (" with its band" if series.low else ""), True))
@@ -55,17 +56,14 @@ def curves(chart: Chart, drawn: Drawn) -> tuple[float, list[Markup]]:
 def _band(series: Series, x_axis: svg.Axis, y_axis: svg.Axis, limit: int) -> Markup:
     """The area between the ends of a band; what the axes cannot show is cut at their edge."""
 
-    def inside(axis: svg.Axis, value: float) -> float:
-        return axis.at(min(max(value, axis.low), axis.high))
-
     def edge(values: tuple[float, ...]) -> Points:
         return [
-            (inside(x_axis, x), inside(y_axis, y))
+            (x_axis.at(x), y_axis.at(min(max(y, y_axis.low), y_axis.high)))
             for x, y in zip(series.x, values, strict=True)
-            if abs(x) <= svg.LARGEST and abs(y) <= svg.LARGEST
+            if x_axis.low <= x <= x_axis.high and abs(y) <= svg.LARGEST
         ]
 
-    outline = thin(edge(series.high), limit) + thin(edge(series.low), limit)[::-1]
+    outline = thin(edge(series.high), limit // 2) + thin(edge(series.low), limit // 2)[::-1]
     return Markup('<polygon class="spread {}" points="{}"/>').format(series.role, svg.path(outline))
 
 

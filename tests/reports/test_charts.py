@@ -56,8 +56,8 @@ def test_roc_is_drawn_on_log_axes_with_the_chance_diagonal(failing: AuditResult)
     (diagonal,) = line_points(svg, "chance")
     assert diagonal == [(66.0, 290.0), (464.0, 26.0)]
     (unlearned,) = line_points(svg, "unlearned")
-    assert 100 < len(unlearned) <= 200
-    assert unlearned[0][0] == pytest.approx(66 + 398 / 4, abs=0.01)  # FPR 0.001 on axes from 0.0001
+    assert 40 < len(unlearned) <= 120
+    assert unlearned[0][0] == pytest.approx(66 + 398 / 4, abs=0.06)  # FPR 0.001 on axes from 0.0001
     assert unlearned[-1] == (464.0, 26.0)
     assert all(a[0] < b[0] and a[1] > b[1] for a, b in pairwise(unlearned))
     slopes = [(a[1] - b[1]) / (b[0] - a[0]) for a, b in pairwise(unlearned[:50])]
@@ -125,9 +125,9 @@ def test_long_curves_are_thinned_and_keep_their_ends() -> None:
     xs = tuple(float(k) for k in range(5000))
     svg = chart_svg(one("lines", xs, tuple(math.sin(x / 300) for x in xs)))
     (points,) = line_points(svg, "unlearned")
-    assert 150 < len(points) <= 200
+    assert 100 < len(points) <= 120
     axis = Axis(-249.95, 5248.95, 66, 464)
-    assert points[0][0] == pytest.approx(axis.at(0), abs=0.01)
+    assert points[0][0] == pytest.approx(axis.at(0), abs=0.06)
     assert points[-1][0] == pytest.approx(axis.at(4999), abs=0.01)
 
 
