@@ -12,7 +12,7 @@ from .series import Drawn, Points, extra, label, thin, x_title, y_title
 MAX_POINTS, ALL_POINTS = 120, 480  # of one line, and of all lines of a chart
 MARKS = 6  # on one line
 _ORDER = ("chance", "reference", "original", "unlearned")  # drawn last = on top
-_NAMED = 8  # names of positions that stand below the x axis
+_NAMED, _NAME = 4, 13  # names of positions that stand below the x axis, and columns of one
 
 
 def curves(chart: Chart, drawn: Drawn) -> tuple[float, list[Markup]]:
@@ -75,15 +75,15 @@ def _frame(x_axis: svg.Axis, y_axis: svg.Axis, chart: Chart) -> list[Markup]:
         parts.append(svg.text(left - 7, y_axis.at(value) + 4, words, "tick", anchor="end", limit=9))
     for value, words in _positions(chart) or x_axis.ticks():
         parts.append(svg.line("grid", x_axis.at(value), bottom, x_axis.at(value), top))
-        parts.append(svg.text(x_axis.at(value), bottom + 17, words, "tick", anchor="middle", limit=9))
+        limit = _NAME if chart.ticks else 9
+        anchor = "end" if chart.ticks and right - x_axis.at(value) < 40 else "middle"  # names stay in the picture
+        parts.append(svg.text(x_axis.at(value), bottom + 17, words, "tick", anchor=anchor, limit=limit))
     parts += x_title(chart.x_label, (left + right) / 2, bottom)
     return [*parts, svg.line("axis", left, bottom, right, bottom), svg.line("axis", left, bottom, left, top)]
 
 
 def _positions(chart: Chart) -> list[tuple[float, str]]:
-    """Named positions: at most ``_NAMED``, evenly, the first and the last among them."""
+    """Named positions, evenly: of many every second, third ... is named."""
     longest = max(chart.series, key=lambda s: len(s.x))
     named = list(zip(longest.x, chart.ticks, strict=False))
-    if len(named) <= _NAMED:
-        return named
-    return [named[round(k * (len(named) - 1) / (_NAMED - 1))] for k in range(_NAMED)]
+    return named[:: -(-len(named) // _NAMED) or 1]

@@ -137,8 +137,8 @@ def test_bands(failing: AuditResult, number: str, role: str, log: bool) -> None:
         x_slope, x_offset = scale(root, "middle", "x", log)
     else:  # named positions: the grid lines stand at them
         lines = [float(e.get("x1") or 0) for e in root.iter("line") if e.get("class") == "grid"]
-        x_slope, x_offset = 9 / (lines[-1] - lines[-8]), 0.0
-        x_offset = -x_slope * lines[-8]
+        x_slope = 9 / (lines[-1] - lines[-4])
+        x_offset = -x_slope * lines[-4]
     outline = polygon(root, "polygon", "spread")
     half = outline.index(max(outline, key=lambda place: place[0])) + 1
     assert min(half, len(outline) - half) >= 10
@@ -154,9 +154,8 @@ def test_bands(failing: AuditResult, number: str, role: str, log: bool) -> None:
 
 def test_named_positions_stand_below_a_profile(failing: AuditResult) -> None:
     chart, root = documents(failing)["chart-2-2"], pictures(failing)["chart-2-2"]
-    shown = [e.text for e in root.iter("text") if e.get("text-anchor") == "middle" and e.get("class") == "tick"]
-    assert len(shown) == 8
-    assert shown[0] == "block0.c…"
+    shown = [e.text for e in root.iter("text") if e.get("class") == "tick" and "block" in (e.text or "")]
+    assert shown == chart["ticks"][::3]
     assert all(name in (root.findtext("desc") or "") for name in chart["ticks"])
 
 
