@@ -12,9 +12,9 @@ from typing import IO
 
 from pydantic import ValidationError
 
+from .attack_record import Record
 from .digest import KEY_BYTES
 from .errors import CouldNotRun, UsageError
-from .result import Record
 
 GENESIS = "0" * 64
 

@@ -266,6 +266,7 @@ def report(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write. Default: in the run.")] = None,
 ) -> None:
     """Render a finished run again, without touching a model."""
+    from .digest import sha256_file
     from .issue import check_bound
     from .result import read_result, to_json
     from .rundir import write_bytes
@@ -277,7 +278,8 @@ def report(
         from reports.html import render_html
 
         target = output or run_.report
-        write_bytes(target, render_html(result).encode("utf-8"))
+        page = render_html(result, run_sha256=sha256_file(run_.result))
+        write_bytes(target, page.encode("utf-8"))
         typer.echo(target)
     elif format_ is Format.JSON:
         if output is None:

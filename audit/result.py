@@ -11,15 +11,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-SCHEMA_VERSION = "1.1"
+from .attack_record import AttackRecord, Record
 
-
-class Record(BaseModel):
-    """Frozen model that refuses unknown keys and non-finite numbers."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+#: 1.2: several charts an attack, bands, histograms, pictures. 1.0 and 1.1 are read (``attack_record.AttackRecord``).
+SCHEMA_VERSION = "1.2"
 
 
 class Outcome(StrEnum):
@@ -117,46 +114,6 @@ class Family(Record):
     p: float | None = None
     p_holm: float | None = None
     rejected: bool = False
-
-
-class Series(Record):
-    """One line or one set of dots of a chart."""
-
-    name: str
-    role: Literal["unlearned", "original", "reference", "chance"]
-    x: tuple[float, ...]
-    y: tuple[float, ...]
-
-
-class Chart(Record):
-    """Chart data, drawn by ``reports/charts.py``.
-
-    ``lines``: y over x. ``roc``: the same on log-log axes, both in (0, 1]. ``dots``: one value per model, in x
-    (y empty), all series on one axis.
-    """
-
-    kind: Literal["lines", "roc", "dots"]
-    title: str
-    x_label: str
-    y_label: str
-    series: tuple[Series, ...]
-
-
-class AttackRecord(Record):
-    """One attack of the plan: what it is, whether it ran, and its chart."""
-
-    name: str
-    title: str
-    version: str
-    access: str
-    symmetric: bool
-    source: str
-    parameters: dict[str, float | int | str | bool]
-    distribution: str = Field(default="", description="package and version of a plug-in; empty for our own")
-    status: Literal["ok", "skipped", "error"]
-    reason: str = ""
-    details: tuple[str, ...] = Field(default=(), description="fit sets, subsampling, validity of fits")
-    chart: Chart | None = None
 
 
 class InputRecord(Record):

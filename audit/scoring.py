@@ -10,9 +10,10 @@ import numpy as np
 from attacks.base import Access, Attack, NotApplicable, Scores, discover
 from attacks.plugins import distribution_of
 
+from .attack_record import AttackRecord
 from .cautions import cautions
 from .chain import share
-from .charts import chart
+from .charts import charts
 from .differences import differences
 from .equivalence import Context
 from .evidence import AttackRun, Evidence
@@ -23,7 +24,6 @@ from .figures import figures
 from .gates import gates
 from .policy import Policy
 from .result import (
-    AttackRecord,
     AuditResult,
     Finding,
     FindingStatus,
@@ -82,7 +82,7 @@ def judge(evidence: Evidence, policy: Policy, policy_sha256: str, everything: Ev
         policy=PolicyRecord(name=policy.name, sha256=policy_sha256, values=declared.model_dump(mode="json")),
         inputs=facts.inputs,
         assumptions=(*facts.assumptions, *warnings),
-        attacks=tuple(_record(run, scored, evidence) for run in runs),
+        attacks=tuple(_record(run, scored, evidence, context.level) for run in runs),
         families=families.records,
         findings=tuple(findings),
         gates=checks,
@@ -206,7 +206,7 @@ def _repair(run: AttackRun, attack: type[Attack], evidence: Evidence) -> tuple[s
     return ()
 
 
-def _record(run: AttackRun, scored: list[Scored], evidence: Evidence) -> AttackRecord:
+def _record(run: AttackRun, scored: list[Scored], evidence: Evidence, level: float) -> AttackRecord:
     attack = discover()[run.name]
     item = next((s for s in scored if s.attack.name == run.name), None)
     return AttackRecord(
@@ -221,7 +221,7 @@ def _record(run: AttackRun, scored: list[Scored], evidence: Evidence) -> AttackR
         status=run.status,
         reason=run.reason,
         details=() if item is None else item.subject.details,
-        chart=None if item is None else chart(item, evidence.facts),
+        charts=() if item is None else charts(item, evidence.facts, level),
     )
 
 

@@ -1,4 +1,7 @@
-"""The HTML report: one file, no JavaScript, nothing loaded from anywhere, the same bytes for the same run."""
+"""The HTML report: one file, nothing loaded from anywhere, the same bytes for the same run.
+
+It is complete without JavaScript. The one small script, allowed by its digest alone, sorts and filters the findings.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,11 @@ import base64
 import hashlib
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -19,7 +23,7 @@ from audit.result import AuditResult, Finding, Interval, Null, Outcome, to_json
 from .charts import chart_svg
 from .forest import forest_svg, placeable
 from .numbers import ABSENT, interval_text, level_text, margin_text, null_mean, num, p_text, visible
-from .words import STATUS_LEGEND, decides, evidence, headline, reasons
+from .words import STATUS_LEGEND, WORST_FIRST, decides, evidence, headline, reasons
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _KINDS = {
@@ -50,16 +54,31 @@ class Group:
     kinds: tuple[tuple[str, tuple[Row, ...]], ...]
 
 
-def render_html(result: AuditResult) -> str:
+class Clause(Protocol):
+    """One clause of a law or standard and the evidence of this run for it (filled by the caller)."""
+
+    framework: str
+    clause: str
+    title: str
+    evidence: str | Sequence[str]
+    strength: str
+    missing: str | Sequence[str]
+    actor: str
+
+
+def render_html(result: AuditResult, *, clauses: Sequence[Clause] = (), run_sha256: str | None = None) -> str:
     """Render the report of one audit.
 
     Args:
-        result: the run record; the report depends on nothing else.
+        result: the run record.
+        clauses: lines of the section "Clauses"; without any there is no such section.
+        run_sha256: digest of ``run.json`` as it stands on disk. By default that of the record as this version writes
+            it, which differs for a run of an older schema.
 
     Returns:
-        A complete HTML document with ``\\n`` line ends.
+        A complete HTML document with ``\\n`` line ends, which depends on the arguments alone.
     """
-    css = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
+    css, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     rows = tuple(Row(f"finding-{i}", f) for i, f in enumerate(result.findings, 1))
     unlearned = tuple(i for i in result.inputs if i.role == "unlearned" and i.kind == "model")
     return (
@@ -73,19 +92,29 @@ def render_html(result: AuditResult) -> str:
             reasons=reasons(result),
             anchors={r.finding.id: r.anchor for r in reversed(rows)},
             evidence=evidence(result),
-            css=Markup(css),  # noqa: S704 - our own file, never user text
-            css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
+            css=Markup(css),  # noqa: S704 - our own files, never user text
+            css_hash=_hash(css),
+            script=Markup(script),  # noqa: S704
+            script_hash=_hash(script),
             rows=rows,
             groups=_groups(rows, result.verdict.outcome),
+            statuses=[word for word in WORST_FIRST if any(f.status == word for f in result.findings)],
+            attacks=sorted({f.attack for f in result.findings}),
             legend=STATUS_LEGEND,
             forest=forest_svg(sorted(result.findings, key=lambda f: not decides(f))),
             not_drawn=sum(f.kind == "equivalence" for f in result.findings) - len(placeable(result.findings)),
             policy_values=_flatten(result.policy.values),
+            clauses=clauses,
             unlearned=unlearned,
             verify=_verify_command(tuple(i.name for i in unlearned)),
-            run_digest=hashlib.sha256(to_json(result).encode()).hexdigest(),
+            run_digest=run_sha256 or hashlib.sha256(to_json(result).encode()).hexdigest(),
         )
     )
+
+
+def _hash(content: str) -> str:
+    """Digest by which the security policy of the page allows an inline style or script."""
+    return base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
 
 
 @lru_cache(maxsize=1)
@@ -103,7 +132,7 @@ def _environment() -> Environment:
         num=_number,
         p=_p,
         interval=_interval,
-        margin=margin_text,
+        margin=_margin,
         null=_null,
         level=level_text,
         slug=_slug,
@@ -139,6 +168,10 @@ def _interval(interval: Interval | None, margin: tuple[float, float] | None = No
     if interval is None:
         return ABSENT
     return _data(f"{_exact(interval.low)} {_exact(interval.high)}", interval_text(interval, margin))
+
+
+def _margin(margin: tuple[float, float] | None) -> Markup | str:
+    return ABSENT if margin is None else _data(f"{_exact(margin[0])} {_exact(margin[1])}", margin_text(margin))
 
 
 def _null(null: Null) -> Markup | str:

@@ -30,6 +30,8 @@ STATUS_LEGEND = (
     ("ERROR", "The check was started and broke. Nothing was learned from it."),
     ("NOTE", "Reported for information; it does not enter the verdict."),
 )
+#: the order in which the findings are sorted by status
+WORST_FIRST = ("FAIL", "ERROR", "INCONCLUSIVE", "NOT COVERED", "SKIPPED", "NOT DETECTED", "PASS", "NOTE")
 #: short forms for narrow tables, and what they mean
 SHORT = {
     FindingStatus.PASS: ("PASS", ""),

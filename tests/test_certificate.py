@@ -9,17 +9,30 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cases.certified import (
+    DIGESTS,
+    ENVELOPE,
+    ISSUED,
+    KEY,
+    POLICY,
+    PUBLIC,
+    SECRET,
+    WEIGHTS,
+    audit_result,
+    finding,
+    statement,
+    verify,
+)
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit.certificate import build_statement
 from audit.envelope import (
     MAX_BYTES,
     CertificateError,
@@ -33,132 +46,12 @@ from audit.envelope import (
 from audit.errors import CouldNotRun, ExitCode, UsageError
 from audit.keys import generate_keypair, key_id, load_private_key
 from audit.result import (
-    AttackRecord,
-    AuditResult,
-    Chart,
-    ClaimRecord,
-    Family,
-    Finding,
     FindingStatus,
-    Gate,
     InputRecord,
-    Interval,
     Outcome,
-    PolicyRecord,
-    Series,
-    Verdict,
 )
-from audit.verify import Verified, verify_certificate
-
-# Key A of the DSSE test vectors, which is also the first key of RFC 8032, section 7.1.
-KEY = Ed25519PrivateKey.from_private_bytes(
-    bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
-)
-PUBLIC = KEY.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-ISSUED = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-WEIGHTS = {"model.safetensors": b"unlearned weights", "head.safetensors": b"unlearned head"}
-DIGESTS = {name: hashlib.sha256(content).hexdigest() for name, content in WEIGHTS.items()}
-POLICY, RUN, ORIGINAL, RETRAINED = (letter * 64 for letter in "abcd")
-SECRET = "record-4711"
 
 Change = Callable[[dict[str, Any]], object]
-
-
-def finding(name: str, status: FindingStatus, role: str = "mandatory") -> Finding:
-    attack, metric = name.split(".")
-    return Finding.model_validate(
-        {
-            "id": name,
-            "attack": attack,
-            "metric": metric,
-            "title": "a figure",
-            "kind": "equivalence",
-            "role": role,
-            "access": "logits",
-            "estimate": 0.51,
-            "interval": Interval(low=0.48, high=0.54, level=0.9),
-            "margin": (0.45, 0.55),
-            "n_forget": 200,
-            "n_holdout": 400,
-            "control": 0.93,
-            "p": 0.4,
-            "status": status,
-            "reason": f"about {SECRET}",
-            "settle": (SECRET,),
-        }
-    )
-
-
-def audit_result(outcome: Outcome = Outcome.PASS, *findings: Finding) -> AuditResult:
-    chart = Chart(
-        kind="dots",
-        title=SECRET,
-        x_label="score",
-        y_label="",
-        series=(Series(name=SECRET, role="unlearned", x=(0.123456,), y=()),),
-    )
-    return AuditResult(
-        tool="unlearn-audit",
-        tool_version="0.1.0",
-        run_id="run-1",
-        seed=2**63,
-        environment={"python": "3.11"},
-        claim=ClaimRecord(kind="random", split="attested", access="weights"),
-        policy=PolicyRecord(name="standard", sha256=POLICY, values={}),
-        inputs=(
-            InputRecord(role="forget", name=SECRET, kind="data", rows=200, note=SECRET),
-            InputRecord(role="unlearned", name="u.pt", kind="model", sha256=next(iter(DIGESTS.values()))),
-            InputRecord(role="original", name="/home/someone/o.pt", kind="model", sha256=ORIGINAL),
-            InputRecord(role="retrained/0", name="r.pt", kind="model", sha256=RETRAINED),
-        ),
-        assumptions=("the split was drawn at random",),
-        attacks=(
-            AttackRecord(
-                name="membership",
-                title="Membership",
-                version="1",
-                access="logits",
-                symmetric=True,
-                source="built in",
-                parameters={"folds": 5},
-                status="ok",
-                reason=SECRET,
-                details=(SECRET,),
-                chart=chart,
-            ),
-        ),
-        families=(Family(name="D2", method="max-T", admitted=True, reason=SECRET, p=0.4),),
-        findings=findings or (finding("membership.auc", FindingStatus.PASS),),
-        gates=(Gate(name="control", ok=True, effect="blocks PASS", reason=SECRET),),
-        utility=None,
-        not_tested=("reconstruction",),
-        verdict=Verdict(
-            outcome=outcome, sentence="...", scope="At most 5 points.", reasons=(SECRET,), settle=(SECRET,)
-        ),
-    )
-
-
-def statement(result: AuditResult | None = None, **changes: Any) -> dict[str, Any]:
-    arguments: dict[str, Any] = {
-        "subjects": list(DIGESTS.items()),
-        "commitments": {"forget": "e" * 64},
-        "issued": ISSUED,
-        "valid_days": 90,
-        "signer_name": "A. Auditor",
-        "signer_role": "independent auditor",
-        "run_json_sha256": RUN,
-        "report_sha256": "f" * 64,
-    }
-    return build_statement(result or audit_result(), **(arguments | changes))
-
-
-def verify(envelope: bytes, files: list[Path], **changes: Any) -> Verified:
-    arguments: dict[str, Any] = {
-        "public_key_pem": PUBLIC,
-        "model_files": files,
-        "now": ISSUED + timedelta(days=1),
-    }
-    return verify_certificate(envelope, **(arguments | changes))
 
 
 def resign(change: Change) -> bytes:
@@ -178,9 +71,6 @@ def reshape(change: Change) -> bytes:
 def extension(document: dict[str, Any]) -> dict[str, Any]:
     inner: dict[str, Any] = document["predicate"]["unlearningAudit"]
     return inner
-
-
-ENVELOPE = sign(encode(statement()), KEY)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..base import Access, Attack, Case, Floats, NotApplicable, Scores, Signals, View
+from ..base import PER_EXAMPLE, Access, Attack, Case, Floats, NotApplicable, Scores, Signals, View
 from ..calibration import OUT_OF_LINE_REMEDY, adjust, leave_one_out, out_of_line
 from ..signals import correct
 from .common import SIDES, by_side, refuse_class_claims, side_labels, side_logits, stacked
@@ -29,7 +29,7 @@ class LabelOnly(Attack):
     families = frozenset({"D2"})
     primary_for = frozenset({"random", "subject", "other"})
     source = "Choquette-Choo et al., Label-Only Membership Inference Attacks, arXiv 2007.14321"
-    chart = "roc"
+    charts = PER_EXAMPLE
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Agreement per row, in [0, 1].

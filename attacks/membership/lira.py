@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..base import Access, Attack, Case, Scores, Signals, View
+from ..base import PER_EXAMPLE, Access, Attack, Case, Scores, Signals, View
 from ..calibration import OUT_OF_LINE_REMEDY, calibrated, out_of_line
 from ..signals import class_logit, contrast, retained_spread
 from .common import by_side, queried_confidence, side_labels, stacked
@@ -26,7 +26,7 @@ class Membership(Attack):
     symmetric = True
     primary_for = frozenset({"random", "class", "subject", "other"})
     source = "Carlini et al., Membership Inference Attacks From First Principles, arXiv 2112.03570"
-    chart = "roc"
+    charts = PER_EXAMPLE
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Logit-scaled confidence on forget and holdout rows; for class claims also the scaled class logit."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..base import Access, Attack, Case, NotApplicable, Scores, Signals, View
+from ..base import PER_EXAMPLE, Access, Attack, Case, NotApplicable, Scores, Signals, View
 from ..scorers import lira
 from .common import by_side, enough_shadows, queried_confidence, refuse_class_claims, stacked
 
@@ -26,7 +26,7 @@ class LiraOnline(Attack):
     primary_for = frozenset({"random", "subject", "other"})
     design = "trained"
     source = "Carlini et al., Membership Inference Attacks From First Principles, arXiv 2112.03570"
-    chart = "roc"
+    charts = PER_EXAMPLE
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Logit-scaled confidence on forget and holdout rows."""

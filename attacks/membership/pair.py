@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-from ..base import Access, Attack, Bools, Case, Floats, NotApplicable, Scores, Signals, View
+from ..base import PER_EXAMPLE, Access, Attack, Bools, Case, Floats, NotApplicable, Scores, Signals, View
 from ..signals import canonical, log_softmax, logit_confidence
 from .common import by_side, side_labels, side_logits, stacked
 
@@ -26,7 +26,7 @@ class Pair(Attack):
     needs_original = True
     families = frozenset({"D1"})
     source = "Chen et al., When Machine Unlearning Jeopardizes Privacy, arXiv 2005.02205"
-    chart = "roc"
+    charts = PER_EXAMPLE
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Difference in confidence, distance of the posteriors, and the original's confidence alone."""

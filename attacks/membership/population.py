@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..base import Access, Attack, Case, Scores, Signals, View
+from ..base import PER_EXAMPLE, Access, Attack, Case, Scores, Signals, View
 from ..signals import log_label
 from .common import by_side, side_labels, side_logits, stacked
 
@@ -21,7 +21,7 @@ class Population(Attack):
     access = Access.LOGITS
     symmetric = True
     source = "Yeom et al., Privacy Risk in Machine Learning: Analyzing the Connection to Overfitting, arXiv 1709.01604"
-    chart = "roc"
+    charts = PER_EXAMPLE
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Minus the loss on forget and holdout rows, in nats."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from scipy import stats
 
-from ..base import Access, Attack, Bools, Case, Data, Floats, Ints, NotApplicable, Scores, Signals, View
+from ..base import PER_EXAMPLE, Access, Attack, Bools, Case, Data, Floats, Ints, NotApplicable, Scores, Signals, View
 from ..signals import canonical, logit_confidence
 from .common import SIDES, refuse_class_claims, side_logits, stacked
 
@@ -40,7 +40,7 @@ class QuantileRegression(Attack):
     families = frozenset({"D2"})
     primary_for = frozenset({"random", "subject", "other"})
     source = "Bertran et al., Scalable Membership Inference Attacks via Quantile Regression, arXiv 2307.03694"
-    chart = "roc"
+    charts = PER_EXAMPLE
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Standardised confidences, and the check on held-out auxiliary rows."""

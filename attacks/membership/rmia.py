@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..base import Access, Attack, Case, Floats, NotApplicable, Scores, Signals, View
+from ..base import PER_EXAMPLE, Access, Attack, Case, Floats, NotApplicable, Scores, Signals, View
 from ..scorers import rmia
 from ..signals import canonical, log_label
 from .common import SIDES, by_side, enough_shadows, refuse_class_claims, side_labels, side_logits, stacked
@@ -22,7 +22,7 @@ class _Rmia(Attack):
     families = frozenset({"D2"})
     primary_for = frozenset({"random", "subject", "other"})
     source = SOURCE
-    chart = "roc"
+    charts = PER_EXAMPLE
 
     def __init__(self, *, a: float = rmia.OFFLINE_A, temperature: float = 2.0) -> None:
         """Set the offline correction and the temperature.

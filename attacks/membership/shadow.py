@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ..base import Access, Attack, Bools, Case, Floats, Ints, Scores, Shadows, Signals, View
+from ..base import PER_EXAMPLE, Access, Attack, Bools, Case, Floats, Ints, Scores, Shadows, Signals, View
 from ..signals import (
     canonical,
     correct,
@@ -62,7 +62,7 @@ class _Classifier(Attack):
     primary_for = frozenset({"random", "subject", "other"})
     design = "trained"
     source = "Shokri et al., Membership Inference Attacks Against Machine Learning Models, arXiv 1610.05820"
-    chart = "roc"
+    charts = PER_EXAMPLE
 
     def __init__(self, *, max_rows: int = 20_000) -> None:
         """Set the size of a fit.

@@ -25,7 +25,6 @@ class SvcMia(Attack):
     access = Access.LOGITS
     families = frozenset({"D1"})
     source = "Jia et al., Model Sparsity Can Simplify Machine Unlearning, arXiv 2304.04934, and its public code"
-    chart = "dots"
 
     def __init__(self, *, max_rows: int = 2_000) -> None:
         """Set the size of the fit.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-from ..base import Access, Attack, Bools, Case, Floats, NotApplicable, Scores, Signals, View
+from ..base import PER_EXAMPLE, Access, Attack, Bools, Case, Floats, NotApplicable, Scores, Signals, View
 from ..scorers import lira, pipelines
 from .common import by_side, enough_shadows, queried_confidence, refuse_class_claims, stacked
 
@@ -31,7 +31,7 @@ class ULira(Attack):
     primary_for = frozenset({"random", "subject"})
     design = "unlearned"
     source = "Hayes et al., Inexact Unlearning Needs More Careful Evaluations, arXiv 2403.01218"
-    chart = "roc"
+    charts = PER_EXAMPLE
 
     def __init__(self, *, halves: int = 20, permutations: int = 20) -> None:
         """Set the repetitions of the selection and of its null.

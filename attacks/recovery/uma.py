@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base import Access, Attack, Case, CurveLabels, Floats, Ints, NotApplicable, Scores, Signals, View
+from ..base import DOTS, Access, Attack, Case, ChartSpec, Floats, Ints, NotApplicable, Plot, Scores, Signals, View
 from ..signals import contrast, log_softmax
 
 SWEEP = (0.0, 0.0125, 0.025, 0.05, 0.1, 0.2)  # our choice, as shares of the input range
@@ -32,11 +32,15 @@ class UnlearningMapping(Attack):
     symmetric = False  # the target is the original's output
     primary_for = frozenset({"class"})  # on random forget sets it hardly sees the original (statistics.md 9.4c)
     source = "Xuan & Li, Verifying Robust Unlearning, arXiv 2504.14798; steps and step size are ours"
-    chart = "curve"
-    curve_labels = CurveLabels(
-        title="Distance to the original's output under attack",
-        x="L-infinity radius (share of the input range)",
-        y="KL to the original's output (nats; low = it can be made to say the same)",
+    charts = (
+        ChartSpec(
+            "lines",
+            "Distance to the original's output under attack",
+            x="L-infinity radius (share of the input range)",
+            y="KL to the original's output (nats; low = it can be made to say the same)",
+            plot="focus",
+        ),
+        DOTS,
     )
 
     def __init__(self, *, steps: int = 40, restarts: int = 1, max_rows: int = 64, reached: float = 0.1) -> None:
@@ -92,8 +96,7 @@ class UnlearningMapping(Attack):
             sampling_error=error,
             unit="agreement",
             invalid=invalid,
-            curves=np.stack([s["focus"].mean(axis=0) for s in signals]),
-            curve_x=np.array(SWEEP),
+            plots={"focus": Plot(np.stack([s["focus"].mean(axis=0) for s in signals]), np.array(SWEEP))},
             details=(
                 f"{rows[0]} focus rows against {rows[1]} others; statistic read at radius {PRIMARY}",
                 f"matched-target control on the audited model: mean KL {matched:.3f} nats",

@@ -32,7 +32,6 @@ class Probe(Attack):
     symmetric = True
     primary_for = frozenset({"random", "class", "subject", "other"})
     source = "Alain & Bengio, Understanding intermediate layers using linear classifier probes, arXiv 1610.01644"
-    chart = "dots"
 
     def __init__(self, *, penalty: float = 0.01, max_rows: int = 4_000) -> None:
         """Set the probe's penalty and size.

@@ -1,5 +1,6 @@
 """Confidence intervals for the figures that a PASS rests on. ``level`` is the two-sided coverage in (0, 1)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,24 +94,37 @@ def tpr_at_fpr(forget: Floats, holdout: Floats, fpr: float, level: float) -> Est
     Raises:
         ValueError: an empty side or non-finite scores.
     """
-    n_h, n_f = len(holdout), len(forget)
-    if n_h == 0 or n_f == 0 or not (np.isfinite(forget).all() and np.isfinite(holdout).all()):
+    return roc_band(forget, holdout, (fpr,), level)[0]
+
+
+def roc_band(forget: Floats, holdout: Floats, rates: Sequence[float], level: float) -> list[Estimate]:
+    """``tpr_at_fpr`` at each of several rates: the pointwise band of an ROC curve. Both sides are sorted once.
+
+    Raises:
+        ValueError: an empty side or non-finite scores.
+    """
+    if not len(holdout) or not len(forget) or not (np.isfinite(forget).all() and np.isfinite(holdout).all()):
         raise ValueError("tpr_at_fpr needs finite scores on both sides")
+    ascending, descending = np.sort(forget), np.sort(holdout)[::-1]
+    return [_tpr(ascending, descending, rate, level) for rate in rates]
+
+
+def _tpr(ascending: Floats, descending: Floats, fpr: float, level: float) -> Estimate:
+    """``tpr_at_fpr`` of sorted sides: forget scores upwards, holdout scores downwards."""
+    n_h, n_f = len(descending), len(ascending)
     half = (1 - level) / 4
-    descending = np.sort(holdout)[::-1]
 
     def caught(rank: int, strict: bool) -> int:
-        threshold = descending[rank - 1]
-        return int((forget > threshold).sum() if strict else (forget >= threshold).sum())
+        return n_f - int(np.searchsorted(ascending, descending[rank - 1], side="right" if strict else "left"))
 
     below, above = sandwich_ranks(n_h, fpr, half)
     high = 1.0 if above is None else clopper_pearson(caught(above, strict=False), n_f, 1 - 2 * half)[1]
     low = 0.0 if below is None else clopper_pearson(caught(below, strict=True), n_f, 1 - 2 * half)[0]
-    allowed = int(np.floor(fpr * n_h))
+    allowed = int(np.floor(fpr * n_h * (1 + 1e-12)))  # k / n_H is k rows, whatever rounding says
     if allowed and _realised(descending, allowed) <= fpr:  # never above the nominal rate
         value = caught(allowed, strict=False) / n_f
     else:
-        value = float((forget > descending[0]).mean())
+        value = caught(1, strict=True) / n_f
     value = min(max(value, low), high)
     return Estimate(value, low, high, (high - low) / (2 * float(stats.norm.ppf((1 + level) / 2))))
 
@@ -127,7 +141,9 @@ def sandwich_ranks(n_holdout: int, fpr: float, tail: float) -> tuple[int | None,
 
 
 def _realised(descending: Floats, rank: int) -> float:
-    return float((descending >= descending[rank - 1]).mean())
+    """Share of the holdout rows that score at least as high as the one of this rank."""
+    at_least = len(descending) - np.searchsorted(descending[::-1], descending[rank - 1], side="left")
+    return float(at_least / len(descending))
 
 
 def shift(statistic: Floats, floor: float, level: float, runs: int = 1) -> Estimate:

@@ -41,8 +41,7 @@ def test_statistic_ranks_the_original_above_a_model_that_forgot() -> None:
     scores = ATTACK.score(signals, CLASS)
     assert scores.statistic is not None
     assert scores.statistic[0] > scores.statistic[1] + 0.2
-    assert scores.curves is not None
-    assert scores.curves.shape == (3, len(SWEEP))
+    assert scores.plots["focus"].values.shape == (3, len(SWEEP))
 
 
 def test_a_reached_control_is_no_evidence() -> None:

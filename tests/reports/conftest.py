@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
+from audit.attack_record import AttackRecord, Chart, Series
 from audit.result import (
-    AttackRecord,
     AuditResult,
-    Chart,
     ClaimRecord,
     Family,
     Finding,
@@ -21,7 +20,6 @@ from audit.result import (
     Null,
     Outcome,
     PolicyRecord,
-    Series,
     UtilityRecord,
     Verdict,
 )
@@ -40,13 +38,14 @@ def roc_chart() -> Chart:
     references = tuple(
         Series(name=f"retrained/{k}", role="reference", x=xs, y=curve(1.0 + 0.04 * (k - 2))) for k in range(5)
     )
+    ends = {"low": tuple(y * 0.8 for y in curve(0.7)), "high": tuple(min(1.0, y * 1.25) for y in curve(0.7))}
     return Chart(
         kind="roc",
         title="Membership ROC, log-log",
         x_label="false-positive rate (holdout called forget)",
         y_label="true-positive rate (forget called forget)",
         series=(
-            Series(name="unlearned", role="unlearned", x=xs, y=curve(0.7)),
+            Series(name="unlearned", role="unlearned", x=xs, y=curve(0.7), **ends),
             Series(name="original", role="original", x=xs, y=curve(0.35)),
             *references,
             Series(name="coin flip", role="chance", x=(0.0, 1.0), y=(0.0, 1.0)),
@@ -90,6 +89,93 @@ def dots_chart() -> Chart:
             Series(name="retrained", role="reference", x=references, y=()),
         ),
     )
+
+
+def histogram_chart() -> Chart:
+    """Forget and holdout scores on three models, in bins of different widths."""
+    edges = (-3.0, -1.0, 0.0, 1.0, 1.5, 4.0)
+    moved = {"unlearned": 0.25, "original": 0.6, "reference": 0.0}
+    names = {"unlearned": "unlearned", "original": "original", "reference": "mean of retrained"}
+
+    def densities(share: float) -> tuple[float, ...]:
+        shares = (0.1, 0.3 - share / 3, 0.3 - share / 3, 0.2 + share / 3, 0.1 + share / 3)
+        return tuple(s / (b - a) for s, a, b in zip(shares, edges[:-1], edges[1:], strict=True))
+
+    return Chart(
+        kind="histogram",
+        title="Scores of forget and holdout examples",
+        x_label="score",
+        y_label="density",
+        note="Bins hold at least 5 rows.",
+        series=tuple(
+            Series(name=names[role], role=role, side=side, x=edges, y=densities(by if side == "forget" else 0.0))
+            for role, by in moved.items()
+            for side in ("forget", "holdout")
+        ),
+    )
+
+
+LAYERS = tuple(f"block{k}.conv" for k in range(10))
+
+
+def profile_chart() -> Chart:
+    """A value per layer, with the range of the retrained models."""
+    xs = tuple(float(k) for k in range(10))
+
+    def curve(height: float) -> tuple[float, ...]:
+        return tuple(height * (1 - k / 12) for k in range(10))
+
+    return Chart(
+        kind="lines",
+        title="Similarity to the original by layer",
+        x_label="layer",
+        y_label="cosine similarity",
+        ticks=LAYERS,
+        note="The band is the range of 5 retrained models.",
+        series=(
+            Series(name="unlearned", role="unlearned", x=xs, y=curve(0.9)),
+            Series(name="mean of retrained", role="reference", x=xs, y=curve(0.5), low=curve(0.4), high=curve(0.6)),
+        ),
+    )
+
+
+def heatmap_chart() -> Chart:
+    """Accuracy by class and depth on two models."""
+    return Chart(
+        kind="heatmap",
+        title="Probe accuracy by class and depth",
+        x_label="depth",
+        y_label="accuracy",
+        ticks=("1", "2", "3", "4"),
+        series=tuple(
+            Series(name=f"class {k}", role=role, x=(), y=tuple(0.1 + 0.2 * k + 0.1 * d for d in range(4)))
+            for role in ("unlearned", "original")
+            for k in range(3)
+        ),
+    )
+
+
+def grid_chart() -> Chart:
+    """Two small pictures per model."""
+    return Chart(
+        kind="grid",
+        title="Reconstructions",
+        x_label="",
+        y_label="",
+        series=tuple(
+            Series(name=f"row {k}", role=role, x=(), y=(), width=4, pixels=bytes(range(k, k + 48, 4)).hex())
+            for role in ("unlearned", "original")
+            for k in range(2)
+        ),
+    )
+
+
+def hostile_chart(chart: Chart) -> Chart:
+    """The same chart with every text an attack on the page."""
+    h = HOSTILE
+    series = tuple(s.model_copy(update={"name": h}) for s in chart.series)
+    texts = {"title": h, "x_label": h, "y_label": h, "note": h, "ticks": (h,) * len(chart.ticks)}
+    return chart.model_copy(update={**texts, "series": series})
 
 
 def findings() -> tuple[Finding, ...]:
@@ -171,19 +257,21 @@ def attacks() -> tuple[AttackRecord, ...]:
     return (
         AttackRecord(
             name="membership", title="Membership inference (offline LiRA)", version="1", access="logits",
-            symmetric=True, source="Carlini et al. 2022, arXiv:2112.03570", status="ok", chart=roc_chart(),
+            symmetric=True, source="Carlini et al. 2022, arXiv:2112.03570", status="ok",
+            charts=(roc_chart(), histogram_chart()),
             parameters={"augmentations": 4, "shrinkage": 4.0, "score": "logit-scaled confidence",
             "fixed": False},
             details=("5 references calibrate each example.", "Scores are finite on all 1200 examples."),
         ),
         AttackRecord(
             name="recovery", title="Relearning", version="1", access="weights", symmetric=True,
-            source="Golatkar et al. 2020", status="ok", chart=lines_chart(),
+            source="Golatkar et al. 2020", status="ok", charts=(lines_chart(), profile_chart()),
             parameters={"steps": 200, "learning_rate": 0.01},
         ),
         AttackRecord(
             name="representation", title="Representation similarity", version="1", access="weights",
-            symmetric=False, source="Kornblith et al. 2019", status="ok", chart=dots_chart(), parameters={},
+            symmetric=False, source="Kornblith et al. 2019", status="ok",
+            charts=(dots_chart(), heatmap_chart(), grid_chart()), parameters={},
         ),
         AttackRecord(
             name="shadow", title="Shadow classifier", version="1", access="logits", symmetric=True,
@@ -302,8 +390,8 @@ def hostile() -> AuditResult:
             "policy": PolicyRecord(name=h, sha256=h, values={h: {h: [h]}}),
             "inputs": (*result.inputs, InputRecord(role="unlearned", name=h, kind="model", sha256=h, note=h)),
             "attacks": tuple(
-                a.model_copy(update={**record, "parameters": {h: h}, "chart": c})
-                for a, c in zip(result.attacks, (chart, curves, None, None, None), strict=True)
+                a.model_copy(update={**record, "parameters": {h: h}, "charts": (*own, *map(hostile_chart, a.charts))})
+                for a, own in zip(result.attacks, ((chart,), (curves,), (), (), ()), strict=True)
             ),
             "findings": tuple(
                 f.model_copy(

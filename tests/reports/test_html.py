@@ -7,6 +7,7 @@ from html import unescape
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -14,6 +15,18 @@ from audit.result import AuditResult, FindingStatus, Outcome, to_json
 from reports import html as module
 from reports.html import render_html
 from reports.numbers import interval_text, margin_text, num, p_text
+from tests.reports.conftest import HOSTILE
+
+
+class Clause(NamedTuple):
+    framework: str
+    clause: str
+    title: str
+    evidence: tuple[str, ...]
+    strength: str
+    missing: str
+    actor: str
+
 
 VOID = {"meta", "br", "hr", "img", "input", "link", "wbr"}
 
@@ -44,11 +57,11 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if self.open[-1:] != ["style"]:
+        if self.open[-1:] not in (["style"], ["script"]):
             self.words.append(data)
 
-    def attributes(self, name: str) -> list[str]:
-        return [attrs[name] or "" for _, attrs in self.tags if name in attrs]
+    def attributes(self, name: str, of: str = "") -> list[str]:
+        return [attrs[name] or "" for tag, attrs in self.tags if name in attrs and of in ("", tag)]
 
     @property
     def text(self) -> str:
@@ -144,7 +157,7 @@ def test_sections_stand_in_the_order_of_the_handbook(any_result: AuditResult) ->
         "summary", "not-tested", "findings", "forest", "families", "gates", "utility", "attacks", "scope",
         "inputs", "environment", "policy", "certificate",
     ]  # fmt: skip
-    links = [h.removeprefix("#") for h in page.attributes("href")]
+    links = [h.removeprefix("#") for h in page.attributes("href", "a")]
     assert set(links) <= set(page.attributes("id"))
     assert len(page.attributes("id")) == len(set(page.attributes("id")))
 
@@ -162,7 +175,6 @@ def test_the_page_is_closed_against_the_world(name: str, request: pytest.Fixture
     page = Page(text)
     tags = {tag for tag, _ in page.tags}
     assert not tags & {
-        "script",
         "link",
         "img",
         "iframe",
@@ -176,20 +188,27 @@ def test_the_page_is_closed_against_the_world(name: str, request: pytest.Fixture
     for attribute in ("style", "src", "srcset", "action", "xlink:href", "background", "ping"):
         assert page.attributes(attribute) == []
     assert not [a for _, attrs in page.tags for a in attrs if a.startswith("on")]
-    assert all(re.fullmatch(r"#[a-z0-9-]+", h) for h in page.attributes("href"))
+    assert all(re.fullmatch(r"#[a-z0-9-]+", h) for h in page.attributes("href", "a"))
+    inlined = page.attributes("href", "image")
+    assert all(re.fullmatch(r"data:image/png;base64,[A-Za-z0-9+/=]+", h) for h in inlined)
+    assert len(page.attributes("href")) == len(page.attributes("href", "a")) + len(inlined)
     assert text.count("<style>") == 1
     css = text[text.index("<style>") + 7 : text.index("</style>")]
     assert "url(" not in css
     assert "@import" not in css
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
     policy = next(a["content"] for _, a in page.tags if a.get("http-equiv") == "Content-Security-Policy")
-    assert (policy or "").startswith(f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:")
+    assert text.count("<script") == 1
+    script = text[text.index("<script>") + 8 : text.index("</script>")]
+    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    sources = f"default-src 'none'; style-src 'sha256-{digest}'; script-src 'sha256-{allowed}'; img-src data:"
+    assert (policy or "").startswith(sources)
     assert "unsafe" not in (policy or "")
 
 
 def test_hostile_names_come_out_as_text(hostile: AuditResult) -> None:
-    text = render_html(hostile)
-    assert "<script" not in text
+    text = render_html(hostile, clauses=(Clause(*[HOSTILE] * 3, (HOSTILE,), HOSTILE, "", HOSTILE),))
+    assert text.count("<script") == text.count("</script") == 1  # our own
     assert not set(text) & set("\u202e\x1b\u2066\u2067")
     page = Page(text)
     shown = '<script>alert("x")</script></style>\'; --> ]]> {{ 7*7 }} [bold]b[/bold] \\u202egnp.exe \\u001b[31m'
@@ -198,6 +217,27 @@ def test_hostile_names_come_out_as_text(hostile: AuditResult) -> None:
     assert page.text.count(shown) > 60
     assert "שלום 🦊" in page.text
     assert "49" not in re.sub(r"[0-9.]+9[0-9.]*", "", page.text)
+
+
+def test_the_script_is_small_and_writes_no_markup() -> None:
+    script = (Path(module.__file__).parent / "templates" / "report.js").read_bytes()
+    assert len(script) <= 5 * 1024
+    for sink in (b"innerHTML", b"outerHTML", b"insertAdjacent", b"document.write", b"eval", b"fetch", b"import"):
+        assert sink not in script
+
+
+def test_clauses_have_a_section_where_there_are_some(failing: AuditResult) -> None:
+    clause = Clause("GDPR", "Art. 17(1)", "erasure", ("membership.auc", "gates"), "supporting", "copies", "controller")
+    assert 'id="clauses"' not in render_html(failing)
+    text = render_html(failing, clauses=(clause,))
+    block = Page(text[text.index('<section id="clauses"') : text.index('<section id="certificate"')]).text
+    for words in ("GDPR", "Art. 17(1)", "erasure", "membership.auc", "gates", "supporting", "copies", "controller"):
+        assert words in block
+    assert 'href="#clauses"' in text
+
+
+def test_the_digest_of_the_file_may_be_given(failing: AuditResult) -> None:
+    assert "ab" * 32 in render_html(failing, run_sha256="ab" * 32)
 
 
 def test_an_empty_audit_says_so(bare: AuditResult) -> None:
