@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from audit.result import AuditResult, Finding, FindingStatus, Gate, Outcome
+from audit.result import AuditResult, Finding, FindingStatus, Gate, Outcome, Verdict
 
 from .numbers import level_text, margin_text, num, p_text
 from .words import decides, headline
@@ -106,7 +106,13 @@ def figures(finding: Finding) -> str:
     return ", ".join(parts)
 
 
+def opening(verdict: Verdict) -> tuple[str, str]:
+    """The verdict's word, and its sentence with a capital."""
+    word, sentence = headline(verdict)
+    return word, sentence[:1].upper() + sentence[1:]
+
+
 def _verdict(result: AuditResult) -> Check:
-    word, sentence = headline(result.verdict)
+    word, sentence = opening(result.verdict)
     marks = {Outcome.PASS: Mark.PASSED, Outcome.FAIL: Mark.FAILED, Outcome.INCONCLUSIVE: Mark.OPEN}
     return Check(VERDICT, VERDICT, "Verdict of the audit", marks[result.verdict.outcome], word, sentence)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from audit.result import AuditResult, Finding, FindingStatus, Outcome
 
+from .checks import opening
 from .numbers import ABSENT, interval_text, margin_text, num, p_text
 from .pages import render_page
-from .words import decides, headline
+from .words import decides
 
 _TONES = {
     FindingStatus.PASS: "good",
@@ -158,7 +159,7 @@ def _fact(title: str, fact: Callable[[AuditResult], str] | None, runs: Sequence[
 
 
 def _verdict(run: AuditResult) -> Cell:
-    word, sentence = headline(run.verdict)
+    word, sentence = opening(run.verdict)
     tone = "open" if run.verdict.qualifier else _VERDICT_TONES[run.verdict.outcome]
     return Cell(sentence, word, tone)
 

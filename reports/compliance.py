@@ -13,9 +13,9 @@ from itertools import groupby
 
 from audit.result import AuditResult, Finding, FindingStatus, Outcome
 
-from .checks import Mark, gate_mark
+from .checks import Mark, gate_mark, opening
 from .frameworks import ClauseEntry, Framework, Rule, frameworks
-from .words import decides, headline, sizes
+from .words import decides, sizes
 
 MEMBERSHIP = frozenset(
     (
@@ -104,7 +104,7 @@ Judged = tuple[str, Level, str]
 
 
 def _verdict(result: AuditResult) -> Judged:
-    word, sentence = headline(result.verdict)
+    word, sentence = opening(result.verdict)
     text = f"Verdict {word}: {sentence}"
     outcome = result.verdict.outcome
     if outcome is Outcome.FAIL:
@@ -128,7 +128,7 @@ def _attacks(names: frozenset[str], what: str) -> Callable[[AuditResult], Judged
         if failed:
             return _listed(failed), Level.AGAINST, f"{what}: findings FAILED"
         if result.verdict.outcome is not Outcome.PASS:
-            word = headline(result.verdict)[0]
+            word = opening(result.verdict)[0]
             return _listed(deciding) or f"No gated {what}.", Level.NONE, f"the verdict is {word}: this supports nothing"
         if passed:
             weaker = _weaker(result)
@@ -146,7 +146,7 @@ def _single_rows(result: AuditResult) -> Judged:
     if not found:
         return "No figure of single rows or subjects.", Level.NONE, "not tested"
     if result.verdict.outcome is not Outcome.PASS:
-        word = headline(result.verdict)[0]
+        word = opening(result.verdict)[0]
         return _listed(found), Level.NONE, f"the verdict is {word}: this supports nothing"
     return _listed(found), Level.PARTIAL, "reported, never gated: no error rate is claimed for a single person"
 
@@ -155,7 +155,7 @@ def _documents(text: Callable[[AuditResult], str]) -> Callable[[AuditResult], Ju
     """Papers that say what was done, whatever came out of it."""
 
     def judge(result: AuditResult) -> Judged:
-        word = headline(result.verdict)[0]
+        word = opening(result.verdict)[0]
         return text(result), Level.RECORD, f"shows what was tested and how; the verdict is {word}"
 
     return judge
@@ -173,7 +173,8 @@ def _record(result: AuditResult) -> str:
     closed = sum(gate_mark(g) is not Mark.PASSED for g in result.gates)
     return (
         f"run.json of run {result.run_id}: {len(result.findings)} findings, {len(result.gates)} gates "
-        f"({closed} not met), digests of models and policy, and what was not tested; report and certificate are made from it."
+        f"({closed} not met), digests of models and policy, and what was not tested. Report and certificate are made "
+        "from it."
     )
 
 
@@ -195,7 +196,7 @@ def _nothing(strength: str, text: str) -> Callable[[AuditResult], Judged]:
 def _weaker(result: AuditResult) -> str:
     """Why a PASS is less than a plain one; "" where it is not."""
     if result.verdict.qualifier:
-        return f"the PASS is qualified: {headline(result.verdict)[0]}"
+        return f"the PASS is qualified: {opening(result.verdict)[0]}"
     if result.verdict.warnings:
         return "the verdict carries a warning"
     return ""

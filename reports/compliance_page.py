@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from audit.result import AuditResult, Outcome
 
+from .checks import opening
 from .compliance import PREFACE, Clause, Level, by_framework, clauses
 from .frameworks import Framework
 from .markdown import code, escape
 from .pages import render_page
-from .words import headline
 
 _TONES = {
     Level.STRONG: "good",
@@ -34,7 +34,7 @@ class Group:
 
 def render_compliance_html(result: AuditResult, chosen: Sequence[Framework] = ()) -> str:
     """Render the evidence by clause as one HTML page; see `compliance.clauses`."""
-    word, sentence = headline(result.verdict)
+    word, sentence = opening(result.verdict)
     return render_page(
         "compliance.html.j2",
         result=result,
@@ -49,7 +49,7 @@ def render_compliance_html(result: AuditResult, chosen: Sequence[Framework] = ()
 
 def render_compliance_markdown(result: AuditResult, chosen: Sequence[Framework] = ()) -> str:
     """Render the evidence by clause as Markdown; see `compliance.clauses`."""
-    word, sentence = headline(result.verdict)
+    word, sentence = opening(result.verdict)
     lines = ["# Evidence by clause", "", f"**{escape(word)}.** {escape(sentence)}"]
     for warning in result.verdict.warnings:
         lines += ["", f"**Warning:** {escape(warning)}."]

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 
 from audit.result import AuditResult, Finding, Outcome
 
-from .checks import Mark, deciding_first, finding_mark
+from .checks import Mark, deciding_first, finding_mark, opening
 from .numbers import interval_text, margin_text, num, p_text, visible
-from .words import decides, evidence, headline, reasons
+from .words import decides, evidence, reasons
 
 LIMIT = 1024 * 1024  # $GITHUB_STEP_SUMMARY refuses more; a comment takes 65 536 characters
 _LONGEST = 600  # characters of one name or sentence
@@ -30,7 +30,7 @@ def render_markdown(result: AuditResult, *, limit: int = LIMIT) -> str:
         or a heading.
     """
     verdict = result.verdict
-    word, sentence = headline(verdict)
+    word, sentence = opening(verdict)
     icon = "⚠️" if verdict.qualifier else _ICONS[verdict.outcome]
     head = [f"### {icon} {escape(word)}", "", escape(sentence)]
     for warning in verdict.warnings[:10]:
@@ -85,7 +85,7 @@ def escape(text: str) -> str:
     flat = flat.replace("@", "&#64;&#8203;")  # no mention of an account
     flat = re.sub(r":(?=[^\s])", "&#58;", flat)  # no link, no emoji
     flat = re.sub(r"\bwww\.", "www&#46;", flat, flags=re.IGNORECASE)
-    return re.sub(r"^(\d+)([.)])", r"\1\\\2", re.sub(r"^([#+=-])", r"\\\1", flat))
+    return re.sub(r"^(\d+)([.)])(?!\d)", r"\1\\\2", re.sub(r"^([#+=-])(?!\d)", r"\\\1", flat))
 
 
 def code(text: str) -> str:

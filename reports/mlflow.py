@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from audit.errors import CouldNotRun, UsageError
 from audit.result import AuditResult, Finding
 
+from .checks import opening
 from .numbers import visible
-from .words import decides, headline
+from .words import decides
 
 if TYPE_CHECKING:
     from audit.rundir import RunDir
@@ -105,7 +106,7 @@ def parameters(result: AuditResult) -> Iterator[tuple[str, Any]]:
 
 def tags(result: AuditResult) -> Iterator[tuple[str, str]]:
     """The verdict, what qualifies it, and the status of each finding that decides."""
-    word, sentence = headline(result.verdict)
+    word, sentence = opening(result.verdict)
     yield "unlearning.verdict", result.verdict.outcome.value
     yield "unlearning.qualifier", result.verdict.qualifier
     yield "unlearning.run_id", result.run_id

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 
 from audit.result import AuditResult, Finding
 
+from .checks import opening
 from .markdown import escape
 from .numbers import interval_text, margin_text, num
-from .words import decides, headline
+from .words import decides
 
 _TASK = "machine-unlearning-audit"
 
@@ -33,7 +34,7 @@ def render_model_card(result: AuditResult) -> str:
 def _metadata(result: AuditResult) -> Iterator[str]:
     names = [i.name for i in result.inputs if i.role == "unlearned"]
     forget = next((i.name for i in result.inputs if i.role == "forget"), "forget set")
-    word, _ = headline(result.verdict)
+    word, _ = opening(result.verdict)
     yield "model-index:"
     yield f"- name: {quoted(names[0] if names else 'unlearned model')}"
     yield "  results:"
@@ -51,14 +52,10 @@ def _metadata(result: AuditResult) -> Iterator[str]:
         yield f"    - type: {quoted(f.id)}"
         yield f"      value: {json.dumps(f.estimate)}"
         yield f"      name: {quoted(f'{f.title} ({f.status.value}; audit: {word})')}"
-    yield "    source:"
-    yield f"      name: {quoted(f'{result.tool} {result.tool_version}, run {result.run_id}')}"
-    # the metadata want an address; a run has none but its own name
-    yield f"      url: {quoted('https://example.invalid/runs/' + ''.join(c for c in result.run_id if c.isalnum()))}"
 
 
 def _section(result: AuditResult) -> Iterator[str]:
-    word, sentence = headline(result.verdict)
+    word, sentence = opening(result.verdict)
     yield "## Unlearning audit"
     yield ""
     yield f"**{escape(word)}.** {escape(sentence)}"
