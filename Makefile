@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: install demo test test-slow lint bench-calibration docs clean
+.PHONY: install demo test test-slow lint bench-calibration fuzz docs clean
 
 install: .venv/.installed
 
@@ -31,6 +31,9 @@ lint: install
 bench-calibration: install  ## false FAIL, power and PASS rates on fresh worlds
 	$(BIN)/python -m benchmarks.calibration --jobs 2 --page docs/calibration.md
 	cp calibration.json docs/calibration-figures.json
+
+fuzz: install  ## two minutes of coverage-guided fuzzing of the certificate reader
+	PYTHONPATH=fixtures:. $(BIN)/python tests/fuzz/certificate.py --seconds 120
 
 docs: install  ## the documentation site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -f .ci/mkdocs.yml

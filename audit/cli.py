@@ -19,6 +19,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from reports import cli as reports_cli
+
 from . import __version__, certificate_cli, references_cli
 from .errors import CouldNotRun, UsageError
 
@@ -81,14 +83,6 @@ class Strata(StrEnum):
 
     NONE = "none"
     LABEL = "label"
-
-
-class Format(StrEnum):
-    """How to render a run."""
-
-    HTML = "html"
-    TERMINAL = "terminal"
-    JSON = "json"
 
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory (runs/<id>).")]
@@ -242,8 +236,9 @@ def score(
     """
     from .issue import issue, signing_key
     from .run import score_run
+    from .rundir import open_run
 
-    run_ = _open(run_dir)
+    run_ = open_run(run_dir)
     signer = _signer(run_, sign_key)
     signing_key(signer)
     console = _human()
@@ -259,38 +254,8 @@ def score(
     _finish(console, run_, result, certificate)
 
 
-@app.command()
-def report(
-    run_dir: RunArgument,
-    format_: Annotated[Format, typer.Option("--format", "-f", help="What to render.")] = Format.HTML,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write. Default: in the run.")] = None,
-) -> None:
-    """Render a finished run again, without touching a model."""
-    from .digest import sha256_file
-    from .issue import check_bound
-    from .result import read_result, to_json
-    from .rundir import write_bytes
-
-    run_ = _open(run_dir)
-    result = read_result(run_.result)
-    check_bound(run_)
-    if format_ is Format.HTML:
-        from reports.html import render_html
-
-        target = output or run_.report
-        page = render_html(result, run_sha256=sha256_file(run_.result))
-        write_bytes(target, page.encode("utf-8"))
-        typer.echo(target)
-    elif format_ is Format.JSON:
-        if output is None:
-            typer.echo(to_json(result), nl=False)
-        else:
-            write_bytes(output, to_json(result).encode("ascii"))
-            typer.echo(output)
-    else:
-        from reports.terminal import render_terminal
-
-        render_terminal(result, Console(highlight=False))
+app.command("report")(reports_cli.report)
+app.command("compare")(reports_cli.compare)
 
 
 @app.command()
@@ -355,8 +320,9 @@ def purge(
 ) -> None:
     """Close a case: destroy what the forget set left behind, and the key of its commitments."""
     from .references import destroy_shadows
+    from .rundir import open_run
 
-    run_ = _open(run_dir)
+    run_ = open_run(run_dir)
     if not run_.events.is_file():
         raise UsageError(f"{run_dir} holds no run: nothing was purged. Name a run directory (runs/<id>).")
     if not yes and not _confirmed(f"destroy {run_.private} for good?"):
@@ -420,14 +386,6 @@ def _plain(value: object) -> object:
     return value.value if isinstance(value, StrEnum) else value
 
 
-def _open(path: Path) -> RunDir:
-    from .rundir import RunDir
-
-    if not path.is_dir():
-        raise UsageError(f"{path} is no run directory: name one below the output folder.")
-    return RunDir(path)
-
-
 def _signer(run_: RunDir, sign_key: Path | None) -> CertificateSection:
     """The signer of the run's own configuration, with another key where one is given."""
     import tomllib
@@ -443,11 +401,9 @@ def _signer(run_: RunDir, sign_key: Path | None) -> CertificateSection:
 
 
 def _write_report(run_: RunDir, result: AuditResult) -> None:
-    from reports.html import render_html
-
     from .rundir import write_bytes
 
-    write_bytes(run_.report, render_html(result).encode("utf-8"))
+    write_bytes(run_.report, reports_cli.html(result, run_).encode("utf-8"))
 
 
 def _finish(console: Console, run_: RunDir, result: AuditResult, certificate: Path) -> None:

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from .errors import CouldNotRun
+from .errors import CouldNotRun, UsageError
 
 
 class RunDir:
@@ -89,6 +89,17 @@ class RunDir:
                 f"cannot remove all of {self.private} ({error.strerror}): make it writable and purge again."
             ) from error
         return True
+
+
+def open_run(path: Path) -> RunDir:
+    """An existing run directory.
+
+    Raises:
+        UsageError: there is no such folder.
+    """
+    if not path.is_dir():
+        raise UsageError(f"{path} is no run directory: name one below the output folder.")
+    return RunDir(path)
 
 
 def _unwritable(path: Path, error: OSError) -> CouldNotRun:

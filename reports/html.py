@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -21,6 +20,7 @@ from markupsafe import Markup
 from audit.result import AuditResult, Finding, Interval, Null, Outcome, to_json
 
 from .charts import chart_svg
+from .compliance import Clause
 from .forest import forest_svg, placeable
 from .numbers import ABSENT, interval_text, level_text, margin_text, null_mean, num, p_text, visible
 from .words import STATUS_LEGEND, WORST_FIRST, decides, evidence, headline, reasons
@@ -52,18 +52,6 @@ class Group:
     title: str
     sentence: str
     kinds: tuple[tuple[str, tuple[Row, ...]], ...]
-
-
-class Clause(Protocol):
-    """One clause of a law or standard and the evidence of this run for it (filled by the caller)."""
-
-    framework: str
-    clause: str
-    title: str
-    evidence: str | Sequence[str]
-    strength: str
-    missing: str | Sequence[str]
-    actor: str
 
 
 def render_html(result: AuditResult, *, clauses: Sequence[Clause] = (), run_sha256: str | None = None) -> str:

@@ -37,10 +37,10 @@ def render_terminal(result: AuditResult, console: Console) -> None:
     verdict = result.verdict
     word, sentence = headline(verdict)
     line = Text(f"{word}: ", style=_STYLES[verdict.outcome])
-    console.print(line.append_text(_text(sentence, console, "default not bold")))
+    console.print(line.append_text(plain(sentence, console, "default not bold")))
     for warning in verdict.warnings:
-        console.print(_text(f"WARNING: {warning}.", console, "bold red"))
-    console.print(_text(f"Scope: {verdict.scope}", console, "dim"))
+        console.print(plain(f"WARNING: {warning}.", console, "bold red"))
+    console.print(plain(f"Scope: {verdict.scope}", console, "dim"))
     shown = [f for f in result.findings if decides(f) or f.status is FindingStatus.ERROR]
     if shown:
         console.print()
@@ -50,7 +50,7 @@ def render_terminal(result: AuditResult, console: Console) -> None:
     _list("What would settle it", verdict.settle, console)
 
 
-def _text(text: str, console: Console, style: str = "") -> Text:
+def plain(text: str, console: Console, style: str = "") -> Text:
     """Plain text without control characters, in an encoding that the console can write."""
     safe = visible(text).replace("\n", " ")
     if not console.encoding.lower().startswith("utf"):
@@ -66,9 +66,9 @@ def _print_table(findings: Sequence[Finding], console: Console) -> None:
             console.print(_table(findings, cells, gap, console))
             return
     for f, figures in zip(findings, flat, strict=True):
-        console.print(_text(f"{SHORT[f.status][0]}  {f.id}", console, _STYLES.get(f.status, "")))
+        console.print(plain(f"{SHORT[f.status][0]}  {f.id}", console, _STYLES.get(f.status, "")))
         for head, figure in zip(_HEADS[2:], figures[2:], strict=True):
-            console.print(_text(f"    {head}: {figure}", console))
+            console.print(plain(f"    {head}: {figure}", console))
 
 
 def _cells(f: Finding, between: str) -> tuple[str, ...]:
@@ -96,12 +96,12 @@ def _table(findings: Sequence[Finding], rows: Sequence[tuple[str, ...]], gap: in
         name = head.replace(" [", "\n[") if stacked and position == 2 else head
         table.add_column(Text(name), justify="left" if position < 2 else "right", no_wrap=True, vertical="top")
     for f, cells in zip(findings, rows, strict=True):
-        value = Text("\n").join(_text(part, console) for part in cells[2].split("\n"))
+        value = Text("\n").join(plain(part, console) for part in cells[2].split("\n"))
         table.add_row(
-            _text(cells[0], console),
+            plain(cells[0], console),
             Text(cells[1], style=_STYLES.get(f.status, "")),
             value,
-            *(_text(cell, console) for cell in cells[3:]),
+            *(plain(cell, console) for cell in cells[3:]),
         )
     return table
 
@@ -119,7 +119,7 @@ def _print_notes(result: AuditResult, shown: Sequence[Finding], console: Console
         notes.append(f"What was not tested stands in the report ({count} {'point' if count == 1 else 'points'}).")
     console.print()
     for note in notes:
-        console.print(_text(note, console, "dim"))
+        console.print(plain(note, console, "dim"))
 
 
 def _list(head: str, lines: Sequence[str], console: Console) -> None:
@@ -127,6 +127,6 @@ def _list(head: str, lines: Sequence[str], console: Console) -> None:
         return
     console.print(Text(head, style="bold"))
     for number, line in enumerate(lines, 1):
-        for row, part in enumerate(_text(line, console).wrap(console, max(20, console.width - 5))):
+        for row, part in enumerate(plain(line, console).wrap(console, max(20, console.width - 5))):
             part.rstrip()
             console.print(Text(f"{number:>3}. " if row == 0 else " " * 5).append_text(part))

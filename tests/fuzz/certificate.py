@@ -52,7 +52,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for path in GOLDEN.glob("certificate-*.json"):
             (Path(folder) / path.name).write_bytes(path.read_bytes())
-            (Path(folder) / f"{path.name}.payload").write_bytes(base64.b64decode(json.loads(path.read_bytes())["payload"]))
+            (Path(folder) / f"{path.name}.payload").write_bytes(
+                base64.b64decode(json.loads(path.read_bytes())["payload"])
+            )
         limits = [f"-runs={given.runs}"] if given.runs else [f"-max_total_time={given.seconds}"]
         atheris.Setup([sys.argv[0], *limits, "-max_len=20000", "-timeout=10", folder], target)
         atheris.Fuzz()

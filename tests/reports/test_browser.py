@@ -38,6 +38,7 @@ class Clause(NamedTuple):
     strength: str = "supporting"
     missing: str = "copies"
     actor: str = "controller"
+    certainty: str = "verify before printing"
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,7 @@ class Clause(NamedTuple):
     strength: str
     missing: str
     actor: str
+    certainty: str = "verify before printing"
 
 
 VOID = {"meta", "br", "hr", "img", "input", "link", "wbr"}
@@ -231,7 +232,17 @@ def test_clauses_have_a_section_where_there_are_some(failing: AuditResult) -> No
     assert 'id="clauses"' not in render_html(failing)
     text = render_html(failing, clauses=(clause,))
     block = Page(text[text.index('<section id="clauses"') : text.index('<section id="certificate"')]).text
-    for words in ("GDPR", "Art. 17(1)", "erasure", "membership.auc", "gates", "supporting", "copies", "controller"):
+    for words in (
+        "GDPR",
+        "Art. 17(1)",
+        "erasure",
+        "membership.auc",
+        "gates",
+        "supporting",
+        "copies",
+        "controller",
+        "verify before",
+    ):
         assert words in block
     assert 'href="#clauses"' in text
 

@@ -16,14 +16,13 @@ from pathlib import Path
 AUDIT = (sys.executable, "-m", "audit")
 FLAGS = {"UNLEARN_FORGET": "--forget", "UNLEARN_CONFIG": "--config", "UNLEARN_UNLEARNED": "--unlearned"}
 FLAGS |= {"UNLEARN_POLICY": "--policy"}
-COULD_NOT_RUN = 4
 SUMMARY_LIMIT = 1024 * 1024  # bytes: GitHub drops a larger one
 
 
 def main() -> int:
     """Run it; the exit code is the audit's."""
     with tempfile.TemporaryDirectory(dir=os.environ.get("RUNNER_TEMP")) as folder:
-        done = subprocess.run([*AUDIT, "run", "--quiet", *_arguments(Path(folder))], stdout=subprocess.PIPE, check=False)
+        done = _audit("run", "--quiet", *_arguments(Path(folder)))
     sys.stdout.buffer.write(done.stdout)
     result = _last_line(done.stdout)
     for name in ("verdict", "run", "report", "certificate"):
@@ -32,6 +31,11 @@ def main() -> int:
     if os.environ.get("UNLEARN_SUMMARY", "true") == "true":
         _summary(result)
     return done.returncode
+
+
+def _audit(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """The tool as a process of its own; what it prints for people goes to the log."""
+    return subprocess.run([*AUDIT, *arguments], stdout=subprocess.PIPE, check=False)  # noqa: S603 - no shell
 
 
 def _arguments(folder: Path) -> list[str]:
@@ -67,7 +71,8 @@ def _annotate(result: dict[str, object], code: int) -> None:
     level = "warning" if verdict == "INCONCLUSIVE" else "error"
     text = f"{verdict}: {_sentence(result)}" if verdict else f"The audit did not end with a verdict (exit code {code})."
     escaped = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-    print(f"::{level} title=Unlearning audit::{escaped}", flush=True)
+    sys.stdout.write(f"::{level} title=Unlearning audit::{escaped}\n")
+    sys.stdout.flush()
 
 
 def _sentence(result: dict[str, object]) -> str:
@@ -80,13 +85,17 @@ def _sentence(result: dict[str, object]) -> str:
 
 def _summary(result: dict[str, object]) -> None:
     if "run" not in result:
-        _append("GITHUB_STEP_SUMMARY", "### 🛑 ERROR: the audit did not end with a verdict\n\nSee the log of this step.\n")
+        _append(
+            "GITHUB_STEP_SUMMARY", "### 🛑 ERROR: the audit did not end with a verdict\n\nSee the log of this step.\n"
+        )
         return
-    done = subprocess.run([*AUDIT, "report", str(result["run"]), "-f", "markdown"], stdout=subprocess.PIPE, check=False)
+    done = _audit("report", str(result["run"]), "-f", "markdown")
     if done.returncode == 0 and len(done.stdout) < SUMMARY_LIMIT:
         _append("GITHUB_STEP_SUMMARY", done.stdout.decode("utf-8") + "\n")
     else:
-        _append("GITHUB_STEP_SUMMARY", f"### {result.get('verdict')}\n\nThe summary could not be written: see the report.\n")
+        _append(
+            "GITHUB_STEP_SUMMARY", f"### {result.get('verdict')}\n\nThe summary could not be written: see the report.\n"
+        )
 
 
 def _append(variable: str, text: str) -> None:

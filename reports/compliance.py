@@ -1,0 +1,231 @@
+"""Evidence by clause: which part of a run bears on which clause, how strongly, and what is missing.
+
+A run is evidence about one model, one forget set and the attacks of one suite. A run that is not a PASS never reads
+as support; no run decides a question of law.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import groupby
+
+from audit.result import AuditResult, Finding, FindingStatus, Outcome
+
+from .checks import Mark, gate_mark, opening
+from .frameworks import ClauseEntry, Framework, Rule, frameworks
+from .words import decides, sizes
+
+MEMBERSHIP = frozenset(
+    (
+        *("membership", "lira_online", "label_only", "pair", "population", "quantile", "rmia", "rmia_online"),
+        *("shadow_logistic", "shadow_xgboost", "svc_mia", "ulira", "probe"),
+    )
+)
+RECOVERY = frozenset({"feature_mapping", "uma"})
+PREFACE = (
+    "Evidence relevant to clauses of laws, standards and guidance, from one audit of one model. It is no legal advice "
+    "and no statement that a clause is met: that needs the missing parts, and people who answer for them.",
+    "The clauses are paraphrased, none is quoted. 'Verify before printing' marks those whose number, wording or status "
+    "was not confirmed; 'primary text not opened' those that nobody has compared with the text yet.",
+)
+
+
+class Level(StrEnum):
+    """Strength of the evidence, in words."""
+
+    STRONG = "strong"
+    PARTIAL = "partial"
+    RECORD = "record only"
+    NONE = "none"
+    AGAINST = "against"
+
+
+@dataclass(frozen=True)
+class Clause:
+    """One clause with the evidence of a run."""
+
+    framework: str
+    clause: str
+    title: str
+    asks: str
+    evidence: str
+    level: Level
+    strength: str
+    missing: str
+    actor: str
+    certainty: str
+    source: str
+    checked_on: str
+    caveat: str
+
+
+def clauses(result: AuditResult, chosen: Sequence[Framework] = ()) -> tuple[Clause, ...]:
+    """The clauses of frameworks with the evidence that a run gives.
+
+    Args:
+        result: the run record.
+        chosen: the frameworks, from ``frameworks.choose``; all where none is given.
+    """
+    return tuple(
+        _clause(result, framework, entry)
+        for framework in (chosen or tuple(frameworks().values()))
+        for entry in framework.clauses
+    )
+
+
+def by_framework(found: Sequence[Clause]) -> tuple[tuple[Framework, tuple[Clause, ...]], ...]:
+    """Clauses in the order given, with the framework of each group."""
+    known = frameworks()
+    return tuple((known[name], tuple(members)) for name, members in groupby(found, key=lambda c: c.framework))
+
+
+def _clause(result: AuditResult, framework: Framework, entry: ClauseEntry) -> Clause:
+    evidence, level, strength = _RULES[entry.evidence](result)
+    return Clause(
+        framework=framework.id,
+        clause=entry.clause,
+        title=entry.title,
+        asks=entry.asks,
+        evidence=evidence,
+        level=level,
+        strength=strength,
+        missing=entry.missing,
+        actor=entry.actor,
+        certainty=entry.certainty,
+        source=entry.source or framework.source,
+        checked_on="" if entry.checked_on is None else entry.checked_on.isoformat(),
+        caveat=entry.caveat,
+    )
+
+
+Judged = tuple[str, Level, str]
+
+
+def _verdict(result: AuditResult) -> Judged:
+    word, sentence = opening(result.verdict)
+    text = f"Verdict {word}: {sentence}"
+    outcome = result.verdict.outcome
+    if outcome is Outcome.FAIL:
+        return text, Level.AGAINST, "the audit found a trace of the forget set"
+    if outcome is Outcome.INCONCLUSIVE:
+        return text, Level.NONE, "the audit could not decide: this supports nothing"
+    weaker = _weaker(result)
+    if weaker:
+        return text, Level.PARTIAL, weaker
+    return text, Level.STRONG, "every mandatory figure lies inside its margin, with a positive control"
+
+
+def _attacks(names: frozenset[str], what: str) -> Callable[[AuditResult], Judged]:
+    """Judge the findings of a group of attacks."""
+
+    def judge(result: AuditResult) -> Judged:
+        found = [f for f in result.findings if f.attack in names and f.kind in ("equivalence", "difference")]
+        deciding = [f for f in found if decides(f)]
+        failed = [f for f in found if f.status is FindingStatus.FAIL]
+        passed = [f for f in deciding if f.role == "mandatory" and f.status is FindingStatus.PASS]
+        if failed:
+            return _listed(failed), Level.AGAINST, f"{what}: findings FAILED"
+        if result.verdict.outcome is not Outcome.PASS:
+            word = opening(result.verdict)[0]
+            return _listed(deciding) or f"No gated {what}.", Level.NONE, f"the verdict is {word}: this supports nothing"
+        if passed:
+            weaker = _weaker(result)
+            strength = "gated figures passed, with a positive control on the original"
+            return _listed(passed), Level.PARTIAL if weaker else Level.STRONG, weaker or strength
+        if found:
+            return _listed(found), Level.PARTIAL, f"{what} ran; no gated figure rests on it"
+        return f"No {what} ran.", Level.NONE, "not tested"
+
+    return judge
+
+
+def _single_rows(result: AuditResult) -> Judged:
+    found = [f for f in result.findings if f.kind == "exploratory"]
+    if not found:
+        return "No figure of single rows or subjects.", Level.NONE, "not tested"
+    if result.verdict.outcome is not Outcome.PASS:
+        word = opening(result.verdict)[0]
+        return _listed(found), Level.NONE, f"the verdict is {word}: this supports nothing"
+    return _listed(found), Level.PARTIAL, "reported, never gated: no error rate is claimed for a single person"
+
+
+def _documents(text: Callable[[AuditResult], str]) -> Callable[[AuditResult], Judged]:
+    """Papers that say what was done, whatever came out of it."""
+
+    def judge(result: AuditResult) -> Judged:
+        word = opening(result.verdict)[0]
+        return text(result), Level.RECORD, f"shows what was tested and how; the verdict is {word}"
+
+    return judge
+
+
+def _policy(result: AuditResult) -> str:
+    claim = result.claim
+    return (
+        f"Policy {result.policy.name} (SHA-256 {result.policy.sha256}), fixed before scoring: every threshold, the "
+        f"error rate and the mandatory figures. Claim: {claim.kind}, adversary with {claim.access}."
+    )
+
+
+def _record(result: AuditResult) -> str:
+    closed = sum(gate_mark(g) is not Mark.PASSED for g in result.gates)
+    return (
+        f"run.json of run {result.run_id}: {len(result.findings)} findings, {len(result.gates)} gates "
+        f"({closed} not met), digests of models and policy, and what was not tested. Report and certificate are made "
+        "from it."
+    )
+
+
+def _environment(result: AuditResult) -> str:
+    versions = ", ".join(f"{key} {value}" for key, value in sorted(result.environment.items()))
+    attacks = ", ".join(f"{a.name} {a.version} ({a.status})" for a in result.attacks)
+    return f"{result.tool} {result.tool_version}, seed {result.seed}; {versions}. Attacks: {attacks or 'none'}."
+
+
+def _inputs(result: AuditResult) -> str:
+    parts = [f"{i.role} {i.name}" + ("" if i.rows is None else f" ({i.rows} rows)") for i in result.inputs]
+    return f"{'; '.join(parts) or 'none'}. Split: {result.claim.split}; references: {result.claim.provenance}."
+
+
+def _nothing(strength: str, text: str) -> Callable[[AuditResult], Judged]:
+    return lambda _result: (text, Level.NONE, strength)
+
+
+def _weaker(result: AuditResult) -> str:
+    """Why a PASS is less than a plain one; "" where it is not."""
+    if result.verdict.qualifier:
+        return f"the PASS is qualified: {opening(result.verdict)[0]}"
+    if result.verdict.warnings:
+        return "the verdict carries a warning"
+    return ""
+
+
+def _listed(findings: Sequence[Finding]) -> str:
+    """Ids by status, and the sizes behind them."""
+    groups: dict[str, list[str]] = {}
+    for f in findings:
+        groups.setdefault(f.status.value, []).append(f.id)
+    if not groups:
+        return ""
+    counts = sizes(findings)
+    text = "; ".join(f"{status}: {', '.join(ids)}" for status, ids in groups.items())
+    return f"{text}. Sample: {counts}." if counts else f"{text}."
+
+
+_RULES: dict[Rule, Callable[[AuditResult], Judged]] = {
+    Rule.VERDICT: _verdict,
+    Rule.MEMBERSHIP: _attacks(MEMBERSHIP, "attacks on membership"),
+    Rule.RECOVERY: _attacks(RECOVERY, "attacks that recover what was forgotten"),
+    Rule.SINGLE_ROWS: _single_rows,
+    Rule.POLICY: _documents(_policy),
+    Rule.RECORD: _documents(_record),
+    Rule.ENVIRONMENT: _documents(_environment),
+    Rule.INPUTS: _documents(_inputs),
+    Rule.DERIVED: _nothing(
+        "not tested", "The audit covers the model files named in it; copies and derived models are not."
+    ),
+    Rule.UNTESTED: _nothing("not tested", "No attack of this suite bears on it."),
+    Rule.ORGANISATION: _nothing("not a matter of testing", "A run of this tool cannot show it."),
+}
