@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from audit.demo import ARCH
 from audit.errors import ExitCode
 
 pytestmark = pytest.mark.slow
@@ -58,7 +59,7 @@ def test_it_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
         command = [str(tmp_path / "venv" / "bin" / "audit"), *map(str, arguments)]
         return subprocess.run(command, cwd=here, env=clean, capture_output=True, text=True, check=False)
 
-    where = "import audit, pathlib; print(pathlib.Path(audit.__file__).is_relative_to(pathlib.Path(__import__('sys').prefix)))"
+    where = "import audit, sys; print(audit.__file__.startswith(sys.prefix))"
     found = [str(tmp_path / "venv" / "bin" / "python"), "-c", where]
     assert subprocess.run(found, cwd=here, env=clean, capture_output=True, text=True, check=True).stdout == "True\n"
     tested = audit("selftest")
@@ -68,11 +69,12 @@ def test_it_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
     assert len(list(here.glob("demo/**/report.html"))) == 6
     assert audit("keygen", "audit.key").returncode == 0
     case = here / "demo" / "random"
-    flags = ("--sign-key", "audit.key", "--out", "signed", "-q")
-    ran = audit("run", "--forget", case / "forget.npz", "--unlearned", case / "fine-tuned.safetensors", *flags)
+    model = case / "candidate-fine-tuned.safetensors"
+    flags = ("--arch", ARCH, "--split", "attested", "--sign-key", "audit.key", "--out", "signed", "-q")
+    ran = audit("run", "--forget", case / "forget.npz", "--unlearned", model, *flags)
     assert ran.returncode == ExitCode.FAIL, ran.stderr
     certificate = json.loads(ran.stdout.splitlines()[-1])["certificate"]
-    trusted = ("--key", "audit.key.pub", "--model", case / "fine-tuned.safetensors")
+    trusted = ("--key", "audit.key.pub", "--model", model)
     verified = audit("verify", certificate, *trusted)
     assert verified.returncode == ExitCode.FAIL
     assert "authentic" in verified.stdout
