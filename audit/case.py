@@ -17,7 +17,8 @@ from .errors import AuditError, InputError
 from .models import OUTPUT_SUFFIXES, check_device, load_model
 from .policy import Policy
 from .provenance import warm_starts
-from .result import ClaimRecord, InputRecord, TrainingRecord
+from .result import ClaimRecord, InputRecord
+from .run_records import TrainingRecord
 from .sets import Grants, Overlap, Selection, Sets, assign, drop_duplicates, infer_claim, shared_ids
 from .targets import PrecomputedLabels, Target, TorchTarget
 

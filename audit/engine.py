@@ -22,7 +22,7 @@ from .evidence import Evidence, Facts
 from .exchangeability import blind_scores
 from .models import StoredTarget
 from .observe import ModelView, Observations
-from .result import LookRecord
+from .run_records import LookRecord
 from .rundir import RunDir
 from .structure import compare
 from .targets import Target, TorchTarget

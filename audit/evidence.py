@@ -12,7 +12,8 @@ from attacks.base import Attack, Case, Floats, Ints, Shadows, Signals
 
 from .digest import sha256_file
 from .errors import CouldNotRun
-from .result import ClaimRecord, InputRecord, LookRecord, TrainingRecord
+from .result import ClaimRecord, InputRecord
+from .run_records import LookRecord, TrainingRecord
 from .rundir import RunDir, load_arrays, save_arrays, write_bytes
 from .sets import Overlap
 from .structure import Structure

@@ -25,7 +25,7 @@ from typing import IO
 from .chain import GENESIS, Entry, Ledger, append, checked, new_header, no_ledger, share
 from .chain import digest as chain_digest
 from .errors import UsageError
-from .result import LookRecord
+from .run_records import LookRecord
 
 
 def read_ledger(path: Path) -> Ledger:

@@ -16,7 +16,8 @@ from .data import Arrays
 from .errors import CouldNotRun, UsageError
 from .models import OUTPUT_SUFFIXES, load_model
 from .policy import Policy, load_policy
-from .result import InputRecord, TrainingRecord
+from .result import InputRecord
+from .run_records import TrainingRecord
 from .rundir import RunDir, write_bytes
 from .sets import Selection, Sets
 from .shadows import Design, make_design

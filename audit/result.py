@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from .attack_record import AttackRecord, Record
+from .run_records import LookRecord, TrainingRecord
 
 #: 1.2: several charts an attack, bands, histograms, pictures. 1.0 and 1.1 are read (``attack_record.AttackRecord``).
 SCHEMA_VERSION = "1.2"
@@ -173,37 +174,6 @@ class UtilityRecord(Record):
     ok: bool
     reason: str
     figures: tuple[UtilityFigure, ...] = ()
-
-
-class LookRecord(Record):
-    """Which look at this forget set this is, under a declared ledger (statistics.md 3.5)."""
-
-    number: int = Field(ge=1)
-    alpha: float = Field(description="what this look may spend: alpha / (l (l + 1))")
-    ledger_head: str = Field(description="SHA-256 of the ledger's entry of this look")
-
-
-class TrainingRecord(Record):
-    """What the audit trained itself, and by which recipe."""
-
-    recipe: dict[str, Any]
-    mode: str = Field(description="vectorised (many models in one program), pool or executor")
-    references_asked: int
-    references: int
-    shadows_asked: int
-    shadows: int
-    pipelines_asked: int
-    pipelines: int
-
-    @property
-    def missing(self) -> str:
-        """What a budget kept from being trained, in words; "" where nothing."""
-        counts = {
-            "references": (self.references, self.references_asked),
-            "shadow models": (self.shadows, self.shadows_asked),
-            "pipelines": (self.pipelines, self.pipelines_asked),
-        }
-        return ", ".join(f"{got} of {asked} {what}" for what, (got, asked) in counts.items() if got < asked)
 
 
 class PolicyRecord(Record):

@@ -17,7 +17,8 @@ from .ledger import check_ledger, forget_digest, look_again, open_look
 from .policy import Policy, load_policy
 from .records import write_records
 from .references import check_training, remember_shadows, silent, with_trained
-from .result import AuditResult, LookRecord, to_json
+from .result import AuditResult, to_json
+from .run_records import LookRecord
 from .rundir import RunDir, write_bytes
 from .scoring import judge, score_all
 from .training.service import Trained

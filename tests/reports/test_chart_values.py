@@ -30,6 +30,7 @@ def pictures(result: AuditResult) -> dict[str, Element]:
 def scale(root: Element, anchor: str, coordinate: str, log: bool) -> tuple[float, float]:
     """Slope and offset from pixels to values (or their logarithms), from the tick labels alone."""
     ticks = [e for e in root.iter("text") if e.get("class") == "tick" and e.get("text-anchor") == anchor]
+    ticks = [e for e in ticks if re.fullmatch(r"[-+.\de]+", e.text or "")]  # the others are names of positions
     pixels = [float(e.get(coordinate) or 0) for e in ticks]
     values = [float(e.text or "nan") for e in ticks]
     slope, offset = np.polyfit(pixels, [math.log10(v) for v in values] if log else values, 1)

@@ -1,0 +1,71 @@
+"""Accessibility in a real browser: axe-core, and the order of the keyboard."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from audit.result import Outcome
+from reports.html import render_html
+from tests.reports.chromium import Browser
+from tests.reports.example_audit import example
+from tests.reports.page import CLAUSE
+
+AXE = Path(os.environ.get("AXE_CORE", Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"))
+LOOKS = [(width, dark) for width in (1280, 390) for dark in (False, True)]
+pytestmark = pytest.mark.slow
+needs_axe = pytest.mark.skipif(
+    not AXE.is_file(), reason="no axe-core: npm install --no-save axe-core@4.10.3, or name axe.min.js in AXE_CORE"
+)
+
+
+def violations(browser: Browser) -> list[str]:
+    """What axe-core finds, minor or serious. (It does not judge text in pictures: ``test_colours`` does.)"""
+    browser.evaluate(AXE.read_text(encoding="utf-8") + ";0")
+    found = json.loads(browser.evaluate("axe.run().then(r => JSON.stringify([r.violations, r.passes.length]))"))
+    assert found[1] > 20  # it looked
+    return [
+        f"{v['id']} ({v['impact']}): {node['html'][:200]} {node['failureSummary']}"
+        for v in found[0]
+        for node in v["nodes"]
+    ]
+
+
+@needs_axe
+@pytest.mark.parametrize(("width", "dark"), LOOKS)
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_axe_finds_nothing(watched: Browser, tmp_path: Path, width: int, dark: bool, outcome: Outcome) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(render_html(example(outcome), clauses=(CLAUSE,)), encoding="utf-8")
+    watched.look(width, dark=dark)
+    watched.open(path)
+    assert violations(watched) == []
+
+
+@needs_axe
+def test_axe_finds_nothing_on_paper(watched: Browser, page: Path) -> None:
+    watched.look(1000, medium="print")
+    watched.open(page)
+    assert violations(watched) == []
+
+
+def test_the_keyboard_goes_through_the_page_in_its_order(watched: Browser, page: Path) -> None:
+    watched.look(1280)
+    watched.open(page)
+    expected = watched.evaluate("""[...document.querySelectorAll('a[href], button, select, input, [tabindex="0"]')]
+        .filter(e => e.getClientRects().length).map((e, i) => { e.dataset.at = i; return i; })""")
+    visited = []
+    for _ in expected:
+        watched.press("Tab", 9)
+        visited.append(watched.evaluate("Number(document.activeElement.dataset.at ?? -1)"))
+        if len(visited) == 1:
+            assert watched.evaluate("document.activeElement.className") == "skip"
+    assert visited == expected
+    watched.evaluate("document.querySelectorAll('.findings th button')[5].focus()")
+    watched.press("Enter", 13, text="\r")
+    assert watched.evaluate("document.activeElement.closest('th').getAttribute('aria-sort')") == "ascending"
+    outline = watched.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid"
