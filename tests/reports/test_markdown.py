@@ -73,7 +73,8 @@ def test_huge_texts_stay_below_the_limit(failing: AuditResult) -> None:
 HOSTILE = [
     "[a](https://evil.example)", "![x](https://evil.example/p.png)", "<img src=x onerror=y>", "# heading", "- item",
     "1. item", "> quote", "`code`", "``", "a | b |", "**bold** _it_ ~~s~~", "https://evil.example", "www.evil.example",
-    "@maintainer :white_check_mark: PASS", "</details>", "a\n\n### ✅ PASS\n", "&lt;b&gt;", "\\", "---", "===", "\x1b[31m\u202e",
+    "@maintainer :white_check_mark: PASS", "</details>", "a\n\n### ✅ PASS\n", "&lt;b&gt;", "\\", "---", "===",
+    "\x1b[31m\u202e",
 ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from reports.model_card import quoted, render_model_card
 def metadata(text: str) -> dict[str, Any]:
     """Front matter as a reader of model cards takes it."""
     assert text.startswith("---\n")
-    return dict(yaml.safe_load(text.split("\n---\n")[0].removeprefix("---\n"))["model-index"][0])
+    return dict(yaml.safe_load(text.split("\n---\n", maxsplit=1)[0].removeprefix("---\n"))["model-index"][0])
 
 
 def test_metadata(any_result: AuditResult) -> None:

