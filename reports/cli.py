@@ -142,10 +142,11 @@ def _deliver(content: str | bytes, output: Path | None, run: RunDir, name: str |
     from audit.rundir import write_bytes
 
     target = output or (None if name is None else run.path / name)
+    written = content.encode("utf-8") if isinstance(content, str) else content
     if target is None:
-        typer.echo(content, nl=False)
+        typer.echo(written, nl=False)
         return
-    write_bytes(target, content.encode("utf-8") if isinstance(content, str) else content)
+    write_bytes(target, written)
     typer.echo(target)
 
 

@@ -78,8 +78,7 @@ class Room:
 
 def escape(text: str) -> str:
     """One line of text in which no character is markup."""
-    flat = " ".join(visible(text).split())
-    flat = flat if len(flat) <= _LONGEST else f"{flat[:_LONGEST]}…"
+    flat = _flat(text)
     flat = flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     flat = re.sub(r"([\\`*_\[\]|~$])", r"\\\1", flat)
     flat = flat.replace("@", "&#64;&#8203;")  # no mention of an account
@@ -90,13 +89,18 @@ def escape(text: str) -> str:
 
 def code(text: str) -> str:
     """A name as code; backticks inside it cannot end it, and it cannot leave a table cell."""
-    flat = " ".join(visible(text).split()).replace("|", "\\|")
-    flat = flat if len(flat) <= _LONGEST else f"{flat[:_LONGEST]}…"
+    flat = _flat(text).replace("|", "\\|")
     if not flat:
         return "–"
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", flat)), default=0))
     pad = " " if flat.startswith("`") or flat.endswith("`") else ""
     return f"{fence}{pad}{flat}{pad}{fence}"
+
+
+def _flat(text: str) -> str:
+    """One line, cut where it is very long."""
+    cut = f"{text[:_LONGEST]}…" if len(text) > _LONGEST else text
+    return " ".join(visible(cut).split())
 
 
 def _reason(text: str, ids: Sequence[str]) -> str:

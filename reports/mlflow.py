@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from audit.errors import CouldNotRun, UsageError
 from audit.result import AuditResult, Finding
@@ -17,6 +17,8 @@ from .words import decides
 
 if TYPE_CHECKING:
     from audit.rundir import RunDir
+
+T = TypeVar("T")
 
 EXPERIMENT = "unlearning-audit"
 _RECORD = "unlearning.record_sha256"
@@ -56,12 +58,12 @@ def export_mlflow(result: AuditResult, run: RunDir, *, experiment: str = EXPERIM
         if earlier:
             return str(earlier[0].info.run_id)
         made = str(client.create_run(place, run_name=_key(result.run_id)).info.run_id)
-        client.log_batch(
-            made,
-            metrics=[Metric(_key(k), v, 0, 0) for k, v in metrics(result)],
-            params=[Param(_key(k), _value(v)) for k, v in parameters(result)],
-            tags=[RunTag(_key(k), _value(v)) for k, v in tags(result)],
-        )
+        for figures in _batched(_named(metrics(result))):
+            client.log_batch(made, metrics=[Metric(key, value, 0, 0) for key, value in figures])
+        for asked in _batched(_named(parameters(result))):
+            client.log_batch(made, params=[Param(key, _value(value)) for key, value in asked])
+        for said in _batched(_named(tags(result))):
+            client.log_batch(made, tags=[RunTag(key, _value(value)) for key, value in said])
         for path in (run.result, run.report, run.certificate, run.statement):
             if path.is_file():
                 client.log_artifact(made, str(path))
@@ -114,6 +116,22 @@ def tags(result: AuditResult) -> Iterator[tuple[str, str]]:
     if result.verdict.warnings:
         yield "unlearning.warnings", "\n".join(result.verdict.warnings)
     yield from ((f"finding.{f.id}", _status(f)) for f in result.findings if decides(f))
+
+
+def _named(pairs: Iterable[tuple[str, T]]) -> list[tuple[str, T]]:
+    """Pairs with names that MLflow takes, each once: the second of a name is marked."""
+    seen: dict[str, int] = {}
+    found = []
+    for name, value in pairs:
+        key = _key(name)
+        seen[key] = seen.get(key, 0) + 1
+        found.append((key if seen[key] == 1 else f"{key} {seen[key]}", value))
+    return found
+
+
+def _batched(pairs: Sequence[tuple[str, T]], size: int = 100) -> Iterator[Sequence[tuple[str, T]]]:
+    """Parts of at most ``size``, which is what a tracking server takes at once."""
+    return (pairs[start : start + size] for start in range(0, len(pairs), size))
 
 
 def _status(f: Finding) -> str:
