@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: install demo test test-slow lint bench-calibration clean
+.PHONY: install demo test test-slow lint bench-calibration docs clean
 
 install: .venv/.installed
 
@@ -32,5 +32,8 @@ bench-calibration: install  ## false FAIL, power and PASS rates on fresh worlds
 	$(BIN)/python -m benchmarks.calibration --jobs 2 --page docs/calibration.md
 	cp calibration.json docs/calibration-figures.json
 
+docs: install  ## the documentation site, in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -f .ci/mkdocs.yml
+
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf .venv build site *.egg-info

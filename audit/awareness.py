@@ -15,6 +15,7 @@ from .scored import by_subject
 from .statistics.permutation import permutation_max_t
 
 AWARE = 0.01  # our choice: chance that honest references are taken for contaminated ones
+ASKED = ("membership", "probe", "label_only")  # most telling first; their scores mean something for one model alone
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .admission import Admission, admit_d1, admit_d2, blind_estimate
-from .awareness import Awareness, references_aware
+from .awareness import ASKED, Awareness, references_aware
 from .d2 import D2Test, d2_test, permutations, strata_codes
 from .evidence import Evidence
 from .policy import Policy
@@ -64,9 +64,9 @@ def run_families(scored: Sequence[Scored], evidence: Evidence, policy: Policy) -
     admission, members = _members(scored, evidence, policy, blind)
     design = dict(admission)
     aware = None
-    if members["D2"] and evidence.facts.references:
-        first = members["D2"][0]
-        aware = references_aware(first.attack, first.n_forget, evidence, policy)
+    asked = next((s for name in ASKED for s in members["D2"] if s.attack.name == name), None)
+    if asked is not None and evidence.facts.references:
+        aware = references_aware(asked.attack, asked.n_forget, evidence, policy)
     shams = {name: _shams(name, members[name], evidence, policy) for name in members if members[name]}
     for name, sham in shams.items():
         if not sham.ok:

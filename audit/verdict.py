@@ -52,7 +52,7 @@ def decide(
         worst = failures[0]
         return Verdict(
             outcome=Outcome.FAIL,
-            sentence=f"FAIL: {CLAIMS[claim.kind]} left a trace ({_named(worst.attack)}). {_sentence(worst.reason)}",
+            sentence=f"FAIL: {CLAIMS[claim.kind]} left a trace ({_named(failures)}). {_sentence(worst.reason)}",
             scope=scope,
             reasons=tuple(grouped([(f.id, f.reason) for f in failures])),
         )
@@ -83,7 +83,7 @@ def _passed(
         return Verdict(
             outcome=Outcome.PASS,
             qualifier="with trace",
-            sentence=f"PASS WITH TRACE: {CLAIMS[claim.kind]} left a trace ({_named(failures[0].attack)}) that lies "
+            sentence=f"PASS WITH TRACE: {CLAIMS[claim.kind]} left a trace ({_named(failures)}) that lies "
             f"inside every margin of the {policy.name} policy, which accepts that.",
             scope=scope,
             reasons=shown,
@@ -135,8 +135,11 @@ def _open(
     return reasons, [*settle, *grouped(ways)]
 
 
-def _named(attack: str) -> str:
-    return attack.replace("_", " ")
+def _named(failures: Sequence[Finding]) -> str:
+    """The attacks that found it, the smallest p first; at most three by name."""
+    ordered = sorted(failures, key=lambda f: f.p_adjusted if f.p_adjusted is not None else 0.0)
+    names = [name.replace("_", " ") for name in dict.fromkeys(f.attack for f in ordered)]
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _sentence(text: str) -> str:

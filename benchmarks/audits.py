@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from attacks.base import Access, Attack, Case, Floats, Signals, discover
+from attacks.base import Access, Attack, Bools, Case, Floats, Signals, discover
+from attacks.queries import apply
 from audit.evidence import AttackRun, Evidence, Facts
 from audit.exchangeability import blind_scores
 from audit.policy import Policy
@@ -23,6 +24,8 @@ from .worlds import CLASSES, Net, World
 
 USUAL = ("feature_mapping", "membership", "probe")
 SUITE = (*USUAL, "uma")
+SHADOWED = ("lira_online", "rmia_online", "shadow_logistic", "shadow_xgboost")
+WHOLE = (*USUAL, "label_only", "quantile", "rmia", *SHADOWED)
 #: the parts of the evidence that no statistic reads; no structural finding: the statistics stand alone
 BARE: dict[str, Any] = {"run_id": "benchmark", "tool_version": "benchmark", "environment": {}, "n_classes": CLASSES}
 BARE |= {"structure": Structure()} | dict.fromkeys(("inputs", "assumptions", "overlaps", "signal_files"), ())
@@ -72,7 +75,7 @@ class ArrayView:
     access = Access.GRADIENTS
 
     def __init__(self, world: World, net: Net) -> None:
-        self.net = net
+        self.world, self.net = world, net
         hidden = np.maximum(world.x @ net[0] + net[1], 0)
         self._features = {role: hidden[rows] for role, rows in world.rows.items()}
         self._torch = [self.tensor(w) for w in net]
@@ -82,6 +85,11 @@ class ArrayView:
 
     def logits(self, role: str) -> Floats:
         return self._features[role] @ self.net[2] + self.net[3]
+
+    def augmented(self, role: str, query: str) -> Floats:
+        inputs = self.world.x[self.world.rows[role]]
+        hidden = np.maximum(apply(query, inputs, float(inputs.std())) @ self.net[0] + self.net[1], 0)
+        return np.asarray(hidden @ self.net[2] + self.net[3])
 
     def head(self) -> tuple[Floats, Floats]:
         return self.net[2].T, self.net[3][0]
@@ -113,6 +121,8 @@ class Observed:
         """What the engine would hand to scoring."""
         names, ran = audit.names(), self._attacks(audit)
         signals = {(a.name, name): self.signals[a.name, of] for a in ran for name, of in names.items()}
+        shadows = tuple(f"shadow/{k}" for k in range(len(self.arrays.get("member/trained", ()))))
+        signals |= {(a.name, name): self.signals[a.name, name] for a in ran if a.design for name in shadows}
         if audit.change:
             rng = np.random.default_rng([self.seed, zlib.crc32(audit.change.encode())])
             signals |= CHANGES[audit.change](Scene(signals, self.signals, self.case, rng))
@@ -120,6 +130,8 @@ class Observed:
         arrays: dict[str, np.ndarray[Any, Any]] = {f"labels/{role}": values for role, values in labels.items()}
         for name, of in names.items():
             arrays |= {f"{key}/{name}": self.arrays[f"{key}/{of}"] for key in ("correct", "correct_retain")}
+        if shadows:
+            arrays |= {key: self.arrays[key] for key in ("member/trained", "accuracy/trained")}
         arrays["task/labels"] = np.concatenate([labels[role] for role in task_roles(self.world)])
         if audit.group:
             group = {role: self.world.group[rows] for role, rows in self.world.rows.items()}
@@ -134,7 +146,9 @@ class Observed:
             classes=self.case.classes,
         )
         runs = tuple(AttackRun(name=a.name, parameters=a.parameters, status="ok") for a in ran)
-        return Evidence(Facts(**BARE, seed=self.seed, claim=claim, models=tuple(names), attacks=runs), arrays, signals)
+        designs = {"trained": shadows} if shadows else {}
+        facts = Facts(**BARE, seed=self.seed, claim=claim, models=tuple(names), attacks=runs, shadows=designs)
+        return Evidence(facts, arrays, signals)
 
     def _attacks(self, audit: Audit) -> list[Attack]:
         chosen = instances(audit.attacks)
@@ -160,19 +174,33 @@ def task_roles(world: World) -> tuple[str, ...]:
     return ("test",) if world.kind == "class" else ("test", "holdout")
 
 
-def observe(world: World, nets: Mapping[str, Net], attacks: Sequence[Attack], seed: int) -> Observed:
-    """Run the attacks on every model of a world, seeded as the engine does: alike for every model."""
+def observe(
+    world: World, nets: Mapping[str, Net], attacks: Sequence[Attack], seed: int, member: Bools | None = None
+) -> Observed:
+    """Run the attacks on every model of a world, seeded as the engine does: alike for every model.
+
+    Args:
+        world, nets, attacks, seed: what is observed, and by what.
+        member: (S, candidates) coins of the networks ``shadow/k``, which only attacks with a design look at.
+    """
     case, views = world.case(), {name: ArrayView(world, net) for name, net in nets.items()}
     original = views.get("original")
     signals: dict[tuple[str, str], Signals] = {}
     for attack in attacks:
         for name, view in views.items():
+            if name.startswith("shadow/") and not attack.design:
+                continue
             rng = np.random.default_rng([seed, int.from_bytes(attack.name.encode(), "big") % 2**63])
             signals[attack.name, name] = attack.observe(view, original, case, rng)
+    judged = {name: view for name, view in views.items() if not name.startswith("shadow/")}
 
     def correct(view: ArrayView, roles: Sequence[str]) -> np.ndarray[Any, Any]:
         return np.concatenate([view.logits(role).argmax(axis=1) == case.labels[role] for role in roles])
 
-    arrays = {f"correct/{name}": correct(view, task_roles(world)) for name, view in views.items()}
-    arrays |= {f"correct_retain/{name}": correct(view, ["retain"]) for name, view in views.items()}
+    arrays = {f"correct/{name}": correct(view, task_roles(world)) for name, view in judged.items()}
+    arrays |= {f"correct_retain/{name}": correct(view, ["retain"]) for name, view in judged.items()}
+    if member is not None and len(member):
+        arrays["member/trained"] = member
+        shadows = [views[f"shadow/{k}"] for k in range(len(member))]
+        arrays["accuracy/trained"] = np.array([correct(view, ["test"]).mean() for view in shadows])
     return Observed(world, case, signals, arrays, seed)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from .audits import SUITE, Audit
+from .audits import SUITE, WHOLE, Audit
 from .worlds import Setting
 
 Bound = Literal["at most", "at least", "p-value", "shown"]
 ALPHA, MISMATCH = 0.05, 0.08
 SHALLOW = ("copy", "fine-tune 1", "fine-tune 10", "ascent", "noise", "head reset", "random labels")
 SYMMETRIC = ("membership", "probe")
+WHOLE_D2 = tuple(name for name in WHOLE if name != "feature_mapping")  #: what needs no original
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Pool:
         setting: what kind of worlds.
         worlds: how many; ``short`` in the short form (0 = left out).
         cells: what is read off them.
+        shadows: shadow models of each world.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Pool:
     cells: tuple[Cell, ...]
     worlds: int = 200
     short: int = 0
+    shadows: int = 0
 
     def audits(self) -> dict[str, Audit]:
         """Every audit once, by its key."""
@@ -69,7 +72,12 @@ class Pool:
         needed = dict.fromkeys(["original", *(audit.model for audit in audits)])
         if any(audit.change.startswith("share") for audit in audits):
             needed |= dict.fromkeys(["original/2", "honest/2"])
-        return [*needed, *(f"retrained/{k}" for k in range(max(audit.references for audit in audits)))]
+        references = max(audit.references for audit in audits)
+        return [
+            *needed,
+            *(f"retrained/{k}" for k in range(references)),
+            *(f"shadow/{k}" for k in range(self.shadows)),
+        ]
 
 
 def _d2(references: int) -> Audit:
@@ -95,6 +103,23 @@ def _random() -> Pool:
     cells += [_uniform(f"D2, K={k}", _d2(k), "D2") for k in (0, 5)]
     cells += [_uniform(f"D1-t, K={k}", audit, "D1") for k, audit in unknown.items()]
     return Pool("random", "random forget sets of 200 rows", Setting(), tuple(cells), 200, 24)
+
+
+def _whole() -> Pool:
+    """Every attack that a run may gate, with the shadow models that some of them need."""
+    alone = Audit(references=5, attacks=WHOLE_D2, original=False)
+    cells = [
+        Cell("C1", "whole suite with 16 shadow models: D2 alone, K=5", alone),
+        Cell("C1", "whole suite with 16 shadow models: combined verdict, K=5", Audit(attacks=WHOLE)),
+        _uniform("whole suite with 16 shadow models: D2, K=5", alone, "D2"),
+        _passes(Audit(attacks=WHOLE), "whole suite, random, n_F=200"),
+        *(
+            Cell("C4", f"whole suite, n_F=200, K=5: {model}", Audit(model, attacks=WHOLE), "FAIL", 0.0, "shown")
+            for model in ("fine-tune 10", "head reset", "random labels")
+        ),
+    ]
+    words = "random forget sets of 200 rows, 400 auxiliary rows, 16 shadow models"
+    return Pool("random-suite", words, Setting(auxiliary=400), tuple(cells), 100, shadows=16)
 
 
 def _rank() -> list[Pool]:
@@ -230,6 +255,7 @@ def pools() -> list[Pool]:
     """The whole plan, cheapest answers first."""
     return [
         _random(),
+        _whole(),
         *_class(),
         *_rank(),
         *_subjects(),

@@ -34,11 +34,13 @@ def run_chunk(pool: Pool, index: int, size: int, policy: Policy, seed: int) -> T
     tally: Tally = {"worlds": size, "seconds": defaultdict(float), "audits": {}, "measured": defaultdict(float)}
     clock = _Clock(tally["seconds"])
     worlds = [draw_world(pool.setting, rng) for _ in range(size)]
-    trained = train(worlds, pool.setting.hidden, pool.models(), rng)
+    shape = (size, pool.shadows, len(worlds[0].candidates()))
+    coins = rng.random(shape) < 0.5 if pool.shadows else np.zeros(shape, dtype=bool)
+    trained = train(worlds, pool.setting.hidden, pool.models(), rng, coins)
     clock.lap("training")
     attacks, seeds = instances(pool.attacks()), rng.integers(0, 2**31, size)
-    for world, nets, own in zip(worlds, trained, seeds, strict=True):
-        seen = observe(world, nets, attacks, int(own))
+    for world, nets, member, own in zip(worlds, trained, coins, seeds, strict=True):
+        seen = observe(world, nets, attacks, int(own), member)
         clock.lap("attacks")
         _describe(seen, tally["measured"])
         for key, audit in pool.audits().items():

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
+from attacks.base import Bools, Ints
+
 from .worlds import CLASSES, Job, Net, Recipe, Weights, World, fit, initial, net
 
 BASE = Recipe()
@@ -87,14 +89,17 @@ METHODS: dict[str, Method] = {
 }
 
 
-def train(worlds: Sequence[World], hidden: int, names: Sequence[str], rng: np.random.Generator) -> list[dict[str, Net]]:
-    """All named networks of each world: ``original[/2]``, ``honest[/2]``, ``retrained/k`` and names of ``METHODS``.
+def train(
+    worlds: Sequence[World], hidden: int, names: Sequence[str], rng: np.random.Generator, coins: Bools | None = None
+) -> list[dict[str, Net]]:
+    """All named networks of each world: ``original[/2]``, ``honest[/2]``, ``retrained/k``, ``shadow/k``, ``METHODS``.
 
-    Originals, honest models and references are trained alike, in one batch, on their own rows.
+    All but those of ``METHODS`` are trained alike, in one batch, on their own rows; shadow models on the retain set and
+    the candidate rows that their coins (worlds, shadows, candidates) chose.
     """
     base = [name for name in names if name not in METHODS]
     jobs = [
-        Job(i, world.trained_on() if name.startswith("original") else world.rows["retain"])
+        Job(i, _rows(world, name, None if coins is None else coins[i]))
         for i, world in enumerate(worlds)
         for name in base
     ]
@@ -107,6 +112,15 @@ def train(worlds: Sequence[World], hidden: int, names: Sequence[str], rng: np.ra
             for i, found in enumerate(nets):
                 found[name] = net(weights, i)
     return nets
+
+
+def _rows(world: World, name: str, coins: Bools | None) -> Ints:
+    kind, _, number = name.partition("/")
+    if kind == "original":
+        return world.trained_on()
+    if coins is None or kind != "shadow":
+        return world.rows["retain"]
+    return np.concatenate([world.rows["retain"], world.candidates()[coins[int(number)]]])
 
 
 #: what the names mean, for the page

@@ -29,7 +29,7 @@ class Setting:
         kind: ``random``, ``class`` or ``subject``.
         n_forget: forget rows; forget subjects for ``subject``.
         holdout: holdout rows or subjects.
-        retain, test: rows of each set; class claims have ``PER_CLASS`` rows of each class instead.
+        retain, test, auxiliary: rows of each set; class claims have ``PER_CLASS`` rows of each class instead.
         hidden: hidden units of the networks.
         rows: rows of each data subject.
         shift: share of the class centres that the forget rows lack: they are harder than the other rows.
@@ -40,6 +40,7 @@ class Setting:
     holdout: int = 400
     retain: int = 600
     test: int = 400
+    auxiliary: int = 100
     hidden: int = 48
     rows: int = 1
     shift: float = 0.0
@@ -65,6 +66,10 @@ class World:
         """One set with its inputs."""
         rows = self.rows[role]
         return Arrays(self.x[rows], self.y[rows])
+
+    def candidates(self) -> Ints:
+        """Forget and holdout rows: those that shadow models' coins choose from."""
+        return np.concatenate([self.rows["forget"], self.rows["holdout"]])
 
     def trained_on(self) -> Ints:
         """Rows of the original's training set."""
@@ -93,7 +98,7 @@ def draw_world(setting: Setting, rng: np.random.Generator) -> World:
 
 
 def _random_sets(setting: Setting, rng: np.random.Generator) -> tuple[Ints, dict[str, Ints]]:
-    sizes = (setting.n_forget, setting.holdout, setting.retain, setting.test, 100)
+    sizes = (setting.n_forget, setting.holdout, setting.retain, setting.test, setting.auxiliary)
     parts = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
     return rng.integers(0, CLASSES, sum(sizes)), dict(zip(ROLES, parts, strict=True))
 

@@ -102,6 +102,9 @@ def test_a_run_trains_what_it_lacks_and_nothing_twice(recipe: Path) -> None:
     ran = {record.name for record in result.attacks if record.status == "ok"}
     assert ran >= SHADOW_ATTACKS | {"membership", "rmia"}
     assert [g.ok for g in result.gates if g.name in ("training budget", "shadow models (trained)")] == [True, True]
+    (unaware,) = (g for g in result.gates if g.name == "references unaware of the forget set")
+    assert unaware.ok
+    assert "scores of membership" in unaware.reason  # not of an attack that needs shadow models
     content = (run / "run.json").read_bytes()
     again, where, trained = audit(recipe, **asked)
     assert (trained, where) == (0, run)

@@ -54,12 +54,14 @@ def log_prior_offline(log_out: Floats, a: float = OFFLINE_A) -> Floats:
     return np.asarray(np.log(((1 + a) * np.exp(log_out) + 1 - a) / 2) if a < 1 else log_out)
 
 
-def log_prior_online(shadows: Array, member: Array) -> Floats:
+def log_prior_online(shadows: Array, member: Array, a: float = OFFLINE_A) -> Floats:
     """Log of the mean of the IN models' and of the OUT models' mean probability, (n,).
 
     Args:
         shadows: log-probabilities of the label, (S, n).
-        member: (S, n) booleans. An example with no model on one side takes the other side's mean for both.
+        member: (S, n) booleans. An example with no model on one side takes what the offline line
+            p_in = a p_out + 1 - a says of it: with four models that is one row in eight.
+        a: in [0, 1].
     """
     found = np.empty(shadows.shape[1])
     for part in blocks(shadows.shape[1]):
@@ -68,8 +70,11 @@ def log_prior_online(shadows: Array, member: Array) -> Floats:
         total_in, total = np.einsum("sb,sb->b", inside, p), p.sum(axis=0)
         mean_in = total_in / np.maximum(count, 1)
         mean_out = (total - total_in) / np.maximum(len(p) - count, 1)
-        mean_in = np.where(count > 0, mean_in, mean_out)
-        mean_out = np.where(count < len(p), mean_out, mean_in)
+        from_in = np.clip((mean_in - (1 - a)) / a, 0, 1) if a > 0 else mean_in
+        mean_in, mean_out = (
+            np.where(count > 0, mean_in, a * mean_out + 1 - a),
+            np.where(count < len(p), mean_out, from_in),
+        )
         found[part] = np.log(np.maximum((mean_in + mean_out) / 2, np.finfo(float).tiny))
     return found
 
@@ -113,7 +118,7 @@ def leave_one_out(examples: Floats, population: Floats, a: float = OFFLINE_A) ->
 def online(
     targets: Floats, shadows: Array, member: Bools, population: Floats, shadow_population: Array, a: float = OFFLINE_A
 ) -> Floats:
-    """Online RMIA of J models. Population points were in no model's training set: they take the offline p_bar.
+    """Online RMIA of J models. Population points, which no model was trained on, take the offline p_bar.
 
     Args:
         targets: (J, n) log-probabilities of the label.
@@ -126,6 +131,6 @@ def online(
     Returns:
         (J, n) in [0, 1].
     """
-    own = targets - log_prior_online(shadows, member)
+    own = targets - log_prior_online(shadows, member, a)
     points = population - log_prior_offline(log_mean(shadow_population), a)
     return np.stack([share_dominated(x, z) for x, z in zip(own, points, strict=True)])

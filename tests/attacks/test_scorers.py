@@ -116,6 +116,19 @@ def test_t16_rmia_uses_every_reference_and_no_order() -> None:
         assert not np.array_equal(plain, rmia.offline(target, changed[1:], points, population[1:]))
 
 
+def test_a_row_without_a_model_on_one_side_takes_the_offline_line() -> None:
+    """p_in = a p_out + 1 - a: the missing side is not the other side's copy."""
+    p = np.array([[0.8, 0.8, 0.1], [0.6, 0.6, 0.1]])
+    member = np.array([[False, True, True], [False, True, True]])
+    a, out = 0.5, 0.7
+    found = np.exp(rmia.log_prior_online(np.log(p), member, a))
+    assert found[0] == pytest.approx((out + a * out + 1 - a) / 2)
+    assert found[0] == pytest.approx(np.exp(rmia.log_prior_offline(np.log([out]), a))[0])
+    assert found[1] == pytest.approx((0.7 + (0.7 - 0.5) / a) / 2)
+    assert found[2] == pytest.approx(0.1 / 2)  # below 1 - a no OUT model can be meant: 0
+    assert np.exp(rmia.log_prior_online(np.log(p), member, 0.0))[1] == pytest.approx(0.7)
+
+
 def test_t10_affine_rescaling_leaves_the_ranking() -> None:
     shadows, member, target, _ = world(24, 100, 1.0)
     plain = lira.online(target, shadows, member)[0]
