@@ -72,7 +72,7 @@ def compare(runs: Sequence[AuditResult]) -> Comparison:
         The tables. Runs with another claim, forget set, policy or access are shown, and flagged as not comparable.
     """
     obstacles = tuple(
-        f"{title}: {', '.join(dict.fromkeys(fact(r) for r in runs))}"
+        f"{title}: {' | '.join(dict.fromkeys(fact(r) for r in runs))}"
         for title, fact in _SAME
         if len({fact(r) for r in runs}) > 1
     )

@@ -80,7 +80,7 @@ def cases(text: str) -> dict[str, list[str]]:
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(run=runs())
 def test_every_format_says_what_the_record_says(run: AuditResult) -> None:
     outcome = run.verdict.outcome
