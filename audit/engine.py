@@ -14,7 +14,7 @@ import numpy as np
 from attacks.base import Attack, Case, Floats, Ints, discover
 
 from . import __version__
-from .case import LoadedCase, copies
+from .case import LoadedCase
 from .config import Config
 from .digest import keyed_digest, sha256_file
 from .errors import AuditError, InputError
@@ -22,6 +22,7 @@ from .evidence import Evidence, Facts
 from .exchangeability import blind_scores
 from .models import StoredTarget
 from .observe import ModelView, Observations
+from .provenance import copies
 from .run_records import LookRecord
 from .rundir import RunDir
 from .structure import compare

@@ -2,7 +2,7 @@
 
 Networks trained from scratch with seeds of their own have weight tensors that are nearly orthogonal (measured on
 digits: cosine below .1). A warm start from the original keeps .94 and more after five thousand steps, a common
-initial seed .64. Copies that only compute the same function are found by ``audit.case.copies``.
+initial seed .64. Copies that only compute the same function are found by `copies`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from attacks.base import Floats
+
 from .targets import Target, TorchTarget
 
 #: our choice, between what was measured for independent networks (.1) and for a common initial seed (.64)
 KINSHIP = 0.4
+#: our choice: logits of two honest retrains differ by far more than this (relative root mean square)
+COPY_DISTANCE = 1e-3
 
 State = Mapping[str, np.ndarray[Any, Any]]
 
@@ -72,3 +76,31 @@ def _kinship(a: State, b: State, names: list[str]) -> float:
             norm = float(np.linalg.norm(x) * np.linalg.norm(y))
             cosines.append(float(x @ y) / norm if norm > 0 else 0.0)
     return float(np.median(cosines)) if cosines else 0.0
+
+
+def copies(logits: dict[str, Floats]) -> list[str]:
+    """Problems: pairs among the models that compute the same function, where they must be independent: every
+    reference from every other model, and every further unlearned run from the other runs.
+
+    Args:
+        logits: model name -> logits on the same rows, (n, C).
+    """
+    problems = []
+    runs = [name for name in logits if name.startswith("unlearned/")]
+    names = [name for name in logits if name.startswith("retrained/")]
+    must = "a reference must be an independent retrain from scratch with a seed of its own; remove or retrain it"
+    again = "a further unlearned run needs a seed of its own; remove it or run the procedure again"
+    pairs = [
+        (name, other, must) for i, name in enumerate(names) for other in ["original", "unlearned", *runs, *names[:i]]
+    ]
+    pairs += [(name, other, again) for i, name in enumerate(runs) for other in ["original", "unlearned", *runs[:i]]]
+    for name, other, remedy in pairs:
+        if other in logits and _distance(logits[name], logits[other]) < COPY_DISTANCE:
+            problems.append(f"{name} computes the same function as {other}: {remedy}")
+    return problems
+
+
+def _distance(a: Floats, b: Floats) -> float:
+    """Root mean square difference of centred logits, relative to their spread."""
+    a, b = (z - z.mean(axis=1, keepdims=True) for z in (a, b))
+    return float(np.sqrt(((a - b) ** 2).mean()) / max(float(a.std()), 1e-12))
