@@ -1,0 +1,47 @@
+"""Values of the command line's options that are one of a few words."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What was to be forgotten."""
+
+    RANDOM = "random"
+    CLASS = "class"
+    SUBJECT = "subject"
+    OTHER = "other"
+
+
+class Split(StrEnum):
+    """How the holdout set relates to the forget set."""
+
+    ATTESTED = "attested"
+    COINS = "coins"
+    ASSUMED = "assumed"
+    UNKNOWN = "unknown"
+
+
+class AccessLevel(StrEnum):
+    """What the adversary may have."""
+
+    LABELS = "labels"
+    LOGITS = "logits"
+    FEATURES = "features"
+    WEIGHTS = "weights"
+
+
+class Provenance(StrEnum):
+    """Where the references come from."""
+
+    EXACT = "exact"
+    CHECKPOINT = "checkpoint"
+    SURROGATE = "surrogate"
+
+
+class Strata(StrEnum):
+    """How forget and holdout rows were drawn."""
+
+    NONE = "none"
+    LABEL = "label"
