@@ -306,7 +306,7 @@ def test_an_attack_that_changes_the_model(case: Path, cli: Cli, monkeypatch: pyt
 
 
 def test_score_needs_no_model(run_dir: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("audit.case.load_model", raising("no model may be loaded"))
+    monkeypatch.setattr("audit.given.load_model", raising("no model may be loaded"))
     ended = cli("score", run_dir, "--policy", "screening")
     assert (ended.code, ended.result["verdict"]) == (3, "INCONCLUSIVE")
     assert "the policy 'screening' never says PASS" in ended.text

@@ -37,7 +37,7 @@ def test_every_command_of_the_readme_exists() -> None:
     commands = set(re.findall(r"^audit (\w+)", README, re.MULTILINE)) | set(re.findall(r"`audit (\w+)", README))
     assert commands >= {"run", "keygen", "verify", "score", "report", "purge", "init"}
     for command in commands:
-        nested = ["plan"] if command == "references" else []
+        nested = {"references": ["plan"], "commit": ["open"]}.get(command, [])
         result = audit(command, *nested, "--help")
         assert result.returncode == 0, command
         flags = set(re.findall(rf"audit {command}[^`\n#]*?(--[\w-]+)", README))
