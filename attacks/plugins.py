@@ -7,6 +7,7 @@ of whoever runs the audit; the record and the certificate name it with its versi
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import cache
 from importlib import metadata
 
@@ -26,5 +27,11 @@ def distribution_of(attack: type) -> str:
     package = attack.__module__.partition(".")[0]
     if package == "attacks":
         return ""
-    names = metadata.packages_distributions().get(package)
+    names = _distributions().get(package)
     return f"{names[0]} {metadata.version(names[0])}" if names else f"{package} (no installed package)"
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    """Distributions by package: it reads the files of every installed one, which takes half a second."""
+    return metadata.packages_distributions()

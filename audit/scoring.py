@@ -217,7 +217,7 @@ def _record(run: AttackRun, scored: list[Scored], evidence: Evidence, level: flo
         symmetric=attack.symmetric,
         source=attack.source,
         parameters=run.parameters,
-        distribution=distribution_of(type(attack)),
+        distribution=distribution_of(attack),
         status=run.status,
         reason=run.reason,
         details=() if item is None else item.subject.details,

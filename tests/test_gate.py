@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cases.certified import ISSUED, KEY, PUBLIC, WEIGHTS, audit_result, statement
+from cases.synthetic import audit
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -291,6 +292,10 @@ def test_an_installed_plug_in_is_listed_with_its_version(tmp_path: Path) -> None
         environment = os.environ | {"PYTHONPATH": path, "AUDIT_NO_PLUGINS": off}
         done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
         assert done.stdout.strip() == expected
+
+
+def test_our_own_attacks_have_no_package_in_the_record() -> None:
+    assert {record.distribution for record in audit().attacks} == {""}
 
 
 def test_the_suite_digest_follows_versions_and_origins() -> None:
