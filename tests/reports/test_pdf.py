@@ -52,7 +52,7 @@ def test_nothing_is_fetched(hostile: AuditResult, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("reports.pdf.render_html", lambda _result: render_html(hostile).replace("</main>", page))
     text, _ = text_of(render_pdf(hostile))
     assert "Findings" in text
-    assert opened == []
+    assert [url for url in opened if not url.startswith("data:")] == []  # pictures in the page itself
 
 
 def test_drawings_carry_their_own_style(failing: AuditResult) -> None:
