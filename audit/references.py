@@ -111,7 +111,7 @@ def train(
         notify=notify,
     )
     if trained.failed:
-        lines = "\n".join(f"  {name}: {text}" for name, text in trained.failed.items())
+        lines = "\n".join(f"  {text}" for text in trained.failed.values())
         kept = f"({len(trained.paths)} are kept)"
         raise CouldNotRun(f"{len(trained.failed)} of {len(jobs)} models could not be trained {kept}:\n{lines}")
     return design, jobs, trained
