@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,41 +14,13 @@ from attacks.base import Access, Floats
 from .data import Arrays, read_npz
 from .digest import sha256_file
 from .targets import PrecomputedLabels, PrecomputedOutputs, Target, TorchTarget
+from .usercode import describe, named_function
 
 if TYPE_CHECKING:
     import torch
 
 TORCH_SUFFIXES = (".safetensors", ".pt", ".pth")
 OUTPUT_SUFFIXES = (".npz",)
-Factory = Callable[[], "torch.nn.Module"]
-
-
-def import_factory(arch: str) -> Factory:
-    """Import ``package.module:factory`` (the user's own code), also from the working directory.
-
-    Raises:
-        ValueError: with the remedy.
-    """
-    module_name, _, attribute = arch.partition(":")
-    if not module_name or not attribute:
-        raise ValueError(f"--arch {arch!r} is not of the form package.module:factory")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise ValueError(
-            f"--arch {arch}: cannot import {module_name} ({error}): run from the folder that holds it or install it"
-        ) from error
-    except (Exception, SystemExit) as error:  # the user's code may raise anything
-        raise ValueError(f"--arch {arch}: importing {module_name} fails ({_describe(error)}): repair it") from error
-    factory = getattr(module, attribute, None)
-    if not callable(factory):
-        raise ValueError(
-            f"--arch {arch}: {module_name} has no function {attribute!r}: name the function that returns the model"
-        )
-    return factory  # type: ignore[no-any-return]
 
 
 def build_module(arch: str) -> torch.nn.Module:
@@ -61,12 +31,12 @@ def build_module(arch: str) -> torch.nn.Module:
     """
     import torch
 
-    factory = import_factory(arch)
+    factory = named_function(f"--arch {arch}", arch)
     try:
         module = factory()
     except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise ValueError(
-            f"--arch {arch}: the function fails ({_describe(error)}): it must build the model without arguments"
+            f"--arch {arch}: the function fails ({describe(error)}): it must build the model without arguments"
         ) from error
     if not isinstance(module, torch.nn.Module):
         raise ValueError(f"--arch {arch} returns a {type(module).__name__}: it must return a torch.nn.Module")
@@ -84,12 +54,7 @@ def check_device(device: str) -> None:
     try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
-        raise ValueError(f"--device {device} cannot be used ({_describe(error)}): try --device cpu") from None
-
-
-def _describe(error: BaseException) -> str:
-    """Type and first line of an error of code that is not ours."""
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:300]}"
+        raise ValueError(f"--device {device} cannot be used ({describe(error)}): try --device cpu") from None
 
 
 def load_model(
@@ -152,12 +117,12 @@ def _read_state(path: Path, trust_pickle: bool) -> Any:
                 "yourself, pass --trust-pickle"
             ) from None
     except Exception as error:  # noqa: BLE001 - torch and safetensors raise many types on damaged files
-        raise ValueError(f"{path} is no readable model file ({_describe(error)}): save it again") from None
+        raise ValueError(f"{path} is no readable model file ({describe(error)}): save it again") from None
     try:
         return torch.load(path, map_location="cpu", weights_only=False)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - code from the file, on the user's word
         raise ValueError(
-            f"{path} cannot be unpickled ({_describe(error)}): run where its classes can be imported, or save the "
+            f"{path} cannot be unpickled ({describe(error)}): run where its classes can be imported, or save the "
             "state dict"
         ) from None
 

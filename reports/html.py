@@ -5,16 +5,14 @@ It is complete without JavaScript. The one small script, allowed by its digest a
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from audit.result import AuditResult, Finding, Interval, Null, Outcome, to_json
@@ -22,10 +20,10 @@ from audit.result import AuditResult, Finding, Interval, Null, Outcome, to_json
 from .charts import chart_svg
 from .compliance import Clause
 from .forest import forest_svg, placeable
-from .numbers import ABSENT, interval_text, level_text, margin_text, null_mean, num, p_text, visible
+from .numbers import ABSENT, interval_text, level_text, margin_text, null_mean, num, p_text
+from .pages import asset, digest_of, environment
 from .words import STATUS_LEGEND, WORST_FIRST, decides, evidence, headline, reasons
 
-_TEMPLATES = Path(__file__).parent / "templates"
 _KINDS = {
     "structural": "Structural facts, certain without a test",
     "difference": "Must not differ from an honest retrain (difference tests: decide FAIL)",
@@ -66,7 +64,7 @@ def render_html(result: AuditResult, *, clauses: Sequence[Clause] = (), run_sha2
     Returns:
         A complete HTML document with ``\\n`` line ends, which depends on the arguments alone.
     """
-    css, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+    css, script = asset("report.css"), asset("report.js")
     rows = tuple(Row(f"finding-{i}", f) for i, f in enumerate(result.findings, 1))
     unlearned = tuple(i for i in result.inputs if i.role == "unlearned" and i.kind == "model")
     return (
@@ -80,10 +78,10 @@ def render_html(result: AuditResult, *, clauses: Sequence[Clause] = (), run_sha2
             reasons=reasons(result),
             anchors={r.finding.id: r.anchor for r in reversed(rows)},
             evidence=evidence(result),
-            css=Markup(css),  # noqa: S704 - our own files, never user text
-            css_hash=_hash(css),
-            script=Markup(script),  # noqa: S704
-            script_hash=_hash(script),
+            css=css,
+            css_hash=digest_of(css),
+            script=script,
+            script_hash=digest_of(script),
             rows=rows,
             groups=_groups(rows, result.verdict.outcome),
             statuses=[word for word in WORST_FIRST if any(f.status == word for f in result.findings)],
@@ -100,44 +98,19 @@ def render_html(result: AuditResult, *, clauses: Sequence[Clause] = (), run_sha2
     )
 
 
-def _hash(content: str) -> str:
-    """Digest by which the security policy of the page allows an inline style or script."""
-    return base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
-
-
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_printable,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(
+    made = environment()
+    made.filters.update(
         num=_number,
         p=_p,
         interval=_interval,
         margin=_margin,
         null=_null,
         level=level_text,
-        slug=_slug,
         chart=chart_svg,
     )
-    return environment
-
-
-def _printable(value: object) -> object:
-    """Last step before escaping: no control characters, and a dash for what is absent."""
-    if value is None:
-        return ABSENT
-    return visible(str(value)) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def _slug(status: str) -> str:
-    return status.lower().replace(" ", "-")
+    return made
 
 
 def _exact(value: float) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +25,24 @@ def render_page(template: str, **values: Any) -> str:
     Returns:
         A complete HTML document.
     """
-    css = (_TEMPLATES / "page.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
-    page = _environment().get_template(template)
-    return page.render(css=Markup(css), css_hash=digest, **values)  # noqa: S704 - our own file, never user text
+    css = asset("page.css")
+    page = environment().get_template(template)
+    return page.render(css=css, css_hash=digest_of(css), **values)
 
 
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
-    environment = Environment(
+def asset(name: str) -> Markup:
+    """A style sheet or script of ``templates/``: our own file, never user text, so it is not escaped."""
+    return Markup((_TEMPLATES / name).read_text(encoding="utf-8"))  # noqa: S704
+
+
+def digest_of(content: str) -> str:
+    """Digest by which the security policy of a page allows an inline style or script."""
+    return base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+
+
+def environment() -> Environment:
+    """Jinja as every page needs it: what is untrusted is escaped, what is unknown is an error."""
+    made = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
@@ -43,11 +51,12 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["slug"] = lambda text: text.lower().replace(" ", "-")
-    return environment
+    made.filters["slug"] = lambda text: text.lower().replace(" ", "-")
+    return made
 
 
 def _printable(value: object) -> object:
+    """Last step before escaping: no control characters, and a dash for what is absent."""
     if value is None:
         return ABSENT
     return visible(str(value)) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -453,7 +453,7 @@ def test_unknown_model_format(case: Path, cli: Cli) -> None:
         ("gone.module:make", "cannot import gone.module"),
         ("audit.demo:gone", "audit.demo has no function 'gone'"),
         ("audit.demo:STEPS", "audit.demo has no function 'STEPS'"),
-        ("audit.demo", "is not of the form package.module:factory"),
+        ("audit.demo", "is not of the form package.module:function"),
         ("..:x", "importing .. fails"),
         (f"{HERE}:failing", "the function fails (LookupError: no weights on this machine)"),
         (f"{HERE}:leaving", "the function fails (SystemExit: 0)"),

@@ -7,11 +7,13 @@ import math
 import time
 from collections.abc import Sequence
 
+from audit.usercode import describe
+
 from .by_units import Work, run_units
 from .crew import Crew
 from .descent import Batches
 from .jobs import Steps, steps_of
-from .problems import TrainingError, describe, diverged, is_out_of_memory, out_of_memory
+from .problems import TrainingError, diverged, is_out_of_memory, out_of_memory
 from .session import Session, Task
 from .single import first_bad
 from .stacked import Stack, group_limit, streams_of

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from audit.digest import sha256_file
 from audit.errors import CouldNotRun
-from audit.models import import_factory
+from audit.usercode import describe, named_function
 
 from .jobs import Pool, Sources
-from .problems import TrainingError, describe, is_out_of_memory, out_of_memory
+from .problems import TrainingError, is_out_of_memory, out_of_memory
 from .recipe import RecipeSection
 from .single import first_bad, seeded
 
@@ -30,23 +29,10 @@ def import_hook(line: str, spec: str) -> Hook:
     Raises:
         TrainingError: with the line and the remedy.
     """
-    module_name, _, attribute = spec.partition(":")
-    said = f'[recipe] {line} = "{spec}"'
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
     try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise TrainingError(
-            f"{said}: cannot import {module_name} ({error}): run from the folder that holds it, or install it"
-        ) from error
-    except (Exception, SystemExit) as error:  # the user's code may raise anything
-        raise TrainingError(f"{said}: importing {module_name} fails ({describe(error)}): repair it") from error
-    function = getattr(module, attribute, None)
-    if not callable(function):
-        raise TrainingError(f"{said}: {module_name} has no function {attribute!r}: name the function as it is written")
-    return function  # type: ignore[no-any-return]
+        return named_function(f'[recipe] {line} = "{spec}"', spec)
+    except ValueError as error:
+        raise TrainingError(str(error)) from error
 
 
 def source_digest(spec: str) -> str:
@@ -65,7 +51,7 @@ def import_sources(recipe: RecipeSection, arch: str) -> Sources:
         TrainingError: something cannot be imported.
     """
     try:
-        import_factory(arch)
+        named_function(f"--arch {arch}", arch)
     except ValueError as error:
         raise TrainingError(str(error)) from error
     found = {"arch": source_digest(arch)}

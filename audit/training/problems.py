@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from audit.errors import AuditError
+from audit.usercode import describe
 
 from .recipe import RecipeSection
 
@@ -13,11 +14,6 @@ OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "not enough memory") 
 
 class TrainingError(AuditError):
     """No model can be trained this way: the recipe, a function of the user, the memory or a worker."""
-
-
-def describe(error: BaseException) -> str:
-    """Type and first line of an error of code that is not ours."""
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:300]}"
 
 
 def is_out_of_memory(error: BaseException) -> bool:
