@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from .attack_record import AttackRecord, Record
 from .run_records import LookRecord, TrainingRecord
@@ -240,11 +240,13 @@ def read_result(path: Path) -> AuditResult:
     from .errors import CouldNotRun
 
     try:
-        return AuditResult.model_validate_json(path.read_text(encoding="utf-8"))
+        return AuditResult.model_validate_json(path.read_bytes())
     except OSError as error:
         raise CouldNotRun(f"cannot read {path} ({error.strerror}): name a finished run directory.") from error
-    except ValueError as error:
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "record"
         raise CouldNotRun(
-            f"{path} is not a run record of schema {SCHEMA_VERSION}: run the audit again, or use the version of "
-            f"this tool that wrote it.\n{error}"
+            f"{path} is not a run record of schema {SCHEMA_VERSION} ({place}: {first['msg']}): run the audit again, or "
+            "use the version of this tool that wrote it."
         ) from error
