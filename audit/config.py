@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .errors import UsageError
+from .invalid import wrong_values
 from .models import OUTPUT_SUFFIXES, TORCH_SUFFIXES
 from .training.recipe import RecipeSection
 
@@ -215,8 +216,9 @@ def resolve(flags: dict[str, Any], config_file: Path | None = None) -> tuple[Con
     try:
         return Config.model_validate(document), origin
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']!r})" for e in error.errors()]
-        raise UsageError("configuration:\n  " + "\n  ".join(lines) + "\nSee `audit init` for every key.") from None
+        raise UsageError(
+            "configuration:\n  " + "\n  ".join(wrong_values(error)) + "\nSee `audit init` for every key."
+        ) from None
 
 
 _PATHS = {*DATA_ROLES, "original", "unlearned", "retrained", "runs", "out", "sign_key", "ledger", "store"}

@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from .errors import UsageError
+from .invalid import wrong_values
 
 BUILT_IN = ("screening", "standard", "strict")
 FIGURES = ("auc", "tpr_upper", "tpr_lower", "share")
@@ -75,8 +76,7 @@ def load_policy(name: str) -> tuple[Policy, str]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"policy {name!r} is no valid TOML ({error}): correct it.") from None
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise UsageError(f"policy {name!r}:\n  " + "\n  ".join(lines)) from None
+        raise UsageError(f"policy {name!r}:\n  " + "\n  ".join(wrong_values(error))) from None
     if policy.name in BUILT_IN and content != _built_in(policy.name):
         raise UsageError(f"policy {name!r} calls itself {policy.name!r} but is not: give it a name of its own.")
     unknown = [

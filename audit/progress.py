@@ -52,9 +52,12 @@ def training_progress(console: Console, quiet: bool) -> Iterator[Callable[[Progr
     elif console.is_terminal and not os.environ.get("CI"):
         with Bars(*_COLUMNS, console=console, transient=True) as bars:
             task = bars.add_task("training", total=None)
-            yield lambda progress: bars.update(
-                task, completed=progress.done, total=progress.total, description=f"trained {progress.name}"
-            )
+
+            def move(progress: Progress) -> None:
+                said = f"{progress.name} {'failed' if progress.failed else 'trained'}"
+                bars.update(task, completed=progress.done, total=progress.total, description=said)
+
+            yield move
     else:
 
         def line(progress: Progress) -> None:

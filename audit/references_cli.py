@@ -83,4 +83,5 @@ def _settings(given: dict[str, Any]) -> Config:
 
 def _line(progress: Progress) -> None:
     """One line a model."""
-    typer.echo(f"{progress.name}: {progress.done} of {progress.total} trained ({progress.seconds:.0f} s)", err=True)
+    end = "failed" if progress.failed else "trained"
+    typer.echo(f"{progress.name} {end}: {progress.done} of {progress.total} ({progress.seconds:.0f} s)", err=True)

@@ -238,15 +238,14 @@ def read_result(path: Path) -> AuditResult:
         CouldNotRun: the file is missing, is no strict JSON, or does not fit the schema.
     """
     from .errors import CouldNotRun
+    from .invalid import wrong_values
 
     try:
         return AuditResult.model_validate_json(path.read_bytes())
     except OSError as error:
         raise CouldNotRun(f"cannot read {path} ({error.strerror}): name a finished run directory.") from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "record"
         raise CouldNotRun(
-            f"{path} is not a run record of schema {SCHEMA_VERSION} ({place}: {first['msg']}): run the audit again, or "
-            "use the version of this tool that wrote it."
+            f"{path} is not a run record of schema {SCHEMA_VERSION} ({wrong_values(error)[0]}): run the audit again, "
+            "or use the version of this tool that wrote it."
         ) from error

@@ -19,12 +19,14 @@ class Progress:
 
     Attributes:
         name: of the job.
+        failed: it could not be made.
         done: jobs that are done, failures included.
         total: jobs of the call.
         seconds: since the call started.
     """
 
     name: str
+    failed: bool
     done: int
     total: int
     seconds: float
@@ -147,4 +149,4 @@ class Session:
     def _tell(self, key: str) -> None:
         for name in self._names.get(key, ()):
             done = sum(len(names) for k, names in self._names.items() if k in self.failed or k in self._present)
-            self._notify(Progress(name, done, self._total, time.monotonic() - self._start))
+            self._notify(Progress(name, key in self.failed, done, self._total, time.monotonic() - self._start))
