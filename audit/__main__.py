@@ -18,7 +18,7 @@ def main() -> None:
 
 def _run() -> int:
     try:
-        from .cli import app
+        from .commands.app import app
 
         code = app(standalone_mode=False)
     except AuditError as error:

@@ -8,22 +8,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .case import LoadedCase, load_case, project_key
-from .config import Config
-from .engine import build_attacks, collect, run_identifier
+from .certify.ledger import check_ledger, forget_digest, look_again, open_look
+from .collect.engine import build_attacks, collect, run_identifier
+from .collect.evidence import read_evidence
+from .collect.units import Event, Notify
 from .errors import UsageError
-from .evidence import read_evidence
-from .ledger import check_ledger, forget_digest, look_again, open_look
-from .policy import Policy, load_policy
-from .records import write_records
-from .references import check_training, remember_shadows, silent, with_trained
-from .result import AuditResult, to_json
-from .run_records import LookRecord
-from .rundir import RunDir, write_bytes
-from .scoring import judge, score_all
+from .inputs.case import LoadedCase, load_case, project_key
+from .inputs.config import Config
+from .judge.records import write_records
+from .judge.scoring import judge, score_all
+from .policy.policy import Policy, load_policy
+from .record.result import AuditResult, to_json
+from .record.run_records import LookRecord
+from .record.rundir import RunDir, write_bytes
+from .training.references import check_training, remember_shadows, silent, with_trained
 from .training.service import Trained
 from .training.session import Progress
-from .units import Event, Notify
 
 
 @dataclass(frozen=True)

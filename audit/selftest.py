@@ -20,10 +20,10 @@ from attacks.base import Access, Case, Floats
 from attacks.membership.lira import Membership
 
 from . import demo
-from .config import resolve
-from .result import AuditResult, Outcome
+from .inputs.config import resolve
+from .judge.scoring import judge
+from .record.result import AuditResult, Outcome
 from .run import prepare, run_audit
-from .scoring import judge
 from .statistics.intervals import auc_delong, clopper_pearson, tpr_at_fpr
 from .statistics.one_run import one_run_epsilon, one_run_p
 from .statistics.permutation import permutation_max_t
@@ -107,7 +107,7 @@ def _audit(folder: Path) -> AuditResult:
     settings, _ = resolve({**flags, "out": folder / "runs"}, config_file=None)
     prepared = prepare(settings)
     run_audit(prepared)
-    from .evidence import read_evidence
+    from .collect.evidence import read_evidence
 
     policy = prepared.policy.model_copy(update={"alpha": ALPHA, "structural": False})
     return judge(read_evidence(prepared.run), policy, prepared.policy_sha256)

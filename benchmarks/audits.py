@@ -12,12 +12,12 @@ import torch
 
 from attacks.base import Access, Attack, Bools, Case, Floats, Signals, discover
 from attacks.queries import apply
-from audit.evidence import AttackRun, Evidence, Facts
-from audit.exchangeability import blind_scores
-from audit.policy import Policy
-from audit.result import AuditResult, ClaimRecord
-from audit.scoring import judge
-from audit.structure import Structure
+from audit.collect.evidence import AttackRun, Evidence, Facts
+from audit.collect.exchangeability import blind_scores
+from audit.collect.structure import Structure
+from audit.judge.scoring import judge
+from audit.policy.policy import Policy
+from audit.record.result import AuditResult, ClaimRecord
 
 from .planted import CHANGES, Scene
 from .worlds import CLASSES, Net, World

@@ -25,7 +25,7 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: tiny networks gain nothing from threads
 
-from audit.policy import Policy, load_policy
+from audit.policy.policy import Policy, load_policy
 
 from . import page, state
 from .coverage import Interval, intervals

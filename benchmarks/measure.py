@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from audit.policy import Policy
-from audit.result import AuditResult
+from audit.policy.policy import Policy
+from audit.record.result import AuditResult
 
 from .audits import Observed, instances, observe
 from .designs import Pool

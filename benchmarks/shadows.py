@@ -29,10 +29,10 @@ from sklearn.datasets import load_digits
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from audit.models import build_module
+from audit.inputs.models import build_module
+from audit.inputs.recipe import RecipeSection
 from audit.training.descent import Batches
 from audit.training.jobs import Job, Pool, steps_of
-from audit.training.recipe import RecipeSection
 from audit.training.service import Trained, train_models
 from audit.training.single import fresh, train_single
 from audit.training.stacked import Stack, streams_of

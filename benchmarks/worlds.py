@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from attacks.base import Case, Floats, Ints
-from audit.data import Arrays
+from audit.inputs.data import Arrays
 
 CLASSES, WIDTH = 10, 20
 WRONG_LABELS, SEPARATION = 0.08, 0.7

@@ -33,14 +33,14 @@ from torch import nn
 
 from attacks.base import Floats
 from audit import demo
-from audit.config import resolve
-from audit.data import Arrays
-from audit.evidence import read_evidence
-from audit.exchangeability import blind_scores
-from audit.result import AuditResult, FindingStatus, Outcome
+from audit.collect.evidence import read_evidence
+from audit.collect.exchangeability import blind_scores
+from audit.inputs.config import resolve
+from audit.inputs.data import Arrays
+from audit.judge.scoring import judge
+from audit.record.result import AuditResult, FindingStatus, Outcome
+from audit.record.rundir import RunDir
 from audit.run import Prepared, prepare, run_audit
-from audit.rundir import RunDir
-from audit.scoring import judge
 from fixtures.cases.digits_case import build
 from fixtures.methods.base import Pair
 from fixtures.methods.registry import HONEST, METHODS, methods_for
@@ -303,7 +303,7 @@ def main() -> None:
     torch.set_num_threads(1)
     started = time.monotonic()
     found: list[Audited] = []
-    with patch("audit.engine.blind_scores", once(blind_scores)):
+    with patch("audit.collect.engine.blind_scores", once(blind_scores)):
         for kind in arguments.claims:
             for audited in audits(kind, arguments):
                 if found and audited.world != found[-1].world:

@@ -1,1 +1,1 @@
-"""Renderings of one audit: every report is a pure function of ``audit.result.AuditResult``."""
+"""Renderings of one audit: every report is a pure function of ``audit.record.result.AuditResult``."""

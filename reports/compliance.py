@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
 
-from audit.result import AuditResult, Finding, FindingStatus, Outcome
+from audit.record.result import AuditResult, Finding, FindingStatus, Outcome
 
 from .checks import Mark, gate_mark, opening
 from .frameworks import ClauseEntry, Framework, Rule, frameworks

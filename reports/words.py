@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from audit.result import AuditResult, Finding, FindingStatus, Verdict
+from audit.record.result import AuditResult, Finding, FindingStatus, Verdict
 
 from .numbers import p_text
 

@@ -113,7 +113,7 @@ def cli(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> C
 
     # the two parts that cost most: these tests are not about their power
     monkeypatch.setitem(UnlearningMapping.__init__.__kwdefaults__, "steps", 4)
-    monkeypatch.setattr("audit.exchangeability.RandomForestClassifier", small_forest)
+    monkeypatch.setattr("audit.collect.exchangeability.RandomForestClassifier", small_forest)
     monkeypatch.setattr(sys, "stdin", io.StringIO())
 
     def call(*args: str | Path) -> Ended:
@@ -172,7 +172,7 @@ def lenient(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A policy file with wide margins."""
     from importlib import resources
 
-    lines = (resources.files("audit") / "policies" / "standard.toml").read_text().splitlines()
+    lines = (resources.files("audit.policy") / "standard.toml").read_text().splitlines()
     keys = [line.partition(" ")[0] for line in lines]
     path = tmp_path_factory.mktemp("policy") / "lenient.toml"
     path.write_text(
@@ -186,7 +186,7 @@ def lenient(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A private and a public key."""
-    from audit.keys import generate_keypair
+    from audit.certify.keys import generate_keypair
 
     private = tmp_path_factory.mktemp("keys") / "audit.key"
     public = private.with_name("audit.key.pub")

@@ -19,7 +19,7 @@ def test_a_broken_permutation_test_is_found(cli: Cli, monkeypatch: pytest.Monkey
     def silent(scores: np.ndarray, *_: object) -> MaxT:
         return MaxT(1.0, np.ones(len(scores)), np.zeros(len(scores)))
 
-    monkeypatch.setattr("audit.d2.permutation_max_t", silent)
+    monkeypatch.setattr("audit.judge.d2.permutation_max_t", silent)
     ended = cli("selftest")
     assert ended.code == 4
     assert "a leaking model fails" in ended.text

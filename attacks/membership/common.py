@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..base import Case, Floats, Ints, NotApplicable, Shadows, Signals, View
-from ..signals import canonical, logit_confidence
+from attacks.base import Case, Floats, Ints, NotApplicable, Shadows, Signals, View
+from attacks.signals import canonical, logit_confidence
 
 MIN_SHADOWS = 16  # our choice: half of them IN leaves eight for a mean and a shrunk variance a side
 SIDES = ("forget", "holdout")

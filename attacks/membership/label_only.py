@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..base import PER_EXAMPLE, Access, Attack, Case, Floats, NotApplicable, Scores, Signals, View
-from ..calibration import OUT_OF_LINE_REMEDY, adjust, leave_one_out, out_of_line
-from ..signals import correct
+from attacks.base import PER_EXAMPLE, Access, Attack, Case, Floats, NotApplicable, Scores, Signals, View
+from attacks.calibration import OUT_OF_LINE_REMEDY, adjust, leave_one_out, out_of_line
+from attacks.signals import correct
+
 from .common import SIDES, by_side, refuse_class_claims, side_labels, side_logits, stacked
 
 SIGMAS = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0)  # our choice, in units of the inputs' standard deviation

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..base import PER_EXAMPLE, Access, Attack, Case, Scores, Signals, View
-from ..calibration import OUT_OF_LINE_REMEDY, calibrated, out_of_line
-from ..signals import class_logit, contrast, retained_spread
+from attacks.base import PER_EXAMPLE, Access, Attack, Case, Scores, Signals, View
+from attacks.calibration import OUT_OF_LINE_REMEDY, calibrated, out_of_line
+from attacks.signals import class_logit, contrast, retained_spread
+
 from .common import by_side, queried_confidence, side_labels, stacked
 
 

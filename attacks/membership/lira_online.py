@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..base import PER_EXAMPLE, Access, Attack, Case, NotApplicable, Scores, Signals, View
-from ..scorers import lira
+from attacks.base import PER_EXAMPLE, Access, Attack, Case, NotApplicable, Scores, Signals, View
+from attacks.scorers import lira
+
 from .common import by_side, enough_shadows, queried_confidence, refuse_class_claims, stacked
 
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-from ..base import PER_EXAMPLE, Access, Attack, Bools, Case, Floats, NotApplicable, Scores, Signals, View
-from ..signals import canonical, log_softmax, logit_confidence
+from attacks.base import PER_EXAMPLE, Access, Attack, Bools, Case, Floats, NotApplicable, Scores, Signals, View
+from attacks.signals import canonical, log_softmax, logit_confidence
+
 from .common import by_side, side_labels, side_logits, stacked
 
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..base import PER_EXAMPLE, Access, Attack, Case, Scores, Signals, View
-from ..signals import log_label
+from attacks.base import PER_EXAMPLE, Access, Attack, Case, Scores, Signals, View
+from attacks.signals import log_label
+
 from .common import by_side, side_labels, side_logits, stacked
 
 

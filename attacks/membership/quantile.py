@@ -8,8 +8,22 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from scipy import stats
 
-from ..base import PER_EXAMPLE, Access, Attack, Bools, Case, Data, Floats, Ints, NotApplicable, Scores, Signals, View
-from ..signals import canonical, logit_confidence
+from attacks.base import (
+    PER_EXAMPLE,
+    Access,
+    Attack,
+    Bools,
+    Case,
+    Data,
+    Floats,
+    Ints,
+    NotApplicable,
+    Scores,
+    Signals,
+    View,
+)
+from attacks.signals import canonical, logit_confidence
+
 from .common import SIDES, refuse_class_claims, side_logits, stacked
 
 LEVELS = (0.01, 0.05, 0.1)  # our choice: false positive rates, the smallest that the auxiliary set carries is used

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..base import PER_EXAMPLE, Access, Attack, Case, Floats, NotApplicable, Scores, Signals, View
-from ..scorers import rmia
-from ..signals import canonical, log_label
+from attacks.base import PER_EXAMPLE, Access, Attack, Case, Floats, NotApplicable, Scores, Signals, View
+from attacks.scorers import rmia
+from attacks.signals import canonical, log_label
+
 from .common import SIDES, by_side, enough_shadows, refuse_class_claims, side_labels, side_logits, stacked
 
 MIN_SHADOWS = 4  # our choice: it does well with few

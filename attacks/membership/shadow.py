@@ -12,8 +12,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ..base import PER_EXAMPLE, Access, Attack, Bools, Case, Floats, Ints, Scores, Shadows, Signals, View
-from ..signals import (
+from attacks.base import PER_EXAMPLE, Access, Attack, Bools, Case, Floats, Ints, Scores, Shadows, Signals, View
+from attacks.signals import (
     canonical,
     correct,
     entropy,
@@ -23,6 +23,7 @@ from ..signals import (
     logit_confidence,
     modified_entropy,
 )
+
 from .common import by_side, enough_shadows, refuse_class_claims, side_labels, side_logits, stacked
 
 TOP = 3  # sorted log-posteriors kept

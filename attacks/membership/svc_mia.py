@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.svm import SVC
 
-from ..base import Access, Attack, Case, Floats, NotApplicable, Scores, Signals, View
-from ..signals import log_label
+from attacks.base import Access, Attack, Case, Floats, NotApplicable, Scores, Signals, View
+from attacks.signals import log_label
 
 LEAST = 10
 

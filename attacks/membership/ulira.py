@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-from ..base import PER_EXAMPLE, Access, Attack, Bools, Case, Floats, NotApplicable, Scores, Signals, View
-from ..scorers import lira, pipelines
+from attacks.base import PER_EXAMPLE, Access, Attack, Bools, Case, Floats, NotApplicable, Scores, Signals, View
+from attacks.scorers import lira, pipelines
+
 from .common import by_side, enough_shadows, queried_confidence, refuse_class_claims, stacked
 
 

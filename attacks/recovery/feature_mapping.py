@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.linear_model import Ridge, RidgeCV
 
-from ..base import Access, Attack, Case, Floats, Scores, Signals, View
-from ..calibration import OUT_OF_LINE_REMEDY, calibrated, out_of_line
-from ..fits import fit_rows
-from ..signals import contrast, logit_confidence, margin
+from attacks.base import Access, Attack, Case, Floats, Scores, Signals, View
+from attacks.calibration import OUT_OF_LINE_REMEDY, calibrated, out_of_line
+from attacks.fits import fit_rows
+from attacks.signals import contrast, logit_confidence, margin
 
 RELATIVE_PENALTY = 1e-6  # attacks.md 4.4: lambda = 1e-6 tr(A'A)/d
 WELL_POSED = 10  # rows per feature from which no penalty has to be searched

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ..base import DOTS, Access, Attack, Case, ChartSpec, Floats, Ints, NotApplicable, Plot, Scores, Signals, View
-from ..signals import contrast, log_softmax
+from attacks.base import DOTS, Access, Attack, Case, ChartSpec, Floats, Ints, NotApplicable, Plot, Scores, Signals, View
+from attacks.signals import contrast, log_softmax
 
 SWEEP = (0.0, 0.0125, 0.025, 0.05, 0.1, 0.2)  # our choice, as shares of the input range
 PRIMARY = 0.05  # our choice: the share at which the statistic is read, fixed in advance

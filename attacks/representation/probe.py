@@ -7,10 +7,10 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from ..base import Access, Attack, Case, Floats, Ints, Scores, Signals, View
-from ..calibration import OUT_OF_LINE_REMEDY, calibrated, out_of_line
-from ..fits import fit_rows
-from ..signals import contrast, logit_confidence
+from attacks.base import Access, Attack, Case, Floats, Ints, Scores, Signals, View
+from attacks.calibration import OUT_OF_LINE_REMEDY, calibrated, out_of_line
+from attacks.fits import fit_rows
+from attacks.signals import contrast, logit_confidence
 
 FOLDS = 2
 

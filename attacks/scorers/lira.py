@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base import Bools, Floats
+from attacks.base import Bools, Floats
 
 PRIOR_DF = 4.0  # our choice: weight of the pooled variance, in models
 MIN_COUNT = 2  # our choice: models a side below which an example's own mean is not used

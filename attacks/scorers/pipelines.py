@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from ..base import Bools, Floats, Ints
+from attacks.base import Bools, Floats, Ints
+
 from .lira import fit, held_out
 
 DECILE = 0.1

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..base import Bools, Floats
+from attacks.base import Bools, Floats
+
 from .lira import blocks
 
 OFFLINE_A = 0.33  # as in the public code: how far an unseen example's probability would rise with training on it

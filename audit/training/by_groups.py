@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Sequence
 
-from audit.usercode import describe
+from audit.inputs.usercode import describe
 
 from .by_units import Work, run_units
 from .crew import Crew

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor, Future
 from dataclasses import dataclass
 
-from audit.usercode import describe
+from audit.inputs.recipe import RecipeSection
+from audit.inputs.usercode import describe
 
 from .crew import Crew
 from .jobs import Pool, Sources
 from .problems import TrainingError, worker_killed
-from .recipe import RecipeSection
 from .session import Session, Task
 from .unit import Made, pack, unpack
 

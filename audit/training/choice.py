@@ -9,12 +9,12 @@ from typing import Literal
 
 import numpy as np
 
-from audit.usercode import describe
+from audit.inputs.recipe import RecipeSection
+from audit.inputs.usercode import describe
 
 from .descent import Batches, losses_of
 from .jobs import Job, Mode, Steps, steps_of
 from .problems import TrainingError, in_training, is_out_of_memory
-from .recipe import RecipeSection
 from .single import fresh, seeded, train_single
 from .stacked import Stack, group_limit, streams_of
 from .streams import Stream

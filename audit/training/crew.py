@@ -11,8 +11,9 @@ from multiprocessing.queues import SimpleQueue
 from types import TracebackType
 from typing import Self
 
+from audit.inputs.recipe import RecipeSection
+
 from . import unit
-from .recipe import RecipeSection
 
 IN_FLIGHT = 16  # units given to a foreign executor at once, where [recipe] workers says nothing
 

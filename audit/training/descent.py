@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audit.inputs.recipe import RecipeSection
+
 from .jobs import Pool, Steps
-from .recipe import RecipeSection
 from .streams import Stream, changes
 
 if TYPE_CHECKING:

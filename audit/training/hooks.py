@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from audit.digest import sha256_file
 from audit.errors import CouldNotRun
-from audit.usercode import describe, named_function
+from audit.inputs.recipe import RecipeSection
+from audit.inputs.usercode import describe, named_function
+from audit.record.digest import sha256_file
 
 from .jobs import Pool, Sources
 from .problems import TrainingError, is_out_of_memory, out_of_memory
-from .recipe import RecipeSection
 from .single import first_bad, seeded
 
 if TYPE_CHECKING:

@@ -15,9 +15,8 @@ import numpy as np
 
 from attacks.base import Inputs, Ints
 from audit import __version__
-from audit.digest import KEY_BYTES
-
-from .recipe import RecipeSection
+from audit.inputs.recipe import RecipeSection
+from audit.record.digest import KEY_BYTES
 
 FORMAT = 1  # raise it when the same recipe comes to train another model
 Mode = Literal["vectorised", "single"]

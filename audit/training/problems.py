@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from audit.errors import AuditError
-from audit.usercode import describe
-
-from .recipe import RecipeSection
+from audit.inputs.recipe import RecipeSection
+from audit.inputs.usercode import describe
 
 OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "not enough memory")  # torch's words on CPU and GPU
 

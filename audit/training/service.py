@@ -7,6 +7,8 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from audit.inputs.recipe import RecipeSection
+
 from .by_groups import run_groups
 from .by_units import Work, run_units
 from .choice import Choice, check_network, given, measure
@@ -15,7 +17,6 @@ from .descent import Batches
 from .hooks import import_sources
 from .jobs import MODES, Addresses, Job, Mode, Pool, check_jobs, steps_of
 from .problems import TrainingError
-from .recipe import RecipeSection
 from .session import Progress, Session, Task
 from .store import Store
 

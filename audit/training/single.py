@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audit.models import build_module
+from audit.inputs.models import build_module
+from audit.inputs.recipe import RecipeSection
 
 from .descent import Batches, Descent, descend
 from .jobs import Steps
 from .problems import TrainingError
-from .recipe import RecipeSection
 from .streams import Stream
 
 if TYPE_CHECKING:

@@ -9,10 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from audit.inputs.recipe import RecipeSection
+
 from .descent import Batches, Descent, descend, losses_of
 from .jobs import Job, Steps
 from .problems import is_out_of_memory
-from .recipe import RecipeSection
 from .single import fresh, noise_seed, seeded, trained_parameters
 from .streams import Stream
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audit.inputs.recipe import RecipeSection
+
 from .descent import Batches
 from .hooks import call_hook, import_sources
 from .jobs import Job, Pool, Sources, pool_of, steps_of
 from .problems import TrainingError, diverged, in_training
-from .recipe import RecipeSection
 from .single import first_bad, fresh, train_single
 from .streams import Stream
 from .wire import as_array, decode, encode, state_bytes

@@ -12,11 +12,11 @@ from cases.synthetic import Setup
 
 from attacks.base import REGISTRY, Attack, Case, ChartSpec, Plot, Scores, Signals, View
 from attacks.charts import DOTS
-from audit.evidence import AttackRun
-from audit.policy import load_policy
-from audit.result import AuditResult
-from audit.scoring import judge
-from reports.html import render_html
+from audit.collect.evidence import AttackRun
+from audit.judge.scoring import judge
+from audit.policy.policy import load_policy
+from audit.record.result import AuditResult
+from reports.formats.html import render_html
 
 LAYERS = ("stem", "block<1>", "block2", "head")
 

@@ -11,14 +11,14 @@ import pytest
 from cases.digits_case import DigitsCase, build
 
 from attacks.base import Access, Attack, Case, NotApplicable, Scores, Shadows, Signals, View, discover
-from audit.case import LoadedCase, load_case
-from audit.config import TrainingSection, resolve
-from audit.engine import _shadow_views
-from audit.observe import ModelView, Observations
-from audit.policy import load_policy
-from audit.references import with_trained
-from audit.rundir import RunDir
-from audit.training.recipe import RecipeSection
+from audit.collect.engine import _shadow_views
+from audit.collect.observe import ModelView, Observations
+from audit.inputs.case import LoadedCase, load_case
+from audit.inputs.config import TrainingSection, resolve
+from audit.inputs.recipe import RecipeSection
+from audit.policy.policy import load_policy
+from audit.record.rundir import RunDir
+from audit.training.references import with_trained
 
 NAMES = sorted(discover())
 #: many test rows: a quarter of them is the auxiliary set, and RMIA wants 200

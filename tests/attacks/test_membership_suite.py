@@ -19,7 +19,7 @@ from attacks.membership.rmia import RmiaOffline, RmiaOnline
 from attacks.membership.shadow import ShadowLogistic, answer_features, folds
 from attacks.membership.ulira import ULira
 from attacks.signals import log_label
-from audit.data import Arrays
+from audit.inputs.data import Arrays
 from tests.attacks.stubs import CLASS, RANDOM, ROLES, Precomputed, contrast, observe, score, shadowed, view
 
 MEMBERSHIP = (LabelOnly, LiraOnline, Pair, QuantileRegression, RmiaOffline, RmiaOnline, ShadowLogistic, ULira)

@@ -13,7 +13,7 @@ from attacks.membership.label_only import LabelOnly
 from attacks.membership.pair import Pair, degradation
 from attacks.membership.quantile import QuantileRegression
 from attacks.membership.svc_mia import SvcMia
-from audit.data import Arrays
+from audit.inputs.data import Arrays
 from tests.attacks.stubs import RANDOM, Precomputed, Queried, contrast, observe, score, view
 
 

@@ -9,7 +9,7 @@ from cases.stub import gaussian_case, linear_view
 from attacks.base import Case, NotApplicable
 from attacks.recovery.uma import PRIMARY, SWEEP, UnlearningMapping
 from attacks.signals import log_softmax
-from audit.data import Arrays
+from audit.inputs.data import Arrays
 
 CLASS = gaussian_case("class", (2,), n=40)
 ORIGINAL = linear_view(CLASS, np.eye(3) * 2, np.zeros(3))

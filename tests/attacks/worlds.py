@@ -12,7 +12,7 @@ from methods.base import Method, Pair
 from torch import nn
 
 from attacks.base import Attack, Bools, Case, Floats, Ints, Shadows, Signals
-from audit.data import Arrays
+from audit.inputs.data import Arrays
 
 BATCH = 128
 Stack = list[torch.Tensor]

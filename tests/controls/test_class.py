@@ -11,8 +11,8 @@ from methods.controls import add_noise, permute_hidden, rescale_hidden
 from torch import nn
 
 from audit import demo
-from audit.config import resolve
-from audit.result import Outcome
+from audit.inputs.config import resolve
+from audit.record.result import Outcome
 from audit.run import prepare, run_audit
 
 HONEST = 20
@@ -27,7 +27,7 @@ def one_class(tmp_path_factory: pytest.TempPathFactory) -> DigitsCase:
 @pytest.fixture(scope="module")
 def no_structure(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The standard policy with the structural finding switched off."""
-    content = (Path(demo.__file__).parent / "policies" / "standard.toml").read_text()
+    content = (Path(demo.__file__).parent / "policy" / "standard.toml").read_text()
     path = tmp_path_factory.mktemp("policy") / "no-structure.toml"
     path.write_text(
         content.replace('name = "standard"', 'name = "no-structure"').replace(

@@ -10,7 +10,7 @@ from cases.digits_case import DigitsCase, build, failures
 from methods.controls import add_noise
 
 from audit import demo
-from audit.result import Outcome
+from audit.record.result import Outcome
 
 HONEST = 20
 BAR = 4  # at most this many of 20 honest retrains may FAIL (99.7 % point of Binomial(20, .05))

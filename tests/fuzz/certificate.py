@@ -16,9 +16,9 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["audit.envelope", "audit.verify"]):
-    from audit.envelope import CertificateError, open_envelope, sign
-    from audit.verify import verify_certificate
+with atheris.instrument_imports(include=["audit.certify.envelope", "audit.certify.verify"]):
+    from audit.certify.envelope import CertificateError, open_envelope, sign
+    from audit.certify.verify import verify_certificate
 
 from cases.certified import ENVELOPE, ISSUED, KEY, PUBLIC
 

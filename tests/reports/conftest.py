@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from audit.result import AuditResult, Gate, InputRecord, Outcome, PolicyRecord, Verdict
-from reports.html import render_html
+from audit.record.result import AuditResult, Gate, InputRecord, Outcome, PolicyRecord, Verdict
+from reports.formats.html import render_html
 from tests.reports.chromium import CHROMIUM, Browser
 from tests.reports.example_audit import example
 from tests.reports.example_charts import HOSTILE, dots_chart, hostile_chart, lines_chart

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from audit.attack_record import AttackRecord
-from audit.result import (
+from audit.record.attack_record import AttackRecord
+from audit.record.result import (
     AuditResult,
     ClaimRecord,
     Family,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from audit.attack_record import Chart, Series
+from audit.record.attack_record import Chart, Series
 
 HOSTILE = '<script>alert("x")</script></style>\'; --> ]]> {{ 7*7 }} [bold]b[/bold] \u202egnp.exe \x1b[31m שלום 🦊'
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from audit.result import Outcome
-from reports.html import render_html
+from audit.record.result import Outcome
+from reports.formats.html import render_html
 from tests.reports.chromium import Browser
 from tests.reports.example_audit import example
 from tests.reports.page import CLAUSE

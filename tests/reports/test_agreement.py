@@ -13,19 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from audit.result import AuditResult, Finding, FindingStatus, Gate, Interval, Outcome, Verdict
-from reports import mlflow
-from reports.compare import compare
+from audit.record.result import AuditResult, Finding, FindingStatus, Gate, Interval, Outcome, Verdict
+from reports.comparison.compare import compare
 from reports.compliance import Level, clauses
-from reports.compliance_page import render_compliance_html, render_compliance_markdown
-from reports.html import render_html
-from reports.junit import render_junit
-from reports.markdown import render_markdown
-from reports.model_card import render_model_card
-from reports.sarif import render_sarif
-from reports.terminal import render_terminal
-
-from .conftest import example
+from reports.formats import mlflow
+from reports.formats.compliance import render_compliance_html, render_compliance_markdown
+from reports.formats.html import render_html
+from reports.formats.junit import render_junit
+from reports.formats.markdown import render_markdown
+from reports.formats.model_card import render_model_card
+from reports.formats.sarif import render_sarif
+from reports.formats.terminal import render_terminal
+from tests.reports.conftest import example
 
 WORDS = {
     ("PASS", ""): "PASS",

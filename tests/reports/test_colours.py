@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from audit.result import FindingStatus, Outcome
-from reports import html as module
+from audit.record.result import FindingStatus, Outcome
+from reports.formats import html as module
 
 
 def luminance(colour: str) -> float:
@@ -22,7 +22,7 @@ def contrast(a: str, b: str) -> float:
 
 @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
 def test_colours_meet_wcag_aa(theme: int) -> None:
-    css = (Path(module.__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
+    css = (Path(module.__file__).parents[1] / "templates" / "report.css").read_text(encoding="utf-8")
     blocks = re.findall(r":root \{(.*?)\}", css, re.S)
     assert len(blocks) == 2
     v = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", blocks[theme]))
@@ -41,7 +41,7 @@ def test_colours_meet_wcag_aa(theme: int) -> None:
 
 
 def test_values_are_legible_on_every_shade() -> None:
-    css = (Path(module.__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
+    css = (Path(module.__file__).parents[1] / "templates" / "report.css").read_text(encoding="utf-8")
     shades = re.findall(r"\.h(\d) \{ fill: (#[0-9a-f]{6})", css)
     assert [number for number, _ in shades] == list("012345")
     for number, shade in shades:
@@ -51,6 +51,6 @@ def test_values_are_legible_on_every_shade() -> None:
 
 
 def test_outcomes_and_statuses_all_have_a_colour_class() -> None:
-    css = (Path(module.__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
+    css = (Path(module.__file__).parents[1] / "templates" / "report.css").read_text(encoding="utf-8")
     for word in [*Outcome, *FindingStatus]:
         assert f".s-{word.value.lower().replace(' ', '-')}" in css

@@ -4,9 +4,9 @@ import io
 
 from rich.console import Console
 
-from audit.result import AuditResult, FindingStatus, Interval
-from reports.html import render_html
-from reports.terminal import render_terminal
+from audit.record.result import AuditResult, FindingStatus, Interval
+from reports.formats.html import render_html
+from reports.formats.terminal import render_terminal
 from reports.words import STATUS_LEGEND, evidence, headline, reasons, sizes
 
 

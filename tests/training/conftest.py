@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from audit.inputs.recipe import RecipeSection
 from audit.training.jobs import Job, Pool
-from audit.training.recipe import RecipeSection
 from audit.training.service import Trained, train_models
 from audit.training.store import Store
 

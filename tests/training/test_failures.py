@@ -7,10 +7,10 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from audit.inputs.recipe import RecipeSection
 from audit.training import by_groups
 from audit.training.jobs import Job, Pool
 from audit.training.problems import TrainingError
-from audit.training.recipe import RecipeSection
 from audit.training.service import estimate
 from audit.training.store import Store
 from tests.training.conftest import MLP, Train, coin_jobs

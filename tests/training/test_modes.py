@@ -12,9 +12,9 @@ import pytest
 import torch
 from scipy.stats import ks_2samp
 
-from audit.models import build_module
+from audit.inputs.models import build_module
+from audit.inputs.recipe import RecipeSection
 from audit.training.jobs import Job, Pool
-from audit.training.recipe import RecipeSection
 from audit.training.service import Trained, estimate
 from audit.training.store import Store
 from tests.training.conftest import MLP, Train, coin_jobs

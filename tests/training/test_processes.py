@@ -26,7 +26,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from audit.training.jobs import Job, Pool
-from audit.training.recipe import RecipeSection
+from audit.inputs.recipe import RecipeSection
 from audit.training.service import train_models
 from audit.training.store import Store
 

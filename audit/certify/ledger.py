@@ -1,0 +1,163 @@
+"""The re-audit ledger: every look at one forget set spends its share of alpha (statistics.md 3.5).
+
+Auditing again after an INCONCLUSIVE, or re-rolling the unlearning until one run passes, is optional stopping: five
+uncorrected looks fail an honest retrain in 14 of 100 cases. Look l may spend alpha / (l (l + 1)); the sum over all
+looks is alpha. The ledger is a JSON-lines file that the run names. Each line holds the SHA-256 of the one before it,
+so that no line can be changed or removed from the middle unnoticed; the last entry's digest stands in the
+certificate, which shows a cut end.
+
+Its first line holds a random key. Forget sets are counted by their digest under that key: one ledger counts the same
+content anywhere, in a copied folder too. Ledgers without that line are of an older version and count under the
+project key.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from audit.errors import UsageError
+from audit.record.run_records import LookRecord
+
+from .chain import GENESIS, Entry, Ledger, append, checked, new_header, no_ledger, share
+from .chain import digest as chain_digest
+
+
+def read_ledger(path: Path) -> Ledger:
+    """Read a ledger and check its chain; a missing file is an empty ledger.
+
+    Raises:
+        UsageError: this is no ledger, or no file that can be read.
+        CouldNotRun: a line does not fit the one before it.
+    """
+    try:
+        with path.open(encoding="utf-8") as stream:
+            return checked(path, stream)
+    except FileNotFoundError:
+        return Ledger(None, ())
+    except UnicodeDecodeError:
+        raise no_ledger(path) from None
+    except OSError as error:
+        raise _unusable(path, error) from error
+
+
+def check_ledger(path: Path) -> None:
+    """Find out early whether looks can be counted here; nothing is written.
+
+    Raises:
+        UsageError, CouldNotRun: see ``read_ledger``; also a folder or file that cannot be written.
+    """
+    read_ledger(path)
+    place = path if path.exists() else next(parent for parent in path.absolute().parents if parent.exists())
+    if not os.access(place, os.W_OK) or (place != path and not place.is_dir()):
+        raise UsageError(f"the ledger {path} cannot be written: name a file in a writable folder with --ledger.")
+
+
+def open_look(
+    path: Path, *, forget: Callable[[bytes | None], str], unlearned: str, run_id: str, policy: tuple[str, str]
+) -> LookRecord:
+    """Count this look before anything is scored; a run that is continued keeps its look.
+
+    Args:
+        path: the ledger; made where it is missing.
+        forget: digest of the forget set under the ledger's key, or without one (None) under the project key.
+        unlearned: SHA-256 of the audited model.
+        run_id: names the run.
+        policy: name and SHA-256 of the policy.
+
+    Raises:
+        UsageError: the ledger cannot be used.
+        CouldNotRun: its chain is broken.
+    """
+    with _locked(path) as (stream, ledger):
+        digest = forget(None if ledger.header is None else bytes.fromhex(ledger.header.key))
+        return _counted(stream, ledger, digest, unlearned, run_id, policy)
+
+
+def look_again(path: Path, *, head: str, policy: tuple[str, str]) -> LookRecord:
+    """Count one more look of a run that is judged again under another policy.
+
+    Args:
+        path: the ledger that the run declared.
+        head: digest of the entry of the run's own look.
+        policy: name and SHA-256 of the policy.
+
+    Raises:
+        UsageError: the ledger cannot be used, or does not hold that entry.
+        CouldNotRun: its chain is broken.
+    """
+    missing = UsageError(
+        f"the ledger {path} does not hold the look of this run: restore it, or name where it lies now with --ledger."
+    )
+    if not path.is_file():
+        raise missing
+    with _locked(path) as (stream, ledger):
+        first = next((entry for entry in ledger.entries if entry.digest == head), None)
+        if first is None:
+            raise missing
+        return _counted(stream, ledger, first.forget, first.unlearned, first.run_id, policy)
+
+
+def forget_digest(rows: Sequence[bytes], key: bytes) -> str:
+    """Keyed digest of the forget set's row hashes in any order: reordering the rows makes no new forget set."""
+    digest = hashlib.blake2b(key=key[:64], digest_size=16)
+    for row in sorted(rows):
+        digest.update(row)
+    return digest.hexdigest()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[tuple[IO[str], Ledger]]:
+    """The ledger open for appending, with a header: two runs side by side must not take the same number."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        with path.open("a+", encoding="utf-8") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            stream.seek(0)
+            ledger = checked(path, stream)
+            if ledger.head == GENESIS:
+                ledger = Ledger(new_header(), ())
+                assert ledger.header is not None
+                append(stream, ledger.header)
+            yield stream, ledger
+    except UnicodeDecodeError:
+        raise no_ledger(path) from None
+    except OSError as error:
+        raise _unusable(path, error) from error
+
+
+def _counted(
+    stream: IO[str], ledger: Ledger, forget: str, unlearned: str, run_id: str, policy: tuple[str, str]
+) -> LookRecord:
+    mine = [entry for entry in ledger.entries if entry.forget == forget]
+    found = next((entry for entry in mine if entry.run_id == run_id and _same_policy(entry, policy)), None)
+    if found is None:
+        fields = {
+            "look": len(mine) + 1,
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "forget": forget,
+            "unlearned": unlearned,
+            "run_id": run_id,
+            "policy": policy[0],
+            "policy_sha256": policy[1],
+            "share": share(len(mine) + 1),
+            "previous": ledger.head,
+        }
+        found = Entry.model_validate({**fields, "digest": chain_digest(fields)})
+        append(stream, found)
+    return LookRecord(number=found.look, alpha=found.share, ledger_head=found.digest)
+
+
+def _same_policy(entry: Entry, policy: tuple[str, str]) -> bool:
+    return entry.policy_sha256 == policy[1] if entry.policy_sha256 else entry.policy == policy[0]
+
+
+def _unusable(path: Path, error: OSError) -> UsageError:
+    return UsageError(f"cannot use {path} as a ledger ({error.strerror or error}): name a file with --ledger.")

@@ -1,0 +1,63 @@
+"""Is the policy of a certificate at least as strict as another one? Only then does its PASS count there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from audit.policy.policy import Policy
+
+#: The certified value must be at most the wanted one. A margin that is wider passes more.
+_AT_MOST = (
+    *("auc_margin", "tpr_margin", "share_margin", "utility_margin", "utility_part_margin"),
+    *("overlap_share", "valid_days"),
+)
+#: ... at least the wanted one: more evidence before anything is judged.
+_AT_LEAST = (
+    *("permutations", "shams", "min_forget", "min_holdout", "min_forget_tail"),
+    *("references_assumed_split", "references_t", "references_t_class"),
+)
+#: ... the same: smaller is stricter for a PASS and laxer for a FAIL, or the other way round.
+_SAME = ("alpha", "tpr_fpr", "d2_features", "references_rank", "may_pass")
+#: ... not true where the wanted one is false.
+_NOT_ADDED = ("pass_with_trace", "pass_on_transfer")
+
+
+def weaker(certified: Mapping[str, Any], wanted: Policy, kind: str, access: tuple[str, ...]) -> str:
+    """Why a policy is weaker than the wanted one, in words; "" where it is at least as strict.
+
+    Args:
+        certified: the values of the certificate's policy.
+        wanted: the policy to compare with.
+        kind: kind of the certified claim, which says which mandatory figures count.
+        access: the access levels of the certified claim.
+    """
+    values = wanted.model_dump(mode="json")
+    if certified.keys() != values.keys():
+        other = ", ".join(sorted(certified.keys() ^ values.keys()))
+        return f"it cannot be compared: another version of this tool made it ({other})"
+    rules: tuple[tuple[tuple[str, ...], Callable[[Any, Any], bool]], ...] = (
+        (_AT_MOST, lambda mine, theirs: mine <= theirs),
+        (_AT_LEAST, lambda mine, theirs: mine >= theirs),
+        (_SAME, lambda mine, theirs: mine == theirs),
+        (_NOT_ADDED, lambda mine, theirs: theirs or not mine),
+        (("structural",), lambda mine, theirs: mine or not theirs),
+    )
+    broken = [
+        f"{key} is {certified[key]!r}, not {values[key]!r}"
+        for keys, holds in rules
+        for key in keys
+        if type(certified[key]) is not type(values[key]) or not holds(certified[key], values[key])
+    ]
+    return "; ".join([*broken, *_missing(certified["mandatory"], values["mandatory"], kind, access)])
+
+
+def _missing(certified: Any, wanted: Mapping[str, Any], kind: str, access: tuple[str, ...]) -> list[str]:
+    """Mandatory figures of the wanted policy that the certified one does not demand."""
+    mine = certified.get(kind, {}) if isinstance(certified, Mapping) else {}
+    return [
+        f"{figure} is not mandatory at {level} access"
+        for level in access
+        for figure in wanted.get(kind, {}).get(level, ())
+        if figure not in mine.get(level, ())
+    ]

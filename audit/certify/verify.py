@@ -1,0 +1,207 @@
+"""Verification of certificates, offline and without torch.
+
+The order of the steps is part of the design: nothing is read from the payload before its signature holds, and
+the signature is checked with the key that the caller trusts, never with one named in the envelope.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from audit.record.digest import sha256_file
+from audit.record.result import FindingStatus, Outcome
+
+from .certificate import EXTENSION, PREDICATE_TYPE, STATEMENT_TYPE, TIME_FORMAT, VERIFIED_VERSIONS, in_toto_result
+from .envelope import ASK, CertificateError, open_envelope, parse_json
+from .keys import key_id, public_key
+
+QUALIFIERS = ("", "transfer", "with trace")
+CLOCK_SKEW = timedelta(minutes=5)
+
+_Field = TypeVar("_Field")
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A certificate that holds. That it holds does not mean that the audit passed: look at ``verdict``.
+
+    Attributes:
+        verdict: what the audit found.
+        qualifier: "" for a plain verdict; "transfer" or "with trace" for a PASS that only some policies admit.
+        statement: the signed in-toto statement.
+        key_id: SHA-256 of the public key that verified it.
+        expires: when it stops to hold.
+    """
+
+    verdict: Outcome
+    qualifier: str
+    statement: dict[str, Any]
+    key_id: str
+    expires: datetime
+
+
+def verify_certificate(
+    envelope: bytes,
+    *,
+    public_key_pem: bytes,
+    model_files: Sequence[Path],
+    policy_sha256: str | None = None,
+    max_age_days: int | None = None,
+    now: datetime,
+) -> Verified:
+    """Verify a certificate against a trusted key and the files of the model.
+
+    Steps: size and strict JSON, payload type, signature, statement, its types and version, model digests,
+    result against verdict, policy, dates.
+
+    Args:
+        envelope: the bytes of ``certificate.dsse.json``.
+        public_key_pem: the signer's Ed25519 public key, which did not come along with the certificate.
+        model_files: every file of the unlearned model; matched by content, names do not matter.
+        policy_sha256: the policy that the audit must have used, if it matters.
+        max_age_days: the greatest age to accept, if it matters.
+        now: the current time, with a time zone.
+
+    Returns:
+        What was verified. A certificate of a failed audit verifies too.
+
+    Raises:
+        CertificateError: a step refused the certificate; the message says why.
+        UsageError: the public key is not an Ed25519 public key in PEM.
+        CouldNotRun: a model file cannot be read.
+        ValueError: ``now`` has no time zone.
+
+    Sources:
+        https://github.com/secure-systems-lab/dsse/blob/master/protocol.md
+        https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md
+    """
+    if now.tzinfo is None:
+        raise ValueError("the current time needs a time zone")
+    key = public_key(public_key_pem)
+    payload = open_envelope(envelope, key)
+    statement = parse_json(payload, "the statement")
+    predicate, extension = _check_types(statement)
+    _check_subjects(_field(statement, "subject", list), model_files)
+    verdict, qualifier = _check_result(predicate, extension)
+    if policy_sha256 is not None:
+        _check_policy(_field(predicate, "configuration", list), policy_sha256)
+    expires = _check_dates(extension, max_age_days, now)
+    return Verified(verdict, qualifier, statement, key_id(key), expires)
+
+
+def _field(container: object, key: str, kind: type[_Field]) -> _Field:
+    value = container.get(key) if isinstance(container, dict) else None
+    if not isinstance(value, kind):
+        raise CertificateError(f"the statement has no valid {key!r}: {ASK}")
+    return value
+
+
+def _check_types(statement: object) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The statement is one of ours; returns its predicate and our extension."""
+    if _field(statement, "_type", str) != STATEMENT_TYPE:
+        raise CertificateError(f"the statement type is not {STATEMENT_TYPE}: {ASK}")
+    if _field(statement, "predicateType", str) != PREDICATE_TYPE:
+        raise CertificateError(f"the predicate type is not {PREDICATE_TYPE}: {ASK}")
+    predicate: dict[str, Any] = _field(statement, "predicate", dict)
+    extension: dict[str, Any] = _field(predicate, EXTENSION, dict)
+    if _field(extension, "schemaVersion", str) not in VERIFIED_VERSIONS:
+        raise CertificateError(
+            f"the certificate's schema version is none of {', '.join(VERIFIED_VERSIONS)}: verify it with the version "
+            "of this tool that made it."
+        )
+    return predicate, extension
+
+
+def _check_subjects(subjects: list[Any], model_files: Sequence[Path]) -> None:
+    """The given files are the certified ones: none missing, none extra, none twice."""
+    named: dict[str, str] = {}
+    for subject in subjects:
+        digest = _field(_field(subject, "digest", dict), "sha256", str)
+        if not re.fullmatch("[0-9a-f]{64}", digest):
+            raise CertificateError(f"a subject has no valid SHA-256 digest: {ASK}")
+        if digest in named:
+            raise CertificateError(f"the certificate names one subject twice: {ASK}")
+        named[digest] = ascii(subject.get("name", ""))
+    if not named:
+        raise CertificateError(f"the certificate names no subject: {ASK}")
+    given: dict[str, Path] = {}
+    for path in model_files:
+        digest = sha256_file(path)
+        if digest in given:
+            raise CertificateError(f"{given[digest]} and {path} are the same file: give every file once.")
+        given[digest] = path
+    extra = ", ".join(str(path) for digest, path in given.items() if digest not in named)
+    missing = ", ".join(name for digest, name in named.items() if digest not in given)
+    if extra:
+        raise CertificateError(
+            f"the certificate is not about {extra}: it covers other content; give the certified files, or "
+            "audit this model."
+        )
+    if missing:
+        raise CertificateError(f"files of the certified model are missing ({missing}): give all of them.")
+
+
+def _check_result(predicate: dict[str, Any], extension: dict[str, Any]) -> tuple[Outcome, str]:
+    """What others read (``result``, ``passedTests``) claims no more than our verdict and findings."""
+    name = _field(extension, "verdict", str)
+    if name not in set(Outcome):
+        raise CertificateError(f"the certificate's verdict is unknown: {ASK}")
+    verdict = Outcome(name)
+    qualifier = extension.get("qualifier", "")  # absent in version 1.0
+    if qualifier not in QUALIFIERS or (qualifier and verdict is not Outcome.PASS):
+        raise CertificateError(f"the certificate's qualifier is unknown: {ASK}")
+    if _field(predicate, "result", str) != in_toto_result(verdict, qualifier):
+        raise CertificateError(f"the certificate's result contradicts its verdict {verdict}: {ASK}")
+    passed = {
+        _field(finding, "id", str)
+        for finding in _field(extension, "findings", list)
+        if _field(finding, "status", str) == FindingStatus.PASS
+    }
+    for test in _field(predicate, "passedTests", list):
+        if not isinstance(test, str) or test not in passed:
+            raise CertificateError(f"the certificate lists a test as passed whose finding did not: {ASK}")
+    return verdict, qualifier
+
+
+def _check_policy(configuration: list[Any], policy_sha256: str) -> None:
+    digests = [
+        _field(_field(item, "digest", dict), "sha256", str)
+        for item in configuration
+        if _field(item, "name", str) == "policy"
+    ]
+    if digests != [policy_sha256.lower()]:
+        raise CertificateError(
+            "the audit was judged by another policy: verify with that one, or ask for an audit under yours."
+        )
+
+
+def _check_dates(extension: dict[str, Any], max_age_days: int | None, now: datetime) -> datetime:
+    issued = _time(extension, "issuedOn")
+    expires = _time(extension, "expiresOn")
+    if now >= expires:
+        raise CertificateError(f"the certificate expired on {expires:{TIME_FORMAT}}: audit the model again.")
+    if max_age_days is not None and (now - issued) / timedelta(days=1) > max_age_days:
+        raise CertificateError(
+            f"the certificate is older than {max_age_days} days (issued {issued:{TIME_FORMAT}}): audit the model again."
+        )
+    if issued - now > CLOCK_SKEW:
+        raise CertificateError(
+            f"the certificate is dated in the future ({issued:{TIME_FORMAT}}): check the clocks here and at "
+            "the signer's."
+        )
+    return expires
+
+
+def _time(extension: dict[str, Any], key: str) -> datetime:
+    text = _field(extension, key, str)
+    try:
+        if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", text):
+            raise ValueError
+        return datetime.strptime(text, TIME_FORMAT).replace(tzinfo=UTC)
+    except ValueError:
+        raise CertificateError(f"the certificate's {key} is no UTC time: {ASK}") from None

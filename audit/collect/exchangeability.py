@@ -1,0 +1,48 @@
+"""The shift check: can a classifier that sees no model tell forget rows from holdout rows?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+from attacks.base import Floats
+from audit.inputs.data import Arrays
+
+MAX_ROWS = 2_000  # our choice: rows per side that the blind classifier sees
+MAX_COLUMNS = 4_096  # our choice: leading input values per row
+FOLDS = 5
+
+
+def blind_scores(forget: Arrays, holdout: Arrays, seed: int) -> tuple[Floats, Floats] | None:
+    """Cross-fitted scores of a random forest on raw inputs and labels: forget side and holdout side.
+
+    Classifier two-sample test (Lopez-Paz & Oquab 2017, arXiv 1610.06545). Inputs beyond ``MAX_COLUMNS`` values a
+    row are cut.
+
+    Returns:
+        The two score arrays, or None where there are no inputs or too few rows to fit.
+    """
+    if forget.x is None or holdout.x is None or min(len(forget), len(holdout)) < 2 * FOLDS:
+        return None
+    rng = np.random.default_rng([seed, 0xB11D])
+    sides = []
+    for data in (forget, holdout):
+        rows = np.sort(rng.permutation(len(data))[:MAX_ROWS])
+        sides.append(np.column_stack([_flat(data.take(rows)), data.y[rows]]))
+    design = np.concatenate(sides)
+    label = np.repeat([1, 0], [len(side) for side in sides])
+    forest = RandomForestClassifier(
+        n_estimators=200, min_samples_leaf=3, class_weight="balanced", random_state=seed % 2**32, n_jobs=1
+    )
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed % 2**32)
+    scores = cross_val_predict(forest, design, label, cv=folds, method="predict_proba")[:, 1]
+    return scores[label == 1], scores[label == 0]
+
+
+def _flat(data: Arrays) -> Floats:
+    parts = [data.x[key] for key in sorted(data.x)] if isinstance(data.x, Mapping) else [data.x]
+    columns = [np.asarray(part, dtype=np.float64).reshape(len(data), -1) for part in parts]
+    return np.concatenate(columns, axis=1)[:, :MAX_COLUMNS]

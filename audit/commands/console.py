@@ -1,0 +1,74 @@
+"""What the command line tells a person before a run: the resolved inputs and the plan."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from audit.inputs.config import Config
+    from audit.run import Prepared
+
+
+def print_inputs(console: Console, settings: Config, origin: dict[str, str], prepared: Prepared) -> None:
+    """Every resolved input with where it came from, the claim, and what was assumed."""
+    data, model = settings.data, settings.model
+    retrained = ", ".join(path.name for path in model.retrained)
+    values = {
+        **{name: getattr(data, name) for name in ("forget", "retain", "holdout", "test", "auxiliary")},
+        "original": model.original,
+        "unlearned": model.unlearned,
+        "retrained": f"{len(model.retrained)}: {retrained}" if retrained else None,
+        "arch": model.arch,
+        "policy": settings.policy,
+        "seed": settings.seed,
+    }
+    console.print("inputs:")
+    for name, value in values.items():
+        source = origin.get(name, "default" if name in ("policy", "seed") else "not given")
+        shown = "-" if value is None else value
+        console.print(f"  {name:<10} {shown} ({source})", markup=False, soft_wrap=True)
+    console.print(
+        f"  {'run':<10} {prepared.run.path} (named by configuration and inputs)", markup=False, soft_wrap=True
+    )
+    trained = prepared.trained
+    if trained is not None:
+        text = f"{trained.trained} models trained, {trained.reused} reused ({trained.why})"
+        console.print(f"  {'training':<10} {text}", markup=False, soft_wrap=True)
+    claim = prepared.case.claim
+    classes = f", classes {list(claim.classes)}" if claim.classes else ""
+    console.print(f"claim: {claim.kind}{classes}, split {claim.split}, access {claim.access}", markup=False)
+    for line in (*claim.inferred, *prepared.case.assumptions):
+        console.print(f"  assumed: {line}", markup=False, soft_wrap=True)
+    for overlap in prepared.case.overlaps:
+        what = "repeat another" if overlap.role == overlap.other else f"also stand in {overlap.other}"
+        console.print(f"  left out: {overlap.dropped} {overlap.role} rows that {what}")
+
+
+def print_plan(console: Console, prepared: Prepared) -> None:
+    """The plan on standard output: cost, the smallest visible leak, and what already rules out a PASS."""
+    from audit.collect.engine import build_attacks
+    from audit.collect.plan import make_plan
+    from audit.training.references import training_lines
+
+    plan = make_plan(prepared.case, prepared.policy, build_attacks(), prepared.config.training)
+    out = Console(highlight=False, soft_wrap=True)
+    if prepared.config.training.asked:
+        for line in training_lines(prepared.config, prepared.case.files, prepared.case.sets, prepared.policy):
+            out.print(line, markup=False)
+    out.print(f"plan: {plan.models} models x {len(plan.steps)} attacks")
+    out.print("sets: " + ", ".join(f"{role} {count}" for role, count in plan.sets.items()))
+    for step in plan.steps:
+        gate = "gated" if step.gated else "supplementary"
+        cost = f", {step.gradient_rows} gradient rows a model" if step.gradient_rows else ""
+        note = f"; {step.note}" if step.note else ""
+        out.print(f"  {step.attack}: {step.access} access, {gate}{cost}{note}")
+    out.print(f"cost: {plan.forward_rows} rows forward a model, about {plan.seconds:.1f} s of network time in all")
+    for line in plan.detectable:
+        out.print(f"  {line}")
+    if plan.missing:
+        out.print("a PASS is already ruled out:")
+        for line in plan.missing:
+            out.print(f"  {line}", markup=False)
+    console.print("dry run: nothing was run")

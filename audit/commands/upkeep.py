@@ -1,0 +1,122 @@
+"""Commands around the audit: init, attacks, schema, ledger, selftest, purge."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, get_args
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from audit.errors import CouldNotRun, UsageError
+
+
+def init(path: Annotated[Path, typer.Argument(help="File to write.")] = Path("audit.toml")) -> None:
+    """Write a commented audit.toml."""
+    from audit.inputs.config import TEMPLATE
+
+    try:
+        with path.open("x", encoding="utf-8") as stream:
+            stream.write(TEMPLATE)
+    except FileExistsError:
+        raise UsageError(f"{path} exists: remove it or name another file.") from None
+    except OSError as error:
+        raise CouldNotRun(f"cannot write {path} ({error.strerror}): name a file in a writable folder.") from error
+    typer.echo(path)
+
+
+def attacks() -> None:
+    """List the attacks with the access that each needs."""
+    from attacks.base import ClaimKind, discover
+
+    table = Table("attack", "access", "needs original", "gated for claims", "what it does", box=None)
+    for name, attack in discover().items():
+        doc = (attack.__doc__ or "").strip().splitlines()[0]
+        claims = "all" if len(attack.primary_for) == len(get_args(ClaimKind)) else ", ".join(sorted(attack.primary_for))
+        table.add_row(name, attack.access.name.lower(), "yes" if attack.needs_original else "no", claims, doc)
+    Console(width=None if sys.stdout.isatty() else 160, highlight=False).print(table)
+
+
+def schema() -> None:
+    """Print the JSON schema of run.json."""
+    from audit.record.result import AuditResult
+
+    typer.echo(json.dumps(AuditResult.model_json_schema(), indent=1, sort_keys=True))
+
+
+def ledger(
+    path: Annotated[Path, typer.Argument(metavar="LEDGER", help="The file named by --ledger.")],
+) -> None:
+    """Show the looks of a re-audit ledger and check its chain."""
+    from audit.certify.ledger import read_ledger
+
+    if not path.exists():
+        raise UsageError(f"no ledger at {path}: `audit run --ledger {path}` begins one.")
+    entries = read_ledger(path).entries
+    if not entries:
+        typer.echo(f"{path} holds no look. A ledger that held some before was cut: restore it from a copy.")
+        return
+    table = Table("forget set", "look", "may spend", "time", "run", "policy", "model", box=None)
+    for entry in entries:
+        cells = (entry.forget[:8], str(entry.look), f"alpha x {entry.share:.4g}", entry.time, entry.run_id)
+        table.add_row(*cells, escape(entry.policy), entry.unlearned[:12])
+    Console(width=None if sys.stdout.isatty() else 160, highlight=False).print(table)
+    typer.echo(
+        f"{len(entries)} looks, chain of digests unbroken; last entry {entries[-1].digest}\n"
+        "The chain cannot show looks that were cut off at its end, nor a file that was written anew: compare with the "
+        "ledger_head in the certificates."
+    )
+
+
+def selftest(
+    seed: Annotated[int, typer.Option(help="Seed of the toy models.")] = 0,
+) -> None:
+    """Prove in under a minute that this installation fails a leaking model and not an honest one."""
+    from audit.selftest import run_selftest
+
+    checks = run_selftest(seed)
+    table = Table("check", "result", "measured", box=None)
+    for check in checks:
+        table.add_row(check.name, "ok" if check.ok else "FAILED", check.measured)
+    Console(width=None if sys.stdout.isatty() else 160, highlight=False).print(table)
+    failed = [check.name for check in checks if not check.ok]
+    if failed:
+        raise CouldNotRun(f"this installation does not work as it should ({', '.join(failed)}): do not trust it.")
+    typer.echo(f"{len(checks)} checks hold")
+
+
+def purge(
+    run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory (runs/<id>).")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Close a case: destroy what the forget set left behind, and the key of its commitments."""
+    from audit.record.rundir import open_run
+    from audit.training.references import destroy_shadows
+
+    run_ = open_run(run_dir)
+    if not run_.events.is_file():
+        raise UsageError(f"{run_dir} holds no run: nothing was purged. Name a run directory (runs/<id>).")
+    if not yes and not _confirmed(f"destroy {run_.private} for good?"):
+        raise UsageError("not confirmed, nothing was destroyed: answer y or pass --yes.")
+    shadows = destroy_shadows(run_)
+    if not run_.purge():
+        typer.echo(f"{run_.path}: nothing to purge")
+        return
+    run_.log("purged")
+    typer.echo(
+        f"{run_.path}: private part and commitment key destroyed. Report and certificate stay valid; `audit score` can "
+        "no longer judge this run, and nobody can test a guess of the forget set against the certificate."
+    )
+    if shadows:
+        typer.echo(f"{shadows} shadow models, trained on forget rows, removed from the store")
+
+
+def _confirmed(question: str) -> bool:
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:  # no terminal to answer on
+        return False

@@ -1,0 +1,193 @@
+"""Load models: torch state dicts and precomputed outputs. The only file that loads model files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attacks.base import Access, Floats
+from audit.record.digest import sha256_file
+
+from .data import Arrays, read_npz
+from .targets import PrecomputedLabels, PrecomputedOutputs, Target, TorchTarget
+from .usercode import describe, named_function
+
+if TYPE_CHECKING:
+    import torch
+
+TORCH_SUFFIXES = (".safetensors", ".pt", ".pth")
+OUTPUT_SUFFIXES = (".npz",)
+
+
+def build_module(arch: str) -> torch.nn.Module:
+    """Import and call the factory.
+
+    Raises:
+        ValueError: with the remedy.
+    """
+    import torch
+
+    factory = named_function(f"--arch {arch}", arch)
+    try:
+        module = factory()
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
+        raise ValueError(
+            f"--arch {arch}: the function fails ({describe(error)}): it must build the model without arguments"
+        ) from error
+    if not isinstance(module, torch.nn.Module):
+        raise ValueError(f"--arch {arch} returns a {type(module).__name__}: it must return a torch.nn.Module")
+    return module
+
+
+def check_device(device: str) -> None:
+    """Try the device.
+
+    Raises:
+        ValueError: with the remedy.
+    """
+    import torch
+
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+        raise ValueError(f"--device {device} cannot be used ({describe(error)}): try --device cpu") from None
+
+
+def load_model(
+    path: Path, *, arch: str | None, device: str, head: str | None, trust_pickle: bool
+) -> tuple[Target, str]:
+    """Load one model file without running code from it; return it with the file's SHA-256.
+
+    Raises:
+        ValueError: with every problem of this file, ending with the remedy.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist: check the path")
+    digest = sha256_file(path)
+    if path.suffix in OUTPUT_SUFFIXES:
+        outputs = read_npz(path)
+        if outputs and all(array.dtype.kind in "iu" for array in outputs.values()):
+            return _labels(path, outputs), digest
+        bad = [k for k, a in outputs.items() if a.dtype.kind != "f" or a.ndim not in (1, 2) or not np.isfinite(a).all()]
+        bad += [k for k, a in outputs.items() if a.ndim == 2 and a.shape[1] == 0]
+        if bad:
+            raise ValueError(f"{path}: logits must be finite floats of shape (n, C); repair {', '.join(bad)}")
+        return PrecomputedOutputs(outputs), digest
+    if path.suffix not in TORCH_SUFFIXES:
+        raise ValueError(f"{path}: unknown model format: use .safetensors, .pt, .pth, or .npz with logits")
+    state = _read_state(path, trust_pickle)
+    if not isinstance(state, Mapping):
+        return _checked_mode(path, state, device, head), digest
+    if arch is None:
+        raise ValueError(f"{path} holds weights only: name the function that builds the model with --arch")
+    module = build_module(arch)
+    _fit_state(path, module, state)
+    return TorchTarget(module.eval(), device, head), digest
+
+
+def _labels(path: Path, outputs: Mapping[str, np.ndarray[Any, Any]]) -> PrecomputedLabels:
+    if "n_classes" not in outputs or outputs["n_classes"].ndim != 0 or int(outputs["n_classes"]) < 2:
+        raise ValueError(f"{path} holds integers, so predicted labels: add the number of classes as n_classes")
+    bad = [name for name, array in outputs.items() if name != "n_classes" and array.ndim != 1]
+    if bad:
+        raise ValueError(f"{path}: predicted labels must have the shape (n,); repair {', '.join(bad)}")
+    return PrecomputedLabels(outputs)
+
+
+def _read_state(path: Path, trust_pickle: bool) -> Any:
+    import pickle
+
+    import torch
+
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        if not trust_pickle:
+            raise ValueError(
+                f"{path} is no plain state dict but a pickled object (or damaged), and loading it would run code from "
+                "the file: save the state dict (torch.save(model.state_dict(), ...)) or, if you made the file "
+                "yourself, pass --trust-pickle"
+            ) from None
+    except Exception as error:  # noqa: BLE001 - torch and safetensors raise many types on damaged files
+        raise ValueError(f"{path} is no readable model file ({describe(error)}): save it again") from None
+    try:
+        return torch.load(path, map_location="cpu", weights_only=False)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - code from the file, on the user's word
+        raise ValueError(
+            f"{path} cannot be unpickled ({describe(error)}): run where its classes can be imported, or save the "
+            "state dict"
+        ) from None
+
+
+def _checked_mode(path: Path, module: Any, device: str, head: str | None) -> TorchTarget:
+    import torch
+
+    if not isinstance(module, torch.nn.Module):
+        raise ValueError(f"{path} holds a {type(module).__name__}: save a state dict or a torch module")
+    if module.training:
+        raise ValueError(f"{path} was saved in training mode: call model.eval() before saving it")
+    return TorchTarget(module, device, head)
+
+
+def _fit_state(path: Path, module: torch.nn.Module, state: Mapping[str, Any]) -> None:
+    expected = module.state_dict()
+    state = {str(key): value for key, value in state.items()}
+    missing, extra = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
+    shapes = [
+        f"{k} is {_shape(state[k])}, the factory's is {_shape(expected[k])}"
+        for k in sorted(expected.keys() & state.keys())
+        if _shape(state[k]) != _shape(expected[k])
+    ]
+    parts = []
+    if missing:
+        parts.append(f"missing keys {', '.join(missing[:8])}{' ...' if len(missing) > 8 else ''}")
+    if extra:
+        parts.append(f"unexpected keys {', '.join(extra[:8])}{' ...' if len(extra) > 8 else ''}")
+    parts += shapes[:8]
+    if parts:
+        raise ValueError(f"{path} does not fit the factory: {'; '.join(parts)}. Name the matching --arch")
+    bad = [k for k, v in state.items() if v.is_floating_point() and not v.isfinite().all()]
+    if bad:
+        raise ValueError(f"{path} holds NaN or infinite weights in {', '.join(bad[:8])}: export it again")
+    module.load_state_dict(state)
+
+
+def _shape(value: object) -> tuple[int, ...] | str:
+    shape = getattr(value, "shape", None)
+    return f"a {type(value).__name__}" if shape is None else tuple(shape)
+
+
+@dataclass(frozen=True)
+class StoredTarget:
+    """A model that stays on disk: loaded for one forward pass at a time, for there may be hundreds."""
+
+    path: Path
+    arch: str
+    device: str
+    head: str | None
+    key: str
+    access: Access = Access.LOGITS
+
+    @property
+    def state(self) -> Mapping[str, np.ndarray[Any, Any]]:
+        """Parameters and buffers by name."""
+        return self._load().state
+
+    def outputs(self, role: str, data: Arrays, batch_size: int) -> tuple[Floats, Floats | None]:
+        """Logits and features of a whole set, in batches."""
+        return self._load().outputs(role, data, batch_size)
+
+    def digest(self) -> str:
+        """Digest of all that its content depends on."""
+        return self.key
+
+    def _load(self) -> Target:
+        return load_model(self.path, arch=self.arch, device=self.device, head=self.head, trust_pickle=False)[0]

@@ -1,0 +1,240 @@
+"""What an audit looks at: a torch network, or precomputed outputs, behind one interface."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from attacks.base import Access, Floats, Inputs
+from audit.record.digest import state_digest
+
+from .data import Arrays
+
+if TYPE_CHECKING:
+    import torch
+
+PEAK = 10.0  # logit of a predicted label where labels alone are known
+DETERMINISM = 1e-3  # our choice: relative difference of two forward passes of the same rows
+
+
+class Target(Protocol):
+    """One loaded model."""
+
+    @property
+    def access(self) -> Access:
+        """The most that can be had of it."""
+
+    @property
+    def state(self) -> Mapping[str, np.ndarray[Any, Any]]:
+        """Named arrays: parameters and buffers, or stored outputs."""
+
+    def outputs(self, role: str, data: Arrays, batch_size: int) -> tuple[Floats, Floats | None]:
+        """Logits (n, C) and penultimate features (n, d) or None on a set."""
+
+    def digest(self) -> str:
+        """Digest of the model's content as it is now."""
+
+
+@dataclass(frozen=True)
+class PrecomputedOutputs:
+    """No model at all: logits per set, from an ``.npz`` file with one array (n, C) per role."""
+
+    state: Mapping[str, np.ndarray[Any, Any]]
+    access: Access = Access.LOGITS
+
+    def outputs(self, role: str, data: Arrays, batch_size: int) -> tuple[Floats, Floats | None]:  # noqa: ARG002
+        """The stored logits of a role. Raises ValueError where they are missing or do not fit the data."""
+        if role not in self.state:
+            raise ValueError(f"no logits for the {role} set: add the key {role!r}")
+        logits = np.asarray(self.state[role], dtype=np.float64)
+        if logits.ndim == 1:
+            logits = logits[:, None]
+        if len(logits) != len(data):
+            raise ValueError(f"{len(logits)} rows of logits for {len(data)} rows of the {role} set: align them")
+        return _two_columns(logits), None
+
+    def digest(self) -> str:
+        """Digest of the stored arrays."""
+        return state_digest(self.state)
+
+
+@dataclass(frozen=True)
+class PrecomputedLabels(PrecomputedOutputs):
+    """Predicted labels alone, from an ``.npz`` file with integers (n,) per role and the number ``n_classes``.
+
+    A label stands as logits with one peak; attacks that need more than labels do not run on it.
+    """
+
+    access: Access = Access.LABELS
+
+    def outputs(self, role: str, data: Arrays, batch_size: int) -> tuple[Floats, Floats | None]:  # noqa: ARG002
+        """One-hot logits (n, C) of the stored labels. Raises ValueError where they are missing or do not fit."""
+        if role not in self.state:
+            raise ValueError(f"no labels for the {role} set: add the key {role!r}")
+        labels, classes = self.state[role], int(self.state["n_classes"])
+        if len(labels) != len(data):
+            raise ValueError(f"{len(labels)} labels for {len(data)} rows of the {role} set: align them")
+        if labels.min() < 0 or labels.max() >= classes:
+            raise ValueError(f"labels of the {role} set lie outside 0 to {classes - 1} (n_classes): correct n_classes")
+        return PEAK * np.eye(classes)[labels], None
+
+
+class TorchTarget:
+    """A torch classifier of any input shape, in eval mode with frozen parameters."""
+
+    access = Access.TRAIN
+
+    def __init__(self, module: torch.nn.Module, device: str, head: str | None) -> None:
+        import torch
+
+        self.module = module.to(device)
+        for parameter in self.module.parameters():
+            parameter.requires_grad_(False)
+        self.device = torch.device(device)
+        self.head_name = head
+        self._head: torch.nn.Linear | None = None
+
+    @property
+    def state(self) -> Mapping[str, np.ndarray[Any, Any]]:
+        """Parameters and buffers by name, as numpy arrays."""
+        return {name: _numpy(tensor) for name, tensor in self.module.state_dict().items()}
+
+    def digest(self) -> str:
+        """Digest of parameters and buffers."""
+        return state_digest(self.state)
+
+    def tensor(self, x: np.ndarray[Any, Any]) -> torch.Tensor:
+        """Floats as float32, integers as int64, on the model's device."""
+        import torch
+
+        kind = torch.float32 if x.dtype.kind == "f" else torch.int64
+        return torch.as_tensor(np.ascontiguousarray(x)).to(self.device, kind)
+
+    def forward(self, x: Any) -> Any:
+        """Logits (b, C), C >= 2, differentiable in ``x``."""
+        logits = self.module(x)
+        if logits.ndim == 2 and logits.shape[1] == 1:
+            import torch
+
+            return torch.cat([torch.zeros_like(logits), logits], dim=1)
+        return logits
+
+    def check_output(self, inputs: Inputs) -> None:
+        """Check what the network returns for a batch, before its head is looked for.
+
+        Raises:
+            ValueError: the output is no finite (rows, classes) tensor, or another one each time.
+        """
+        import torch
+
+        try:
+            with torch.no_grad():
+                first, again = self.module(self._input(inputs)), self.module(self._input(inputs))
+        except ValueError as error:  # the user's forward pass: no check of ours
+            raise RuntimeError(str(error)) from error
+        if not isinstance(first, torch.Tensor):
+            raise ValueError(f"its output is a {type(first).__name__}, not a tensor (rows, classes): wrap the model")
+        if first.ndim != 2 or first.shape[1] == 0:
+            raise ValueError(f"its output has shape {tuple(first.shape)}, not (rows, classes): wrap the model")
+        if not torch.isfinite(first).all():
+            raise ValueError("its output is not finite: export it again")
+        if not torch.allclose(first, again, rtol=DETERMINISM, atol=DETERMINISM * float(first.abs().max())):
+            raise ValueError("its output is not deterministic: switch off dropout and sampling in the forward pass")
+
+    def call(self, inputs: Inputs) -> tuple[Floats, Floats]:
+        """Logits and penultimate features of one batch, float64."""
+        import torch
+
+        head = self.find_head(inputs)
+        caught: list[torch.Tensor] = []
+        handle = head.register_forward_pre_hook(lambda _module, args: caught.append(args[0]))
+        try:
+            with torch.no_grad():
+                logits = self.forward(self._input(inputs))
+        finally:
+            handle.remove()
+        features = caught[-1]
+        if features.ndim != 2 or len(features) != len(logits):
+            raise ValueError(
+                f"the head's input has shape {tuple(features.shape)}, not (rows, features): name the final linear "
+                "layer on pooled features with --head"
+            )
+        return logits.double().cpu().numpy(), features.double().cpu().numpy()
+
+    def outputs(self, role: str, data: Arrays, batch_size: int) -> tuple[Floats, Floats | None]:  # noqa: ARG002
+        """Logits and features of a whole set, in batches."""
+        parts = [
+            self.call(data.batch(np.arange(start, min(start + batch_size, len(data)))))
+            for start in range(0, len(data), batch_size)
+        ]
+        return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+
+    def head(self) -> tuple[Floats, Floats]:
+        """Weight (C, d) and bias (C,) of the head, C >= 2. Call after ``outputs``."""
+        if self._head is None:
+            raise ValueError("the head is unknown before the first forward pass")
+        weight = _numpy(self._head.weight).astype(np.float64)
+        bias = np.zeros(len(weight)) if self._head.bias is None else _numpy(self._head.bias).astype(np.float64)
+        if len(weight) == 1:
+            weight, bias = np.concatenate([0 * weight, weight]), np.concatenate([0 * bias, bias])
+        return weight, bias
+
+    def head_parameters(self) -> frozenset[str]:
+        """State-dict names that belong to the head. Call after ``outputs``."""
+        names = [name for name, module in self.module.named_modules() if module is self._head]
+        return frozenset(f"{name}.{part}" if name else part for name in names for part in ("weight", "bias"))
+
+    def find_head(self, inputs: Inputs) -> torch.nn.Linear:
+        """The named head, or the last linear layer called whose output is the model's output."""
+        import torch
+
+        if self._head is not None:
+            return self._head
+        linear = {n: m for n, m in self.module.named_modules() if isinstance(m, torch.nn.Linear)}
+        if self.head_name is not None:
+            if self.head_name not in linear:
+                raise ValueError(
+                    f"--head {self.head_name} is no linear layer of the model: choose one of "
+                    f"{', '.join(linear) or '(none)'}"
+                )
+            self._head = linear[self.head_name]
+            return self._head
+        called: list[tuple[torch.nn.Linear, torch.Tensor]] = []
+        handles = [
+            m.register_forward_hook(lambda module, _args, out: called.append((module, out))) for m in linear.values()
+        ]
+        try:
+            with torch.no_grad():
+                output = self.module(self._input(inputs))
+        finally:
+            for handle in handles:
+                handle.remove()
+        for module, out in reversed(called):
+            same = out.shape == output.shape
+            if same and torch.allclose(torch.log_softmax(out, -1), torch.log_softmax(output, -1), atol=1e-4):
+                self._head = module
+                return module
+        raise ValueError(
+            "cannot find the head: no linear layer's output is the model's output. Name the final linear layer "
+            f"with --head (linear layers: {', '.join(linear) or 'none'})"
+        )
+
+    def _input(self, inputs: Inputs) -> Any:
+        if isinstance(inputs, Mapping):
+            return {name: self.tensor(array) for name, array in inputs.items()}
+        return self.tensor(inputs)
+
+
+def _numpy(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
+    import torch
+
+    tensor = tensor.detach().cpu()
+    return tensor.float().numpy() if tensor.dtype == torch.bfloat16 else tensor.numpy()
+
+
+def _two_columns(logits: Floats) -> Floats:
+    """One logit z becomes (0, z)."""
+    return np.column_stack([np.zeros(len(logits)), logits]) if logits.shape[1] == 1 else logits

@@ -1,0 +1,176 @@
+"""The validity checks: each can block a PASS or invalidate a family, none makes a verdict better."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from audit.collect.evidence import Evidence
+from audit.policy.policy import Policy
+from audit.record.result import Finding, FindingStatus, Gate, UtilityRecord
+
+from .families import Families
+from .fidelity import training_gates
+from .utility import interval
+
+PROVENANCE = {
+    "exact": "declared as exact retrains from scratch; kinship with other models checked where weights are given",
+    "checkpoint": "declared as trained on from weights that never saw the forget set: not checked",
+    "surrogate": "declared as surrogates from another pipeline or other data: the null holds only if it transfers",
+}
+
+
+def gates(
+    evidence: Evidence, policy: Policy, families: Families, measured: UtilityRecord, findings: Sequence[Finding]
+) -> tuple[Gate, ...]:
+    """The validity checks, each with what it blocks."""
+    facts = evidence.facts
+    original = "original" in facts.models
+    blind = families.blind
+    found = [
+        Gate(
+            name="positive control",
+            ok=original,
+            effect="blocks PASS",
+            reason="the original model is attacked in the same way"
+            if original
+            else "no original model: silence of an attack proves nothing",
+        ),
+        Gate(
+            name="difference test",
+            ok=any(family.admitted for family in families.records),
+            effect="blocks PASS and FAIL by statistics",
+            reason="; ".join(f"{family.name}: {family.reason}" for family in families.records),
+        ),
+        Gate(
+            name="shift check",
+            ok=families.design["D2"].admitted,
+            effect="blocks family D2",
+            reason="not run"
+            if blind is None
+            else f"AUC of a classifier that sees no model: {blind.value:.3f} ({blind.low:.3f} to {blind.high:.3f})",
+        ),
+        Gate(
+            name="utility",
+            ok=measured.ok,
+            effect="blocks PASS",
+            reason=measured.reason,
+        ),
+    ]
+    failed = [
+        f for f in findings if f.kind == "execution" and f.status is FindingStatus.ERROR and f.role != "supplementary"
+    ]
+    found.append(
+        Gate(
+            name="attacks ran",
+            ok=not failed,
+            effect="blocks PASS",
+            reason="every gated attack that applies ran"
+            if not failed
+            else f"failed: {', '.join(f.attack for f in failed)}",
+        )
+    )
+    found += training_gates(evidence)
+    found += _shams(families)
+    budget = _seed_budget(findings)
+    if budget is not None:
+        found.append(budget)
+    if facts.references:
+        found.append(_references(evidence, policy))
+    if families.aware is not None:
+        found.append(
+            Gate(
+                name="references unaware of the forget set",
+                ok=not families.aware.aware,
+                effect="blocks PASS, family D2 and family D1",
+                reason=families.aware.reason,
+            )
+        )
+    return tuple(found)
+
+
+def _shams(families: Families) -> list[Gate]:
+    """One gate for each family whose shams ran."""
+    return [
+        Gate(
+            name=f"sham audits {name}",
+            ok=sham.ok,
+            effect=f"blocks family {name}",
+            reason=f"{sham.count} pseudo-forget sets inside the holdout set, smallest p {sham.smallest:.3g} (must stay "
+            f"above {sham.bar:.3g})",
+        )
+        for name, sham in families.shams.items()
+        if sham.count
+    ]
+
+
+def _seed_budget(findings: Sequence[Finding]) -> Gate | None:
+    """Mandatory figures against references: could any estimate at all bring the interval inside the margin?"""
+    against = [
+        f
+        for f in findings
+        if f.role == "mandatory" and f.interval and f.margin and f.margin[0] == -f.margin[1] and f.n_references
+    ]
+    if not against:
+        return None
+    too_wide = [
+        f.id
+        for f in against
+        if f.interval and f.margin and f.interval.high - f.interval.low >= f.margin[1] - f.margin[0]
+    ]
+    reason = "the spread between seeds leaves room inside every margin"
+    if too_wide:
+        reason = (
+            f"the spread between seeds alone exceeds the margin of {', '.join(too_wide)}: more references, or several "
+            "unlearned runs, narrow it"
+        )
+    return Gate(name="seed budget", ok=not too_wide, effect="blocks PASS", reason=reason)
+
+
+def _references(evidence: Evidence, policy: Policy) -> Gate:
+    """References must look like retrains by the original's recipe: about as good as the original, declared origin.
+
+    PASS is blocked where they are shown to be worse than the original by more than the utility margin (their mean,
+    on never-seen or on retain rows): an under-trained null hides leaks and lowers the bar of the utility section.
+    """
+    facts = evidence.facts
+    names = facts.references
+    accuracies = [float(evidence.correct(name).mean()) for name in names]
+    parts = [f"accuracy on never-seen rows of {len(names)} references {min(accuracies):.3f} to {max(accuracies):.3f}"]
+    ok = True
+    if "original" in facts.models:
+        retain = {name: evidence.correct_retain(name) for name in (*names, "original")}
+        sides = (
+            ("never-seen", {name: evidence.correct(name) for name in retain}),
+            ("retain", {name: rows for name, rows in retain.items() if rows is not None}),
+        )
+        for what, rows in sides:
+            if len(rows) < len(retain):
+                continue  # a run of an older version
+            difference = np.mean([rows[name] for name in names], axis=0) - rows["original"]
+            bounds = interval(difference, policy.alpha)
+            parts.append(f"minus the original's on {what} rows {difference.mean():+.3f}")
+            if bounds.high < -policy.utility_margin:
+                ok = False
+                parts.append(f"shown to be worse by more than {policy.utility_margin:g}: not the original's recipe")
+        gaps = _loss_gaps(evidence)
+        if gaps:
+            parts.append(gaps)
+    return Gate(
+        name="references", ok=ok, effect="blocks PASS", reason="; ".join([*parts, PROVENANCE[facts.claim.provenance]])
+    )
+
+
+def _loss_gaps(evidence: Evidence) -> str:
+    """Loss on never-seen minus retain rows: how much the references overfit, beside the original."""
+    facts = evidence.facts
+    gaps = {
+        name: float(np.diff(evidence.arrays[f"loss/{name}"])[0])
+        for name in (*facts.references, "original")
+        if f"loss/{name}" in evidence.arrays
+    }
+    if "original" not in gaps or len(gaps) < 2:
+        return ""
+    own = [gap for name, gap in gaps.items() if name != "original"]
+    return f"loss gap {min(own):.3f} to {max(own):.3f}, the original's {gaps['original']:.3f}"

@@ -1,0 +1,209 @@
+"""The verdict: FAIL by a family or by structure, PASS by every mandatory figure and every gate, else neither."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from audit.collect.evidence import Evidence
+from audit.policy.policy import Level, Policy
+from audit.record.result import Finding, FindingStatus, Gate, Outcome, UtilityRecord, Verdict
+
+from .families import Families
+from .settle import RECIPE, cheapest_first, utility_way
+
+LEVELS: dict[str, tuple[Level, ...]] = {
+    "labels": (),
+    "logits": ("logits",),
+    "features": ("logits", "features"),
+    "weights": ("logits", "features", "weights"),
+}
+CLAIMS = {
+    "random": "a random forget set",
+    "class": "the forgotten classes",
+    "subject": "the forgotten data subjects",
+    "other": "the forget set",
+}
+
+
+def decide(
+    evidence: Evidence,
+    policy: Policy,
+    families: Families,
+    findings: Sequence[Finding],
+    checks: Sequence[Gate],
+    measured: UtilityRecord,
+) -> Verdict:
+    """FAIL wins; PASS needs every mandatory figure and every gate; everything else is INCONCLUSIVE.
+
+    Two weaker forms of PASS exist only where the policy admits them: with a trace (a difference was detected, every
+    figure lies inside its margin) and on transfer (the references are surrogates).
+    """
+    claim = evidence.facts.claim
+    # the procedure is judged where every mandatory figure takes all its runs: those of family D2 never do
+    pooled = families.runs > 1 and (claim.kind == "class" or not families.d2)
+    runs = f", {families.runs} runs of the procedure" if pooled else ""
+    scope = (
+        f"Claim: {CLAIMS[claim.kind]}, adversary with {claim.access}, policy {policy.name}{runs}. Relative to the "
+        "attacks named here; no bound on what another attack could find."
+    )
+    failures = [f for f in findings if f.status is FindingStatus.FAIL and f.kind in ("structural", "difference")]
+    reasons, settle = _open(evidence, policy, families, findings, checks, measured)
+    certain = any(f.kind == "structural" for f in failures)
+    if failures and (certain or reasons or not policy.pass_with_trace):
+        worst = failures[0]
+        return Verdict(
+            outcome=Outcome.FAIL,
+            sentence=f"FAIL: {CLAIMS[claim.kind]} left a trace ({_named(failures)}). {_sentence(worst.reason)}",
+            scope=scope,
+            reasons=tuple(grouped([(f.id, f.reason) for f in failures])),
+        )
+    if reasons:
+        return Verdict(
+            outcome=Outcome.INCONCLUSIVE,
+            sentence=f"INCONCLUSIVE: no leak was detected, but forgetting of {CLAIMS[claim.kind]} is not shown either.",
+            scope=scope,
+            reasons=tuple(dict.fromkeys(reasons)),
+            settle=cheapest_first(settle),
+        )
+    return _passed(evidence, policy, findings, failures, scope)
+
+
+def _passed(
+    evidence: Evidence, policy: Policy, findings: Sequence[Finding], failures: Sequence[Finding], scope: str
+) -> Verdict:
+    claim = evidence.facts.claim
+    shown = tuple(
+        grouped([(f.id, f.reason) for f in findings if f.role == "mandatory" and f.status is FindingStatus.PASS])
+    )
+    sentence = (
+        f"PASS: no attack of this suite tells the model from one that never saw {CLAIMS[claim.kind]}, within the "
+        f"margins of the {policy.name} policy."
+    )
+    if failures:
+        shown = (*grouped([(f.id, f.reason) for f in failures]), *shown)
+        return Verdict(
+            outcome=Outcome.PASS,
+            qualifier="with trace",
+            sentence=f"PASS WITH TRACE: {CLAIMS[claim.kind]} left a trace ({_named(failures)}) that lies "
+            f"inside every margin of the {policy.name} policy, which accepts that.",
+            scope=scope,
+            reasons=shown,
+        )
+    if claim.provenance == "surrogate":
+        return Verdict(
+            outcome=Outcome.PASS,
+            qualifier="transfer",
+            sentence=f"PASS (TRANSFER): {sentence.removeprefix('PASS: ')} The null comes from surrogate models and "
+            "holds only if it transfers.",
+            scope=scope,
+            reasons=shown,
+        )
+    return Verdict(outcome=Outcome.PASS, sentence=sentence, scope=scope, reasons=shown)
+
+
+def _open(
+    evidence: Evidence,
+    policy: Policy,
+    families: Families,
+    findings: Sequence[Finding],
+    checks: Sequence[Gate],
+    measured: UtilityRecord,
+) -> tuple[list[str], list[str]]:
+    """All that keeps the case from a PASS, apart from what fails it, and what would settle it."""
+    claim = evidence.facts.claim
+    blocked = {gate.name: gate for gate in checks if not gate.ok and "PASS" in gate.effect}
+    reasons, ways, settle = _missing(policy, claim.kind, claim.access, findings, families)
+    if "references" in blocked:  # numbers that were counted on a null that is none
+        ways = [(name, way) for name, way in ways if not way.startswith(("about ", "no number of ", "more "))]
+        settle.append(RECIPE)
+    reasons += [f"{gate.name}: {gate.reason}" for gate in blocked.values()]
+    if families.aware is not None and families.aware.aware:
+        settle.extend(families.aware.remedy)
+    if "positive control" in blocked:
+        settle.append("give the original model")
+    if "utility" in blocked:
+        ways += [(f"utility {f.name}", utility_way(f, policy.alpha)) for f in measured.figures if not f.ok]
+    if claim.kind == "class" and not families.record("D1").admitted:
+        if "difference test" not in blocked:
+            reasons.append(f"class claims need the references: {families.record('D1').reason}")
+        settle.extend(families.remedies["D1"])
+    if claim.provenance == "surrogate" and evidence.facts.references and not policy.pass_on_transfer:
+        reasons.append("the references are surrogates: their null is not known to transfer to this pipeline")
+        settle.append(RECIPE)
+    if not policy.may_pass:
+        reasons.append(f"the policy {policy.name!r} never says PASS")
+        settle.append("judge the same run again: audit score RUN --policy standard")
+    return reasons, [*settle, *grouped(ways)]
+
+
+def _named(failures: Sequence[Finding]) -> str:
+    """The attacks that found it, the smallest p first; at most three by name."""
+    ordered = sorted(failures, key=lambda f: f.p_adjusted if f.p_adjusted is not None else 0.0)
+    names = [name.replace("_", " ") for name in dict.fromkeys(f.attack for f in ordered)]
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:].rstrip('.')}."
+
+
+def _missing(
+    policy: Policy, kind: str, access: str, findings: Sequence[Finding], families: Families
+) -> tuple[list[str], list[tuple[str, str]], list[str]]:
+    """What keeps the mandatory set from a PASS, and what would settle it: by figure, and as a whole."""
+    found: list[tuple[str, str]] = []
+    by_figure: list[tuple[str, str]] = []
+    settle: list[str] = []
+    required = policy.mandatory.get(kind, {})  # type: ignore[call-overload]
+    reasons: list[str] = []
+    if not LEVELS[access]:
+        reasons.append(f"no attack of this suite works with {access} alone")
+        settle.append("claim --access logits, if the adversary may have them")
+    for level in LEVELS[access]:
+        names = required.get(level, ())
+        if not names:
+            reasons.append(f"the policy {policy.name!r} names no figure for {kind} claims at {level} access")
+            settle.append(_unnamed(level))
+            continue
+        chosen = [next((f for f in findings if f.id == name), None) for name in names]
+        for name, finding in zip(names, chosen, strict=True):
+            if finding is None:
+                why, ways = _absent(name, findings, families)
+                found.append((name, f"not available ({why})"))
+                settle.extend(ways)
+            elif finding.status is not FindingStatus.PASS:
+                if finding.status is not FindingStatus.NOT_COVERED:
+                    found.append((name, finding.reason))
+                by_figure += [(name, way) for way in finding.settle]
+        if not any(finding is not None and finding.status is FindingStatus.PASS for finding in chosen):
+            reasons.append(f"no attack at {level} access sees the original and clears the model")
+    return [*grouped(found), *reasons], by_figure, settle
+
+
+def _unnamed(level: Level) -> str:
+    """What to do where the policy can say no PASS at an access level."""
+    if level == "weights":
+        return "claim --access features, which is the most that this suite certifies"
+    return f"judge under a policy that names figures at {level} access: audit score RUN --policy standard"
+
+
+def _absent(name: str, findings: Sequence[Finding], families: Families) -> tuple[str, tuple[str, ...]]:
+    """Why a mandatory figure is missing: its attack did not run, or no family admits it."""
+    attack = name.partition(".")[0]
+    execution = next((f for f in findings if f.id == f"{attack}.execution"), None)
+    if execution is not None:
+        return execution.reason, execution.settle
+    closed = [family for family in families.records if not family.admitted]
+    why = "; ".join(f"{family.name}: {family.reason}" for family in closed)
+    if len(closed) == len(families.records):
+        why = "no family of tests is admitted"  # the gate says why
+    ways = tuple(way for family in closed for way in families.remedies[family.name])
+    return why or "no family of tests takes this attack", ways
+
+
+def grouped(lines: Sequence[tuple[str, str]]) -> list[str]:
+    """``a, b: reason``, with findings that share a reason named together."""
+    names: dict[str, list[str]] = {}
+    for name, reason in lines:
+        names.setdefault(reason, []).append(name)
+    return [f"{', '.join(ids)}: {reason}" for reason, ids in names.items()]

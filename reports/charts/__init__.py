@@ -1,0 +1,1 @@
+"""Charts: the chart records of ``run.json`` in; SVG out. One file a kind of chart."""
