@@ -21,6 +21,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 
 from .case import (
+    GRANTS,
     Access,
     Bools,
     Case,
@@ -40,6 +41,7 @@ from .plugins import load_plugins
 
 __all__ = [
     "DOTS",
+    "GRANTS",
     "HISTOGRAM",
     "PER_EXAMPLE",
     "ROC",

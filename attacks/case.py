@@ -31,6 +31,15 @@ class Access(IntEnum):
     TRAIN = 5
 
 
+#: what each claimed access level lets an adversary do: activations come with their gradients
+GRANTS = {
+    "labels": Access.LABELS,
+    "logits": Access.LOGITS,
+    "features": Access.GRADIENTS,
+    "weights": Access.TRAIN,
+}
+
+
 class NotApplicable(Exception):
     """Raised where the attack has no meaning for this case; becomes a ``skipped`` result with the reason."""
 

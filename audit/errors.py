@@ -8,8 +8,14 @@ AuditError
 Every message ends with what to do.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class ExitCode(IntEnum):
@@ -53,3 +59,15 @@ class InputError(AuditError):
         count = len(self.problems)
         lines = "\n".join(f"  {i}. {text}" for i, text in enumerate(self.problems, 1))
         super().__init__(f"{count} problem{'s' if count != 1 else ''} with the inputs:\n{lines}")
+
+
+def wrong_values(error: ValidationError) -> list[str]:
+    """One line for each key or value that is wrong: ``section.key: what (got value)``."""
+    return [_line(".".join(map(str, e["loc"])) or "document", e["type"], e["msg"], e["input"]) for e in error.errors()]
+
+
+def _line(place: str, kind: str, message: str, got: object) -> str:
+    if kind == "extra_forbidden":
+        return f"{place}: there is no such key"
+    shown = f" (got {got!r})" if isinstance(got, str | int | float | None) and kind != "json_invalid" else ""
+    return f"{place}: {message.removeprefix('Value error, ')}{shown}"

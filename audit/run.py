@@ -1,121 +1,172 @@
-"""One audit from configuration to ``run.json``: load, collect, judge, write."""
+"""One audit from end to end: load, collect, judge, record, render, certify. The command line and Python call these.
+
+Everything is imported where it is used: `audit/__init__.py` imports this file before all others.
+"""
 
 from __future__ import annotations
 
-import shutil
-import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from .certify.ledger import check_ledger, forget_digest, look_again, open_look
-from .collect.engine import build_attacks, collect, run_identifier
-from .collect.evidence import read_evidence
-from .collect.units import Event, Notify
-from .errors import UsageError
-from .inputs.case import LoadedCase, load_case, project_key
-from .inputs.config import Config
-from .judge.records import write_records
-from .judge.scoring import judge, score_all
-from .policy.policy import Policy, load_policy
-from .record.result import AuditResult, to_json
-from .record.run_records import LookRecord
-from .record.rundir import RunDir, write_bytes
-from .training.references import check_training, remember_shadows, silent, with_trained
-from .training.service import Trained
-from .training.session import Progress
+if TYPE_CHECKING:
+    from attacks.base import Attack
+
+    from .collect.events import Event, Notify
+    from .inputs.case import LoadedCase
+    from .inputs.config import CertificateSection, Config
+    from .inputs.given import Given
+    from .inputs.order import Order
+    from .policy.policy import Policy
+    from .record.result import AuditResult
+    from .record.rundir import RunDir
+    from .training.service import Trained
+    from .training.session import Progress
+
+    Suite = Mapping[str, type[Attack]]
+
+
+def _silent(_event: Event | Progress) -> None:
+    """Ignore progress."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A checked case with the directory its run will live in; ``trained`` says what the audit trained for it."""
+    """A checked case, and what its run is made of.
 
-    config: Config
+    Attributes:
+        case: what is audited.
+        policy: every threshold; ``policy_sha256`` is the digest of its file.
+        suite: the attacks by name; ``attacks`` is one of each.
+        run: the directory that the run will live in.
+        order: what the audit was asked to train; ``trained`` is what it trained.
+        seed, batch_size: of the run.
+        ledger: counts the looks at the forget set, where one is declared.
+        signer: who signs the certificate.
+        settings: the configuration as ``config.toml`` keeps it.
+    """
+
+    case: LoadedCase
     policy: Policy
     policy_sha256: str
-    case: LoadedCase
+    suite: Suite
+    attacks: Sequence[Attack]
     run: RunDir
-    run_id: str
-    trained: Trained | None = None
+    order: Order
+    trained: Trained | None
+    seed: int
+    batch_size: int
+    ledger: Path | None
+    signer: CertificateSection
+    settings: str
 
 
-def prepare(config: Config, *, train: bool = True, notify: Callable[[Progress], None] = silent) -> Prepared:
+@dataclass(frozen=True)
+class Finished:
+    """A finished run: its record, its directory, and its certificate where one could be issued."""
+
+    result: AuditResult
+    run: RunDir
+    certificate: Path | None
+
+
+def prepare(
+    config: Config, given: Given | None = None, *, train: bool = True, notify: Callable[[Progress], None] = _silent
+) -> Prepared:
     """Load and check everything, and train the references and shadow models that are asked for.
 
     Args:
         config: the resolved configuration.
+        given: what is to be audited, where a program holds some of it; by default the files of the configuration.
         train: False leaves the training out (for a plan); nothing is then written but the project key.
         notify: called after every trained model.
 
     Raises:
         InputError, UsageError, CouldNotRun: see their messages.
     """
+    from attacks.base import discover
+
+    from .certify.ledger import check_ledger
+    from .collect.identity import run_identifier
+    from .inputs.case import load_case
+    from .inputs.given import given_of, is_outputs
+    from .inputs.order import order_of
+    from .inputs.resolve import to_toml
+    from .policy.policy import load_policy
+    from .record.rundir import RunDir
+    from .training.references import check_order, with_trained
+
     policy, policy_sha256 = load_policy(config.policy)
     if config.claim.ledger is not None:
         check_ledger(config.claim.ledger)
-    case, trained = load_case(config, policy), None
-    check_training(config, case.claim.kind)
-    if train and config.training.asked:
-        case, trained = with_trained(config, case, notify)
-    run_id = run_identifier(config, policy_sha256, case, build_attacks(), project_key(config))
-    return Prepared(config, policy, policy_sha256, case, RunDir(config.out / run_id), run_id, trained)
+    given = given or given_of(config)
+    case, trained = load_case(given, policy.overlap_share), None
+    order = order_of(config, given.project)
+    check_order(order, case.claim.kind, beside_outputs=is_outputs(given.models["unlearned"]))
+    if train and order.wanted.asked:
+        case, trained = with_trained(case, order, notify)
+    suite = discover()
+    attacks = [attack() for attack in suite.values()]
+    run_id = run_identifier(case, attacks, policy_sha256=policy_sha256, seed=config.seed)
+    return Prepared(
+        case=case,
+        policy=policy,
+        policy_sha256=policy_sha256,
+        suite=suite,
+        attacks=attacks,
+        run=RunDir(config.out / run_id),
+        order=order,
+        trained=trained,
+        seed=config.seed,
+        batch_size=config.batch_size,
+        ledger=config.claim.ledger,
+        signer=config.certificate,
+        settings=to_toml(config),
+    )
 
 
-def _silent(_event: Event) -> None:
-    """Ignore progress."""
-
-
-def run_audit(prepared: Prepared, *, fresh: bool = False, notify: Notify = _silent) -> AuditResult:
-    """Run (or continue) an audit and write ``run.json``.
+def run_audit(prepared: Prepared, *, fresh: bool = False, notify: Notify = _silent) -> Finished:
+    """Run (or continue) an audit to its certificate.
 
     Args:
         prepared: from ``prepare``.
         fresh: discard observations and signals of an earlier run of the same case.
         notify: called after every work unit.
 
-    Returns:
-        the result.
+    Raises:
+        InputError, UsageError, CouldNotRun: see their messages.
     """
-    run = prepared.run
-    if fresh:
-        for folder in (run.observations, run.signals, run.evidence):
-            shutil.rmtree(folder, ignore_errors=True)
-    run.create()
-    run.log("start", run_id=prepared.run_id)
-    write_bytes(run.config, _toml(prepared.config).encode())
-    remember_shadows(run, prepared.config, prepared.case)
+    from .certify.issue import check_signer, commit_data
+    from .collect.collect import collect
+    from .judge.judge import judge
+    from .judge.records import rankings
+    from .judge.scoring import score_all
+    from .training.shadow_list import remember_shadows
+
+    case, run = prepared.case, prepared.run
+    check_signer(prepared.signer)  # a wrong key costs no audit
+    run.begin(prepared.settings, fresh=fresh or bool(case.unnamed))  # what has no name cannot be known again
+    remember_shadows(run, prepared.order, case)
     look = _look(prepared)  # counted before anything is scored
-    evidence = collect(prepared.config, prepared.case, build_attacks(), run, prepared.run_id, notify, look)
-    evidence.save(run)
-    everything = score_all(evidence)
-    write_records(run, evidence, everything[1])
-    result = judge(evidence, prepared.policy, prepared.policy_sha256, everything)
-    _replace_result(run, result)
-    run.log("finished", verdict=result.verdict.outcome.value)
-    return result
-
-
-def _look(prepared: Prepared) -> LookRecord | None:
-    """Count this look in the ledger, where one is declared."""
-    config, case = prepared.config, prepared.case
-    if config.claim.ledger is None:
-        return None
-
-    def forget(key: bytes | None) -> str:
-        key = key or project_key(config)
-        data = case.files["forget"]
-        return forget_digest(data.row_hashes() or [data.fingerprint(key).encode()], key)
-
-    return open_look(
-        config.claim.ledger,
-        forget=forget,
-        unlearned=case.digests["unlearned"],
-        run_id=prepared.run_id,
-        policy=(prepared.policy.name, prepared.policy_sha256),
+    evidence = collect(
+        case,
+        prepared.attacks,
+        run,
+        seed=prepared.seed,
+        batch_size=prepared.batch_size,
+        notify=notify,
+        look=look,
     )
+    evidence.save(run)
+    scores = score_all(evidence, prepared.suite)
+    result = judge(evidence, prepared.policy, prepared.policy_sha256, scores)
+    run.keep_private(rankings(evidence, scores.scored))
+    commit_data(run, case.files)
+    return _concluded("finished", run, result, prepared.signer)
 
 
-def score_run(run: RunDir, policy_name: str, ledger: Path | None = None) -> AuditResult:
+def score_run(run: RunDir, policy_name: str, signer: CertificateSection, ledger: Path | None = None) -> Finished:
     """Judge a finished run again under another policy, without touching a model.
 
     Another policy is another look: where the run declares a ledger, it is counted there. The record that stood in
@@ -124,55 +175,73 @@ def score_run(run: RunDir, policy_name: str, ledger: Path | None = None) -> Audi
     Args:
         run: a finished run.
         policy_name: the policy to judge by.
+        signer: who signs the new certificate.
         ledger: where the run's ledger lies now, if not where the run found it.
 
     Raises:
-        UsageError: the run's ledger cannot be used.
+        UsageError: the run's ledger or the signing key cannot be used.
         CouldNotRun: the run is not finished or was purged.
     """
+    from attacks.base import discover
+
+    from .certify.issue import check_signer
+    from .certify.ledger import look_again
+    from .collect.evidence import read_evidence
+    from .judge.judge import judge
+    from .judge.scoring import score_all
+    from .policy.policy import load_policy
+
+    check_signer(signer)
     policy, policy_sha256 = load_policy(policy_name)
     evidence = read_evidence(run)
     first = evidence.facts.look
     if first is not None:
-        look = look_again(ledger or _ledger(run), head=first.ledger_head, policy=(policy.name, policy_sha256))
+        look = look_again(ledger or run.ledger(), head=first.ledger_head, policy=(policy.name, policy_sha256))
         evidence.facts = evidence.facts.model_copy(update={"look": look})
-    result = judge(evidence, policy, policy_sha256)
-    _replace_result(run, result)
-    run.log("scored", policy=policy.name, verdict=result.verdict.outcome.value)
-    return result
+    result = judge(evidence, policy, policy_sha256, score_all(evidence, discover()))
+    return _concluded("scored", run, result, signer, policy=policy.name)
 
 
-def _replace_result(run: RunDir, result: AuditResult) -> None:
-    """Write ``run.json``; another record that stood there is kept."""
-    content = to_json(result).encode("ascii")
-    if run.result.is_file() and run.result.read_bytes() != content:
-        run.keep_earlier()
-    write_bytes(run.result, content)
+def _concluded(event: str, run: RunDir, result: AuditResult, signer: CertificateSection, **fields: Any) -> Finished:
+    """Record, render, certify."""
+    from .certify.issue import issue
+    from .record.files import write_bytes
+    from .record.result import to_json
+
+    run.replace_result(to_json(result).encode("ascii"))
+    write_bytes(run.report, _report(run, result))
+    certificate = issue(run, result, signer)
+    run.log(event, verdict=result.verdict.outcome.value, **fields)
+    return Finished(result, run, certificate)
 
 
-def _ledger(run: RunDir) -> Path:
-    """The ledger in the configuration of a run that counted a look."""
-    try:
-        return Path(tomllib.loads(run.config.read_text(encoding="utf-8"))["claim"]["ledger"])
-    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError):
-        raise UsageError(
-            f"{run.path} counted a look, but its config.toml names no ledger: name it with --ledger."
-        ) from None
+def _report(run: RunDir, result: AuditResult) -> bytes:
+    from reports.compliance import clauses
+    from reports.formats.html import render_html
+    from reports.frameworks import choose
+
+    from .record.digest import sha256_file
+
+    page = render_html(result, clauses=clauses(result, choose(())), run_sha256=sha256_file(run.result))
+    return page.encode("utf-8")
 
 
-def _toml(config: Config) -> str:
-    """The resolved configuration as TOML (paths as given to this run)."""
-    document = config.model_dump(mode="json", exclude_none=True)
-    lines = [f"{key} = {_value(value)}" for key, value in document.items() if not isinstance(value, dict)]
-    for section, table in document.items():
-        if isinstance(table, dict):
-            lines += ["", f"[{section}]", *(f"{key} = {_value(value)}" for key, value in table.items())]
-    return "\n".join(lines) + "\n"
+def _look(prepared: Prepared) -> Any:
+    """Count this look in the ledger, where one is declared."""
+    from .certify.ledger import forget_digest, open_look
 
+    if prepared.ledger is None:
+        return None
+    case = prepared.case
 
-def _value(value: object) -> str:
-    import json
+    def forget(key: bytes | None) -> str:
+        data = case.files["forget"]
+        return forget_digest(data.row_hashes() or [data.fingerprint(key or case.key).encode()], key or case.key)
 
-    return json.dumps(
-        value, ensure_ascii=False
-    )  # strings, numbers, booleans and lists are written alike in TOML and JSON
+    return open_look(
+        prepared.ledger,
+        forget=forget,
+        unlearned=case.digests["unlearned"],
+        run_id=prepared.run.path.name,
+        policy=(prepared.policy.name, prepared.policy_sha256),
+    )

@@ -20,8 +20,8 @@ from attacks.base import Access, Case, Floats
 from attacks.membership.lira import Membership
 
 from . import demo
-from .inputs.config import resolve
-from .judge.scoring import judge
+from .inputs.resolve import resolve
+from .judge.judge import judge
 from .record.result import AuditResult, Outcome
 from .run import prepare, run_audit
 from .statistics.intervals import auc_delong, clopper_pearson, tpr_at_fpr

@@ -15,7 +15,7 @@ from attacks.queries import apply
 from audit.collect.evidence import AttackRun, Evidence, Facts
 from audit.collect.exchangeability import blind_scores
 from audit.collect.structure import Structure
-from audit.judge.scoring import judge
+from audit.judge.judge import judge
 from audit.policy.policy import Policy
 from audit.record.result import AuditResult, ClaimRecord
 

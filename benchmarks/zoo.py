@@ -35,9 +35,9 @@ from attacks.base import Floats
 from audit import demo
 from audit.collect.evidence import read_evidence
 from audit.collect.exchangeability import blind_scores
-from audit.inputs.config import resolve
 from audit.inputs.data import Arrays
-from audit.judge.scoring import judge
+from audit.inputs.resolve import resolve
+from audit.judge.judge import judge
 from audit.record.result import AuditResult, FindingStatus, Outcome
 from audit.record.rundir import RunDir
 from audit.run import Prepared, prepare, run_audit
@@ -106,7 +106,7 @@ class World:
         path = self.case.folder / f"candidate-{method}-{draw}.safetensors"
         demo.save_model(path, model)
         prepared = self._prepared(path)
-        result = run_audit(prepared)
+        result = run_audit(prepared).result
         self.first = self.first or prepared.run
         bare = without_structure(result, prepared)
         return Audited(
@@ -303,7 +303,7 @@ def main() -> None:
     torch.set_num_threads(1)
     started = time.monotonic()
     found: list[Audited] = []
-    with patch("audit.collect.engine.blind_scores", once(blind_scores)):
+    with patch("audit.collect.arrays.blind_scores", once(blind_scores)):
         for kind in arguments.claims:
             for audited in audits(kind, arguments):
                 if found and audited.world != found[-1].world:

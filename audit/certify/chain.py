@@ -13,6 +13,7 @@ from typing import IO
 from pydantic import ValidationError
 
 from audit.errors import CouldNotRun, UsageError
+from audit.judge.looks import share
 from audit.record.attack_record import Record
 from audit.record.digest import KEY_BYTES
 
@@ -74,11 +75,6 @@ class Ledger:
         if self.entries:
             return self.entries[-1].digest
         return GENESIS if self.header is None else self.header.digest
-
-
-def share(look: int) -> float:
-    """1 / (l (l + 1)): 1/2, 1/6, 1/12, ... with sum 1."""
-    return 1 / (look * (look + 1))
 
 
 def new_header() -> Header:

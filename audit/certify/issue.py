@@ -5,17 +5,20 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import tomllib
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from audit.errors import CouldNotRun, UsageError
-from audit.inputs.case import LoadedCase
 from audit.inputs.config import CertificateSection
+from audit.inputs.data import Arrays
 from audit.record.digest import load_or_create_key
+from audit.record.files import write_bytes
 from audit.record.result import AuditResult
-from audit.record.rundir import RunDir, write_bytes
+from audit.record.rundir import RunDir
 
 from .certificate import build_statement
 from .envelope import encode, sign
@@ -24,23 +27,29 @@ from .keys import load_private_key
 COMMITMENTS = "commitments.json"
 
 
-def commit_data(run: RunDir, case: LoadedCase) -> None:
+def commit_data(run: RunDir, files: Mapping[str, Arrays]) -> None:
     """Commit to every data file under the run's own random key, kept in ``private/``.
 
     `audit purge` destroys the key: from then on nobody can test a guess against the certificate.
     """
     key = load_or_create_key(run.commitment_key)
-    commitments = {role: data.fingerprint(key) for role, data in case.files.items()}
+    commitments = {role: data.fingerprint(key) for role, data in files.items()}
     write_bytes(run.private / COMMITMENTS, json.dumps(commitments, sort_keys=True).encode())
 
 
-def issue(run: RunDir, result: AuditResult, signer: CertificateSection) -> Path:
+def issue(run: RunDir, result: AuditResult, signer: CertificateSection) -> Path | None:
     """Write the signed certificate, or the bare statement where no key is given; return its path.
+
+    None where a model has no digest: nothing is certified that cannot be named. The record says why.
 
     Raises:
         CouldNotRun: the run was purged before a certificate was issued.
         UsageError: the key cannot be used, or the report is missing.
     """
+    for stale in (run.certificate, run.statement):
+        stale.unlink(missing_ok=True)
+    if any(item.sha256 is None for item in result.inputs if item.kind != "data"):
+        return None
     try:
         commitments = json.loads((run.private / COMMITMENTS).read_text(encoding="utf-8"))
         report = hashlib.sha256(run.report.read_bytes()).hexdigest()
@@ -59,8 +68,6 @@ def issue(run: RunDir, result: AuditResult, signer: CertificateSection) -> Path:
         report_sha256=report,
     )
     key = signing_key(signer)
-    for stale in (run.certificate, run.statement):
-        stale.unlink(missing_ok=True)
     if key is None:
         write_bytes(run.statement, encode(statement))
         return run.statement
@@ -68,8 +75,27 @@ def issue(run: RunDir, result: AuditResult, signer: CertificateSection) -> Path:
     return run.certificate
 
 
+def check_signer(signer: CertificateSection) -> None:
+    """Called first, so that a wrong key costs no audit.
+
+    Raises:
+        UsageError: see ``signing_key``.
+    """
+    signing_key(signer)
+
+
+def signer_of(run: RunDir, sign_key: Path | None) -> CertificateSection:
+    """The signer of a run's own configuration, with another key where one is given."""
+    try:
+        section = tomllib.loads(run.config.read_text(encoding="utf-8")).get("certificate", {})
+    except (OSError, tomllib.TOMLDecodeError):
+        section = {}
+    found = CertificateSection.model_validate(section)
+    return found if sign_key is None else found.model_copy(update={"sign_key": sign_key})
+
+
 def signing_key(signer: CertificateSection) -> Ed25519PrivateKey | None:
-    """The signer's private key; None where none is given. Called first, so that a wrong key costs no audit.
+    """The signer's private key; None where none is given.
 
     Raises:
         UsageError: the key is missing or cannot be used.

@@ -23,9 +23,10 @@ from pathlib import Path
 from typing import IO
 
 from audit.errors import UsageError
+from audit.judge.looks import share
 from audit.record.run_records import LookRecord
 
-from .chain import GENESIS, Entry, Ledger, append, checked, new_header, no_ledger, share
+from .chain import GENESIS, Entry, Ledger, append, checked, new_header, no_ledger
 from .chain import digest as chain_digest
 
 

@@ -12,9 +12,10 @@ from attacks.base import Attack, Case, Floats, Ints, Shadows, Signals
 from audit.errors import CouldNotRun
 from audit.inputs.sets import Overlap
 from audit.record.digest import sha256_file
+from audit.record.files import load_arrays, save_arrays, write_bytes
 from audit.record.result import ClaimRecord, InputRecord
 from audit.record.run_records import LookRecord, TrainingRecord
-from audit.record.rundir import RunDir, load_arrays, save_arrays, write_bytes
+from audit.record.rundir import RunDir
 
 from .structure import Structure
 

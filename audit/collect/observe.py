@@ -11,9 +11,10 @@ import numpy as np
 from attacks.base import Access, Floats, NotApplicable
 from attacks.queries import apply
 from audit.inputs.data import Arrays
+from audit.inputs.outputs import PrecomputedOutputs
 from audit.inputs.sets import Selection
-from audit.inputs.targets import PrecomputedOutputs, Target, TorchTarget
-from audit.record.rundir import save_array
+from audit.inputs.targets import Target, TorchTarget
+from audit.record.files import save_array
 
 
 class Observations:

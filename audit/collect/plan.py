@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from attacks.base import Attack
+from attacks.base import GRANTS, Attack
 from audit.inputs.case import LoadedCase
 from audit.inputs.config import TrainingSection
 from audit.inputs.targets import TorchTarget
-from audit.judge.scored import GRANTS
 from audit.policy.policy import Policy
 from audit.statistics.sample_size import detectable_auc, detectable_shift
 
@@ -53,7 +53,7 @@ class Plan:
     missing: tuple[str, ...]
 
 
-def make_plan(case: LoadedCase, policy: Policy, attacks: list[Attack], training: TrainingSection) -> Plan:
+def make_plan(case: LoadedCase, policy: Policy, attacks: Sequence[Attack], training: TrainingSection) -> Plan:
     """Plan a run from its checked inputs, as if all that is to be trained were there; times a few batches."""
     references = len(case.references) + training.references
     sets = {role: len(chosen.rows) for role, chosen in case.selection.items()}

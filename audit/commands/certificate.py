@@ -13,11 +13,12 @@ import typer
 
 from audit.errors import CouldNotRun, ExitCode
 
+from .ending import VERDICT_EXIT
+
 Key = Annotated[Path, typer.Option(help="The signer's public key, obtained from the signer.")]
 Model = Annotated[list[Path], typer.Option(help="The model that is in your hands; repeat for several files.")]
 MaxAge = Annotated[int | None, typer.Option(help="Greatest age of the certificate in days.", min=0)]
 Certificate = Annotated[Path, typer.Argument(metavar="CERT", help="certificate.dsse.json")]
-VERDICT_EXIT = {"PASS": ExitCode.PASS, "FAIL": ExitCode.FAIL, "INCONCLUSIVE": ExitCode.INCONCLUSIVE}
 
 commit = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Commitments to data sets in certificates.")
 

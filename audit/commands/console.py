@@ -48,14 +48,15 @@ def print_inputs(console: Console, settings: Config, origin: dict[str, str], pre
 
 def print_plan(console: Console, prepared: Prepared) -> None:
     """The plan on standard output: cost, the smallest visible leak, and what already rules out a PASS."""
-    from audit.collect.engine import build_attacks
     from audit.collect.plan import make_plan
-    from audit.training.references import training_lines
+    from audit.training.outlook import training_lines
 
-    plan = make_plan(prepared.case, prepared.policy, build_attacks(), prepared.config.training)
+    case, order = prepared.case, prepared.order
+    plan = make_plan(case, prepared.policy, prepared.attacks, order.wanted)
     out = Console(highlight=False, soft_wrap=True)
-    if prepared.config.training.asked:
-        for line in training_lines(prepared.config, prepared.case.files, prepared.case.sets, prepared.policy):
+    if order.wanted.asked:
+        given = len(case.references)
+        for line in training_lines(order, case.files, case.sets, prepared.policy, key=case.key, given=given):
             out.print(line, markup=False)
     out.print(f"plan: {plan.models} models x {len(plan.steps)} attacks")
     out.print("sets: " + ", ".join(f"{role} {count}" for role, count in plan.sets.items()))

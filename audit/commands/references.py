@@ -12,6 +12,10 @@ from rich.console import Console
 
 if TYPE_CHECKING:
     from audit.inputs.config import Config
+    from audit.inputs.data import Arrays
+    from audit.inputs.order import Order
+    from audit.inputs.sets import Sets
+    from audit.policy.policy import Policy
     from audit.training.session import Progress
 
 app = typer.Typer(
@@ -40,11 +44,13 @@ def plan(
     config: ConfigPath = None,
 ) -> None:
     """Say what training would cost and what it would buy; trains nothing but a few timed steps."""
-    from audit.training.references import training_plan
+    from audit.training.outlook import training_lines
 
     settings = _settings(locals())
     with redirect_stdout(sys.stderr):
-        lines = training_plan(settings)
+        order, files, sets, policy, key = _ordered(settings)
+        given = len(settings.model.retrained)
+        lines = training_lines(order, files, sets, policy, key=key, given=given)
     out = Console(highlight=False, soft_wrap=True)
     for line in lines:
         out.print(line, markup=False)
@@ -63,11 +69,12 @@ def train(
     config: ConfigPath = None,
 ) -> None:
     """Train what is not in the store yet and print the files; `audit run` with the same options reuses them."""
-    from audit.training.references import train_for
+    from audit.training.references import train as train_order
 
     settings = _settings(locals())
     with redirect_stdout(sys.stderr):
-        trained = train_for(settings, _line)
+        order, files, sets, _, key = _ordered(settings)
+        _, trained = train_order(order, files, sets.selection, key, _line)
     for name, path in trained.paths.items():
         typer.echo(f"{name}\t{path}")
     typer.echo(f"{trained.trained} trained, {trained.reused} reused; {trained.why}", err=True)
@@ -75,8 +82,24 @@ def train(
         typer.echo("the budget ended training early: the same command goes on", err=True)
 
 
+def _ordered(settings: Config) -> tuple[Order, dict[str, Arrays], Sets, Policy, bytes]:
+    """What is to be trained, on what, without any model to audit."""
+    from audit.inputs.case import load_sets, project_key
+    from audit.inputs.given import given_of, is_outputs
+    from audit.inputs.order import order_of
+    from audit.policy.policy import load_policy
+    from audit.training.references import check_asked, check_order
+
+    policy, given = load_policy(settings.policy)[0], given_of(settings)
+    files, sets = load_sets(given, policy.overlap_share)
+    order = order_of(settings, given.project)
+    check_asked(order.wanted)
+    check_order(order, sets.claim.kind, beside_outputs=is_outputs(given.models.get("unlearned")))
+    return order, files, sets, policy, project_key(given.project)
+
+
 def _settings(given: dict[str, Any]) -> Config:
-    from audit.inputs.config import OPTIONS, resolve
+    from audit.inputs.resolve import OPTIONS, resolve
 
     return resolve({name: value for name, value in given.items() if name in OPTIONS}, given["config"])[0]
 

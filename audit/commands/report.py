@@ -112,8 +112,9 @@ def compare(
     forget set) are flagged. A comparison is no verdict: the exit code is 0 whatever the verdicts are.
     """
     from audit.certify.issue import check_bound
+    from audit.record.files import write_bytes
     from audit.record.result import read_result
-    from audit.record.rundir import open_run, write_bytes
+    from audit.record.rundir import open_run
     from reports.comparison.compare import compare as compared
     from reports.comparison.compare import render_compare
 
@@ -137,7 +138,7 @@ def compare(
 
 def _deliver(content: str | bytes, output: Path | None, run: RunDir, name: str | None) -> None:
     """Write to the file that was named, into the run, or to standard output."""
-    from audit.record.rundir import write_bytes
+    from audit.record.files import write_bytes
 
     target = output or (None if name is None else run.path / name)
     written = content.encode("utf-8") if isinstance(content, str) else content
@@ -210,7 +211,7 @@ def _chosen(ids: str) -> tuple[Framework, ...]:
 def _terminal(result: AuditResult, output: Path | None) -> None:
     from rich.console import Console
 
-    from audit.record.rundir import replacing
+    from audit.record.files import replacing
     from reports.formats.terminal import render_terminal
 
     if output is None:

@@ -17,11 +17,11 @@ from audit.errors import CouldNotRun, UsageError
 
 def init(path: Annotated[Path, typer.Argument(help="File to write.")] = Path("audit.toml")) -> None:
     """Write a commented audit.toml."""
-    from audit.inputs.config import TEMPLATE
+    from audit.inputs.resolve import template
 
     try:
         with path.open("x", encoding="utf-8") as stream:
-            stream.write(TEMPLATE)
+            stream.write(template())
     except FileExistsError:
         raise UsageError(f"{path} exists: remove it or name another file.") from None
     except OSError as error:
@@ -95,7 +95,7 @@ def purge(
 ) -> None:
     """Close a case: destroy what the forget set left behind, and the key of its commitments."""
     from audit.record.rundir import open_run
-    from audit.training.references import destroy_shadows
+    from audit.training.shadow_list import destroy_shadows
 
     run_ = open_run(run_dir)
     if not run_.events.is_file():

@@ -6,21 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from attacks.base import Bools, Case
 from audit.errors import InputError
-from audit.policy.policy import Policy
 from audit.record.digest import load_or_create_key
 from audit.record.result import ClaimRecord, InputRecord
 from audit.record.run_records import TrainingRecord
 
-from .config import Config
 from .data import Arrays
-from .given import REQUIRED_DATA, model_paths, outputs_only, probe_models, read_files, read_models
+from .given import Build, Given
+from .listed import input_records, no_names, unnamed
+from .outputs import PrecomputedLabels
+from .probing import probe_models
 from .provenance import warm_starts
+from .reading import REQUIRED_DATA, read_files, read_models
 from .sets import Grants, Overlap, Selection, Sets, assign, drop_duplicates, infer_claim, shared_ids
-from .targets import PrecomputedLabels, Target, TorchTarget
+from .targets import Target
 
 KEY_NAME = Path(".audit") / "project.key"
 
@@ -49,11 +49,13 @@ class LoadedCase:
         fingerprints: keyed digest by file role.
         selection: rows of the files that make up each set.
         models: ``unlearned``, ``original`` (if given), ``retrained/0``, ...
-        digests: file digest of each model.
+        digests: digest of each model: of its file, or of the state of one that a program holds.
         overlaps: duplicated content that was left out.
         shadows: shadow models by design (``trained``, ``unlearned``).
         queries: augmentation queries of the recipe.
         training: what this audit trained.
+        key: the project key, which names runs and caches.
+        build: how networks are built.
     """
 
     claim: ClaimRecord
@@ -66,6 +68,8 @@ class LoadedCase:
     assumptions: tuple[str, ...]
     overlaps: tuple[Overlap, ...]
     n_classes: int
+    key: bytes
+    build: Build
     shadows: Mapping[str, ShadowModels] = field(default_factory=dict)
     queries: tuple[str, ...] = ()
     training: TrainingRecord | None = None
@@ -80,9 +84,24 @@ class LoadedCase:
         """Claim and rows of every set."""
         return Sets(self.claim, self.selection, self.assumptions)
 
+    @property
+    def architectures(self) -> dict[str, str]:
+        """Digest of the code of each network that a program holds; files are built by ``build.arch``."""
+        found = {name: getattr(model, "architecture", "") for name, model in self.models.items()}
+        return {name: digest for name, digest in found.items() if digest}
+
+    @property
+    def unnamed(self) -> dict[str, str]:
+        """Models that nothing can be certified about, each with the reason."""
+        return unnamed(self.models)
+
+    def rows_of(self, role: str) -> Arrays:
+        """The rows of one set."""
+        return self.files[self.selection[role].source].take(self.selection[role].rows)
+
     def attack_case(self) -> Case:
         """What the attacks see of it."""
-        sets = {role: self.files[chosen.source].take(chosen.rows) for role, chosen in self.selection.items()}
+        sets = {role: self.rows_of(role) for role in self.selection}
         return Case(
             kind=self.claim.kind,
             classes=self.claim.classes,
@@ -93,24 +112,22 @@ class LoadedCase:
         )
 
 
-def project_key(config: Config) -> bytes:
-    """The per-project key that names runs and caches: beside the forget set, made when first needed."""
-    assert config.data.forget is not None
-    return load_or_create_key(config.data.forget.parent / KEY_NAME)
-
-
-def load_case(config: Config, policy: Policy) -> LoadedCase:
+def load_case(given: Given, overlap_share: float) -> LoadedCase:
     """Read and check all inputs.
+
+    Args:
+        given: what is to be audited.
+        overlap_share: more duplicated rows than this share of a set are refused (a threshold of the policy).
 
     Raises:
         InputError: with every problem found, each with its remedy.
     """
     problems: list[str] = []
-    bare = outputs_only(config)
-    files = read_files(config, problems, need_inputs=not bare)
-    models, digests = read_models(config, problems)
-    if config.model.provenance == "exact":
-        problems += warm_starts(models, config.claim.public_layers)
+    bare = given.outputs_only
+    files = read_files(given.data, problems, need_inputs=not bare)
+    models, digests = read_models(given.models, given.build, problems)
+    if given.provenance == "exact":
+        problems += warm_starts(models, given.claim.public_layers)
     n_classes = 0
     if "forget" in files:
         problems += shared_ids(files)
@@ -118,11 +135,11 @@ def load_case(config: Config, policy: Policy) -> LoadedCase:
         problems += _label_problems(files, n_classes)
     labels_only = any(isinstance(model, PrecomputedLabels) for model in models.values())
     grants: Grants = "labels" if labels_only else "logits" if bare else "features"
-    chosen = _choose_sets(config, policy, files, problems, grants)
+    chosen = _choose_sets(given, overlap_share, files, problems, grants)
     if problems or chosen is None:
         raise InputError(problems)
     sets, overlaps = chosen
-    key = project_key(config)
+    key = project_key(given.project)
     return LoadedCase(
         claim=sets.claim,
         files=files,
@@ -130,39 +147,46 @@ def load_case(config: Config, policy: Policy) -> LoadedCase:
         selection=sets.selection,
         models=models,
         digests=digests,
-        inputs=_records(config, files, models, digests),
-        assumptions=sets.assumptions,
+        inputs=input_records(given, files, models, digests),
+        assumptions=(*sets.assumptions, *no_names(models)),
         overlaps=tuple(overlaps),
         n_classes=n_classes,
+        key=key,
+        build=given.build,
     )
 
 
-def load_sets(config: Config, policy: Policy) -> tuple[dict[str, Arrays], Sets]:
+def load_sets(given: Given, overlap_share: float) -> tuple[dict[str, Arrays], Sets]:
     """The data files and the sets of the claim, without any model.
 
     Raises:
         InputError: with every problem found.
     """
     problems: list[str] = []
-    files = read_files(config, problems, need_inputs=True)
+    files = read_files(given.data, problems, need_inputs=True)
     if "forget" in files:
         problems += shared_ids(files)
-    chosen = _choose_sets(config, policy, files, problems, "features")
+    chosen = _choose_sets(given, overlap_share, files, problems, "features")
     if problems or chosen is None:
         raise InputError(problems)
     return files, chosen[0]
 
 
+def project_key(project: Path) -> bytes:
+    """The per-project key that names runs and caches: in ``.audit/`` of the project folder, made when first needed."""
+    return load_or_create_key(project / KEY_NAME)
+
+
 def _choose_sets(
-    config: Config, policy: Policy, files: dict[str, Arrays], problems: list[str], grants: Grants
+    given: Given, overlap_share: float, files: dict[str, Arrays], problems: list[str], grants: Grants
 ) -> tuple[Sets, list[Overlap]] | None:
     """The claim and the rows of its sets; None where a file that this needs is missing."""
     if any(role not in files for role in REQUIRED_DATA):
         return None
-    claim, found = infer_claim(config.claim, files, grants=grants, provenance=config.model.provenance)
+    claim, found = infer_claim(given.claim, files, grants=grants, provenance=given.provenance)
     problems += found
     sets, overlaps = drop_duplicates(assign(claim, files), files)
-    problems += _overlap_problems(overlaps, policy)
+    problems += _overlap_problems(overlaps, overlap_share)
     for role in ("forget", "holdout", "test"):
         if len(sets.selection[role].rows) == 0:
             problems.append(f"no usable row is left for the {role} set: give a {role} set with new examples")
@@ -178,43 +202,10 @@ def _label_problems(files: dict[str, Arrays], n_classes: int) -> list[str]:
     ]
 
 
-def _overlap_problems(overlaps: list[Overlap], policy: Policy) -> list[str]:
+def _overlap_problems(overlaps: list[Overlap], share: float) -> list[str]:
     return [
         f"{o.dropped} of {o.total} {o.role} rows have the same content as {o.other} rows (more than the policy's "
-        f"{policy.overlap_share:.0%}): remove them from one of the two sets"
+        f"{share:.0%}): remove them from one of the two sets"
         for o in overlaps
-        if o.other != o.role and o.dropped > policy.overlap_share * o.total
+        if o.other != o.role and o.dropped > share * o.total
     ]
-
-
-def _records(
-    config: Config, files: dict[str, Arrays], models: dict[str, Target], digests: dict[str, str]
-) -> tuple[InputRecord, ...]:
-    data = [
-        InputRecord(
-            role=role,
-            name=Path(getattr(config.data, role)).name,
-            kind="data",
-            rows=len(arrays),
-            shape=_row_shape(arrays),
-        )
-        for role, arrays in files.items()
-    ]
-    trusted = "loaded as a pickle, on the user's word" if config.model.trust_pickle else ""
-    return (
-        *data,
-        *(
-            InputRecord(
-                role=name,
-                name=path.name,
-                kind="model" if isinstance(models[name], TorchTarget) else "outputs",
-                sha256=digests[name],
-                note=trusted,
-            )
-            for name, path in model_paths(config).items()
-        ),
-    )
-
-
-def _row_shape(data: Arrays) -> tuple[int, ...] | None:
-    return data.x.shape[1:] if isinstance(data.x, np.ndarray) else None

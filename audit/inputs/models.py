@@ -12,8 +12,10 @@ import numpy as np
 from attacks.base import Access, Floats
 from audit.record.digest import sha256_file
 
-from .data import Arrays, read_npz
-from .targets import PrecomputedLabels, PrecomputedOutputs, Target, TorchTarget
+from .data import Arrays
+from .npz import read_npz
+from .outputs import outputs_target
+from .targets import Target, TorchTarget
 from .usercode import describe, named_function
 
 if TYPE_CHECKING:
@@ -69,14 +71,7 @@ def load_model(
         raise ValueError(f"{path} does not exist: check the path")
     digest = sha256_file(path)
     if path.suffix in OUTPUT_SUFFIXES:
-        outputs = read_npz(path)
-        if outputs and all(array.dtype.kind in "iu" for array in outputs.values()):
-            return _labels(path, outputs), digest
-        bad = [k for k, a in outputs.items() if a.dtype.kind != "f" or a.ndim not in (1, 2) or not np.isfinite(a).all()]
-        bad += [k for k, a in outputs.items() if a.ndim == 2 and a.shape[1] == 0]
-        if bad:
-            raise ValueError(f"{path}: logits must be finite floats of shape (n, C); repair {', '.join(bad)}")
-        return PrecomputedOutputs(outputs), digest
+        return outputs_target(read_npz(path), str(path)), digest
     if path.suffix not in TORCH_SUFFIXES:
         raise ValueError(f"{path}: unknown model format: use .safetensors, .pt, .pth, or .npz with logits")
     state = _read_state(path, trust_pickle)
@@ -87,15 +82,6 @@ def load_model(
     module = build_module(arch)
     _fit_state(path, module, state)
     return TorchTarget(module.eval(), device, head), digest
-
-
-def _labels(path: Path, outputs: Mapping[str, np.ndarray[Any, Any]]) -> PrecomputedLabels:
-    if "n_classes" not in outputs or outputs["n_classes"].ndim != 0 or int(outputs["n_classes"]) < 2:
-        raise ValueError(f"{path} holds integers, so predicted labels: add the number of classes as n_classes")
-    bad = [name for name, array in outputs.items() if name != "n_classes" and array.ndim != 1]
-    if bad:
-        raise ValueError(f"{path}: predicted labels must have the shape (n,); repair {', '.join(bad)}")
-    return PrecomputedLabels(outputs)
 
 
 def _read_state(path: Path, trust_pickle: bool) -> Any:

@@ -12,13 +12,12 @@ import numpy as np
 from attacks.base import ClaimKind, Ints
 from audit.record.result import ClaimRecord
 
-from .config import ClaimSection
+from .config import ClaimSection, Provenance
 from .data import Arrays
 
 AUXILIARY_SHARE = 4  # our choice: where no auxiliary set is given, every fourth test row (by content) becomes it
 
 Grants = Literal["labels", "logits", "features"]  # the most that the models given let an adversary have
-Provenance = Literal["exact", "checkpoint", "surrogate"]
 
 SHOWN = 60  # characters of an id in a message
 

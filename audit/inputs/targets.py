@@ -1,9 +1,8 @@
-"""What an audit looks at: a torch network, or precomputed outputs, behind one interface."""
+"""What an audit looks at behind one interface: the protocol, and a torch network. Outputs: `audit.inputs.outputs`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -16,7 +15,6 @@ from .data import Arrays
 if TYPE_CHECKING:
     import torch
 
-PEAK = 10.0  # logit of a predicted label where labels alone are known
 DETERMINISM = 1e-3  # our choice: relative difference of two forward passes of the same rows
 
 
@@ -38,52 +36,13 @@ class Target(Protocol):
         """Digest of the model's content as it is now."""
 
 
-@dataclass(frozen=True)
-class PrecomputedOutputs:
-    """No model at all: logits per set, from an ``.npz`` file with one array (n, C) per role."""
-
-    state: Mapping[str, np.ndarray[Any, Any]]
-    access: Access = Access.LOGITS
-
-    def outputs(self, role: str, data: Arrays, batch_size: int) -> tuple[Floats, Floats | None]:  # noqa: ARG002
-        """The stored logits of a role. Raises ValueError where they are missing or do not fit the data."""
-        if role not in self.state:
-            raise ValueError(f"no logits for the {role} set: add the key {role!r}")
-        logits = np.asarray(self.state[role], dtype=np.float64)
-        if logits.ndim == 1:
-            logits = logits[:, None]
-        if len(logits) != len(data):
-            raise ValueError(f"{len(logits)} rows of logits for {len(data)} rows of the {role} set: align them")
-        return _two_columns(logits), None
-
-    def digest(self) -> str:
-        """Digest of the stored arrays."""
-        return state_digest(self.state)
-
-
-@dataclass(frozen=True)
-class PrecomputedLabels(PrecomputedOutputs):
-    """Predicted labels alone, from an ``.npz`` file with integers (n,) per role and the number ``n_classes``.
-
-    A label stands as logits with one peak; attacks that need more than labels do not run on it.
-    """
-
-    access: Access = Access.LABELS
-
-    def outputs(self, role: str, data: Arrays, batch_size: int) -> tuple[Floats, Floats | None]:  # noqa: ARG002
-        """One-hot logits (n, C) of the stored labels. Raises ValueError where they are missing or do not fit."""
-        if role not in self.state:
-            raise ValueError(f"no labels for the {role} set: add the key {role!r}")
-        labels, classes = self.state[role], int(self.state["n_classes"])
-        if len(labels) != len(data):
-            raise ValueError(f"{len(labels)} labels for {len(data)} rows of the {role} set: align them")
-        if labels.min() < 0 or labels.max() >= classes:
-            raise ValueError(f"labels of the {role} set lie outside 0 to {classes - 1} (n_classes): correct n_classes")
-        return PEAK * np.eye(classes)[labels], None
-
-
 class TorchTarget:
-    """A torch classifier of any input shape, in eval mode with frozen parameters."""
+    """A torch classifier of any input shape, in eval mode with frozen parameters.
+
+    Attributes:
+        architecture: digest of the code of a network that a program holds; "" where a factory names it.
+        unnamed: why that code cannot be named, "" where it can.
+    """
 
     access = Access.TRAIN
 
@@ -93,6 +52,7 @@ class TorchTarget:
         self.module = module.to(device)
         for parameter in self.module.parameters():
             parameter.requires_grad_(False)
+        self.architecture = self.unnamed = ""
         self.device = torch.device(device)
         self.head_name = head
         self._head: torch.nn.Linear | None = None
@@ -233,8 +193,3 @@ def _numpy(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
 
     tensor = tensor.detach().cpu()
     return tensor.float().numpy() if tensor.dtype == torch.bfloat16 else tensor.numpy()
-
-
-def _two_columns(logits: Floats) -> Floats:
-    """One logit z becomes (0, z)."""
-    return np.column_stack([np.zeros(len(logits)), logits]) if logits.shape[1] == 1 else logits

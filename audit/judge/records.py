@@ -1,4 +1,4 @@
-"""Single rows and single data subjects of the forget set, for whoever closes the request: in ``private/`` only.
+"""Single rows and single data subjects of the forget set, for whoever closes the request: for ``private/`` only.
 
 A ranking, not a verdict. Rows are flagged, at a controlled false discovery rate, only where U-LiRA had enough
 pipelines for that (statistics.md 9.4e); everywhere else the list says which rows to look at first.
@@ -15,7 +15,6 @@ import numpy as np
 
 from attacks.base import Floats, Ints
 from audit.collect.evidence import Evidence
-from audit.record.rundir import RunDir, replacing
 from audit.statistics.conformal import benjamini_yekutieli
 
 from .scored import Scored
@@ -26,12 +25,12 @@ MIN_PIPELINES = 256  # below that hundreds of rows would have to stand out at on
 STRONGEST = ("ulira", "lira_online", "rmia_online", "membership")
 
 
-def write_records(run: RunDir, evidence: Evidence, scored: Sequence[Scored]) -> None:
-    """Write ``private/records.csv``, and ``private/subjects.csv`` where rows have data subjects."""
+def rankings(evidence: Evidence, scored: Sequence[Scored]) -> dict[str, str]:
+    """``records.csv``, and ``subjects.csv`` where rows have data subjects: CSV text by file name."""
     found = {s.attack.name: s.by_row or s.subject for s in scored if s.subject.examples is not None}
     examples = {name: scores.examples[0] for name, scores in found.items() if scores.examples is not None}
     if not examples:
-        return
+        return {}
     cut = len(evidence.labels("forget"))
     columns: dict[str, Sequence[object]] = {"row": range(cut), "label": evidence.labels("forget").tolist()}
     for name, title in (("ids", "id"), ("names", "group")):
@@ -46,10 +45,11 @@ def write_records(run: RunDir, evidence: Evidence, scored: Sequence[Scored]) -> 
         flagged = benjamini_yekutieli(records[:cut]) <= FALSE_DISCOVERY_RATE
         columns["flagged"] = flagged.astype(int).tolist()
     first = next(name for name in (*STRONGEST, *examples) if name in examples)
-    _write(run, "records.csv", columns, np.argsort(-examples[first][:cut], kind="stable"))
+    texts = {"records.csv": _csv(columns, np.argsort(-examples[first][:cut], kind="stable"))}
     names = evidence.arrays.get("names/forget")
     if names is not None:
-        _write_subjects(run, names, {name: scores[:cut] for name, scores in examples.items()}, first)
+        texts["subjects.csv"] = _subjects(names, {name: scores[:cut] for name, scores in examples.items()}, first)
+    return texts
 
 
 def holdout_share(forget: Floats, holdout: Floats) -> Floats:
@@ -61,19 +61,18 @@ def holdout_share(forget: Floats, holdout: Floats) -> Floats:
     return np.asarray((1 + at_least) / (1 + len(holdout)))
 
 
-def _write_subjects(run: RunDir, names: np.ndarray[Any, Any], scores: dict[str, Floats], first: str) -> None:
+def _subjects(names: np.ndarray[Any, Any], scores: dict[str, Floats], first: str) -> str:
     """Mean score of each data subject's rows."""
     subjects, inverse, counts = np.unique(names, return_inverse=True, return_counts=True)
     means = {name: np.bincount(inverse, weights=values) / counts for name, values in scores.items()}
     columns: dict[str, Sequence[object]] = {"group": subjects.tolist(), "rows": counts.tolist()}
     columns |= {name: [f"{value:.6g}" for value in values] for name, values in means.items()}
-    _write(run, "subjects.csv", columns, np.argsort(-means[first], kind="stable"))
+    return _csv(columns, np.argsort(-means[first], kind="stable"))
 
 
-def _write(run: RunDir, name: str, columns: dict[str, Sequence[object]], order: Ints) -> None:
+def _csv(columns: dict[str, Sequence[object]], order: Ints) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["rank", *columns])
     writer.writerows([rank, *(column[i] for column in columns.values())] for rank, i in enumerate(order.tolist(), 1))
-    with replacing(run.private / name, private=True) as stream:
-        stream.write(text.getvalue().encode("utf-8"))
+    return text.getvalue()

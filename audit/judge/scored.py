@@ -7,16 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from attacks.base import Access, Attack, Floats, Ints, Scores
+from attacks.base import GRANTS, Attack, Floats, Ints, Scores
 from audit.collect.evidence import Evidence
-
-#: what each claimed access level lets an adversary do: activations come with their gradients
-GRANTS = {
-    "labels": Access.LABELS,
-    "logits": Access.LOGITS,
-    "features": Access.GRADIENTS,
-    "weights": Access.TRAIN,
-}
 
 
 @dataclass(frozen=True, eq=False)

@@ -237,9 +237,7 @@ def read_result(path: Path) -> AuditResult:
     Raises:
         CouldNotRun: the file is missing, is no strict JSON, or does not fit the schema.
     """
-    from audit.errors import CouldNotRun
-
-    from .invalid import wrong_values
+    from audit.errors import CouldNotRun, wrong_values
 
     try:
         return AuditResult.model_validate_json(path.read_bytes())

@@ -1,21 +1,18 @@
-"""The run directory: layout, atomic writes, events, purge."""
+"""The run directory: its layout, its events, what is kept of an earlier judgement, purge."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+import tomllib
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
-
-import numpy as np
+from typing import Any
 
 from audit.errors import CouldNotRun, UsageError
+
+from .files import replacing, unwritable, write_bytes
 
 
 class RunDir:
@@ -51,6 +48,48 @@ class RunDir:
                 f"cannot write {self.path} ({error.strerror}): choose another folder with --out."
             ) from error
 
+    def begin(self, settings: str, *, fresh: bool) -> None:
+        """Make the folders, note the start and the configuration.
+
+        Args:
+            settings: ``config.toml``.
+            fresh: discard observations, signals and evidence of an earlier run of the same case.
+
+        Raises:
+            CouldNotRun: the folder cannot be written.
+        """
+        if fresh:
+            for folder in (self.observations, self.signals, self.evidence):
+                shutil.rmtree(folder, ignore_errors=True)
+        self.create()
+        self.log("start", run_id=self.path.name)
+        write_bytes(self.config, settings.encode())
+
+    def ledger(self) -> Path:
+        """The ledger that the run's configuration names.
+
+        Raises:
+            UsageError: it names none.
+        """
+        try:
+            return Path(tomllib.loads(self.config.read_text(encoding="utf-8"))["claim"]["ledger"])
+        except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError):
+            raise UsageError(
+                f"{self.path} counted a look, but its config.toml names no ledger: name it with --ledger."
+            ) from None
+
+    def keep_private(self, texts: Mapping[str, str]) -> None:
+        """Write files below ``private/``, by name."""
+        for name, text in texts.items():
+            with replacing(self.private / name, private=True) as stream:
+                stream.write(text.encode("utf-8"))
+
+    def replace_result(self, content: bytes) -> None:
+        """Write ``run.json``; another record that stood there is kept."""
+        if self.result.is_file() and self.result.read_bytes() != content:
+            self.keep_earlier()
+        write_bytes(self.result, content)
+
     def log(self, event: str, **fields: Any) -> None:
         """Append one event with its time."""
         line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, **fields}
@@ -58,7 +97,7 @@ class RunDir:
             with self.events.open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps(line, sort_keys=True) + "\n")
         except OSError as error:
-            raise _unwritable(self.events, error) from error
+            raise unwritable(self.events, error) from error
 
     def keep_earlier(self) -> Path:
         """Copy record, report and certificate to ``earlier/<n>/``, before a new judgement takes their place.
@@ -75,7 +114,7 @@ class RunDir:
                 if path.is_file():
                     shutil.copy2(path, kept / path.name)
         except OSError as error:
-            raise _unwritable(kept, error) from error
+            raise unwritable(kept, error) from error
         return kept
 
     def purge(self) -> bool:
@@ -100,58 +139,3 @@ def open_run(path: Path) -> RunDir:
     if not path.is_dir():
         raise UsageError(f"{path} is no run directory: name one below the output folder.")
     return RunDir(path)
-
-
-def _unwritable(path: Path, error: OSError) -> CouldNotRun:
-    reason = error.strerror or f"incomplete, {error}"  # numpy counts what it could write
-    return CouldNotRun(f"cannot write {path} ({reason}): free space or choose another folder.")
-
-
-@contextmanager
-def replacing(path: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
-    """Open a temporary file that takes the place of ``path`` when the block ends without an exception.
-
-    Raises:
-        CouldNotRun: the disk is full or the folder cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    mode = 0o600 if private else 0o666
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with os.fdopen(descriptor, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Replace a file atomically."""
-    with replacing(path) as stream:
-        stream.write(content)
-
-
-def save_array(path: Path, array: np.ndarray[Any, Any]) -> None:
-    """Replace a private ``.npy`` file atomically."""
-    with replacing(path, private=True) as stream:
-        np.save(stream, array, allow_pickle=False)
-
-
-def save_arrays(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
-    """Replace a private ``.npz`` file atomically."""
-    with replacing(path, private=True) as stream:
-        np.savez(stream, **dict(arrays))  # type: ignore[arg-type]
-
-
-def load_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]] | None:
-    """Arrays of a ``.npz`` file of ours, or None where it is missing or damaged."""
-    try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
-        return None

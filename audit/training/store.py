@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from audit.errors import CouldNotRun
-from audit.record.rundir import replacing
+from audit.record.files import replacing
 
 if TYPE_CHECKING:
     import torch

@@ -13,7 +13,7 @@ from cases.synthetic import Setup
 from attacks.base import REGISTRY, Attack, Case, ChartSpec, Plot, Scores, Signals, View
 from attacks.charts import DOTS
 from audit.collect.evidence import AttackRun
-from audit.judge.scoring import judge
+from audit.judge.judge import judge
 from audit.policy.policy import load_policy
 from audit.record.result import AuditResult
 from reports.formats.html import render_html

@@ -11,11 +11,14 @@ import pytest
 from cases.digits_case import DigitsCase, build
 
 from attacks.base import Access, Attack, Case, NotApplicable, Scores, Shadows, Signals, View, discover
-from audit.collect.engine import _shadow_views
 from audit.collect.observe import ModelView, Observations
+from audit.collect.views import shadow_views
 from audit.inputs.case import LoadedCase, load_case
-from audit.inputs.config import TrainingSection, resolve
+from audit.inputs.config import TrainingSection
+from audit.inputs.given import given_of
+from audit.inputs.order import order_of
 from audit.inputs.recipe import RecipeSection
+from audit.inputs.resolve import resolve
 from audit.policy.policy import load_policy
 from audit.record.rundir import RunDir
 from audit.training.references import with_trained
@@ -36,7 +39,8 @@ class Bench:
 
         flags = {"forget": case.folder / "forget.npz", "arch": demo.ARCH, **case.flags}
         settings, _ = resolve(flags)
-        self.loaded: LoadedCase = load_case(settings, load_policy("standard")[0])
+        given = given_of(settings)
+        self.loaded: LoadedCase = load_case(given, load_policy("standard")[0].overlap_share)
         run = RunDir(folder)
         run.create()
         store = Observations(run.observations, self.loaded.files, self.loaded.fingerprints, batch_size)
@@ -51,9 +55,9 @@ class Bench:
         if self.case.kind == "random":
             update = {"recipe": RECIPE, "training": TrainingSection(shadows=16)}
             settings = settings.model_copy(update=update)
-            trained, _ = with_trained(settings, self.loaded)
+            trained, _ = with_trained(self.loaded, order_of(settings, given.project))
             self.member = trained.shadows["trained"].member
-            self.shadows = _shadow_views(settings, trained, run)["trained"]
+            self.shadows = shadow_views(trained.shadows, store, trained.selection, trained.build)["trained"]
 
     def observe(self, attack: Attack, name: str) -> Signals:
         view = self.views[name] if name in self.views else self.shadows[name]

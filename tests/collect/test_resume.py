@@ -142,7 +142,7 @@ def test_other_inputs_are_another_run(case: Path, cli: Cli) -> None:
 
 def test_the_audited_model_is_left_as_it_was(case: Path) -> None:
     """The file, the weights in memory, and the training and gradient flags."""
-    from audit.inputs.config import resolve
+    from audit.inputs.resolve import resolve
     from audit.run import prepare, run_audit
 
     file = case / "unlearned.safetensors"
@@ -151,7 +151,7 @@ def test_the_audited_model_is_left_as_it_was(case: Path) -> None:
     prepared = prepare(settings)
     models = prepared.case.models
     before = {name: model.digest() for name, model in models.items()}
-    result = run_audit(prepared)
+    result = run_audit(prepared).result
     assert {attack.status for attack in result.attacks} == {"ok", "skipped"}  # skipped: no shadow models, few rows
     assert {name: model.digest() for name, model in models.items()} == before
     for model in models.values():

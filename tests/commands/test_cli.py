@@ -85,9 +85,9 @@ def test_exit_3_without_an_original(case: Path) -> None:
 def test_exit_4_for_any_fault(case: Path, fault: str) -> None:
     """A fault injected into the engine is neither a pass (0) nor a fail (1)."""
     code = (
-        "import sys, audit.collect.engine\n"
+        "import sys, audit.collect.collect\n"
         f"def broken(*args, **kwargs):\n    {fault}\n"
-        "audit.collect.engine.compare = broken\n"
+        "audit.collect.collect.compare = broken\n"
         f"sys.argv = ['audit', 'run', '--forget', {os.fspath(case / 'forget.npz')!r}, '--arch', {ARCH!r}]\n"
         "from audit.__main__ import main\nmain()\n"
     )
@@ -176,9 +176,9 @@ def test_init_writes_a_file_that_validates(case: Path, cli: Cli, monkeypatch: py
 
 
 def test_every_commented_key_of_the_template_is_valid(tmp_path: Path) -> None:
-    from audit.inputs.config import TEMPLATE, resolve
+    from audit.inputs.resolve import resolve, template
 
-    lines = [re.sub(r"^# (\w+ = )", r"\1", line) for line in TEMPLATE.splitlines()]
+    lines = [re.sub(r"^# (\w+ = )", r"\1", line) for line in template().splitlines()]
     path = tmp_path / "audit.toml"
     path.write_text("\n".join(lines))
     config, _ = resolve({}, path)
@@ -306,7 +306,7 @@ def test_an_attack_that_changes_the_model(case: Path, cli: Cli, monkeypatch: pyt
 
 
 def test_score_needs_no_model(run_dir: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("audit.inputs.given.load_model", raising("no model may be loaded"))
+    monkeypatch.setattr("audit.inputs.reading.load_model", raising("no model may be loaded"))
     ended = cli("score", run_dir, "--policy", "screening")
     assert (ended.code, ended.result["verdict"]) == (3, "INCONCLUSIVE")
     assert "the policy 'screening' never says PASS" in ended.text

@@ -12,8 +12,8 @@ import pytest
 
 from attacks.base import discover
 from audit import demo
-from audit.inputs.config import resolve
 from audit.inputs.data import Arrays
+from audit.inputs.resolve import resolve
 from audit.inputs.sets import Selection
 from audit.record.result import AuditResult, read_result
 from audit.run import prepare, run_audit
@@ -90,7 +90,7 @@ def audit(case: Path, **flags: Any) -> tuple[AuditResult, Path, int]:
     """Run an audit; the result, its directory, and how many models were trained for it."""
     settings, _ = resolve({"forget": case / "forget.npz", "out": case / "runs", **flags})
     prepared = prepare(settings)
-    return run_audit(prepared), prepared.run.path, 0 if prepared.trained is None else prepared.trained.trained
+    return run_audit(prepared).result, prepared.run.path, 0 if prepared.trained is None else prepared.trained.trained
 
 
 def test_a_run_trains_what_it_lacks_and_nothing_twice(recipe: Path) -> None:

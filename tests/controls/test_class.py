@@ -11,7 +11,7 @@ from methods.controls import add_noise, permute_hidden, rescale_hidden
 from torch import nn
 
 from audit import demo
-from audit.inputs.config import resolve
+from audit.inputs.resolve import resolve
 from audit.record.result import Outcome
 from audit.run import prepare, run_audit
 
@@ -87,7 +87,7 @@ def test_public_layers_are_no_structural_finding(one_class: DigitsCase, tmp_path
     path = one_class.folder / "public.safetensors"
     demo.save_model(path, renewed)
     flags = {"forget": one_class.folder / "forget.npz", "unlearned": path, "arch": demo.ARCH, "out": tmp_path}
-    result = run_audit(prepare(resolve(flags, config)[0]))
+    result = run_audit(prepare(resolve(flags, config)[0])).result
     assert not any(f.kind == "structural" and f.status.value == "FAIL" for f in result.findings)
     assert any(f.id == "structure.public" for f in result.findings)
 

@@ -47,7 +47,7 @@ def test_the_band_is_the_interval_of_the_tail_figures() -> None:
 
 def test_a_roc_curve_is_the_empirical_one() -> None:
     evidence = Setup(leak={"membership": 0.5}).evidence()
-    item = next(s for s in score_all(evidence)[1] if s.attack.name == "membership")
+    item = next(s for s in score_all(evidence).scored if s.attack.name == "membership")
     forget, holdout = item.require_sides()
     for series in charts(item, evidence.facts, 0.9)[0].series[:1]:
         assert len(series.x) <= GRID

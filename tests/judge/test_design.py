@@ -5,7 +5,7 @@ import pytest
 from cases.synthetic import ATTACKS, SEEN, Setup, audit, family, finding, says
 
 from audit.judge.d2 import FEATURE_TITLES
-from audit.judge.scoring import judge
+from audit.judge.judge import judge
 from audit.judge.settle import cheapest_first, more_rows, more_tail_rows
 from audit.judge.shams import Shams, sham_d1, sham_d2
 from audit.policy.policy import load_policy

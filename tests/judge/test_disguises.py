@@ -12,7 +12,7 @@ from cases.digits_case import DigitsCase, build
 from attacks.calibration import out_of_line
 from audit import demo
 from audit.errors import InputError, UsageError
-from audit.inputs.config import resolve
+from audit.inputs.resolve import resolve
 from audit.policy.policy import load_policy
 from audit.record.result import Outcome
 from audit.run import prepare, run_audit
@@ -54,7 +54,7 @@ def test_probabilities_are_refused_and_their_disguises_never_pass(case: DigitsCa
             with pytest.raises(InputError, match="probabilities"):
                 prepare(settings)
         else:
-            assert run_audit(prepare(settings)).verdict.outcome is not Outcome.PASS
+            assert run_audit(prepare(settings)).result.verdict.outcome is not Outcome.PASS
 
 
 def test_scores_out_of_line_support_no_pass() -> None:
@@ -75,7 +75,7 @@ def test_copies_of_a_row_count_once(case: DigitsCase) -> None:
     np.savez(folder / "forget.npz", x=data["x"], y=data["y"])
     flags = {"forget": folder / "forget.npz", "arch": demo.ARCH, "original": case.folder / "original.safetensors"}
     demo.save_model(folder / "unlearned.safetensors", case.retrain(3))
-    result = run_audit(prepare(resolve({**flags, "out": folder / "runs", "split": "attested"})[0]))
+    result = run_audit(prepare(resolve({**flags, "out": folder / "runs", "split": "attested"})[0])).result
     assert any(f.id == "input.forget_in_forget" for f in result.findings)
     assert {f.n_forget for f in result.findings if f.metric == "auc"} == {40}
 

@@ -6,7 +6,7 @@ from cases.synthetic import ATTACKS, SEEN, Setup, audit, family, finding, says
 from scipy import stats
 
 from audit.collect.structure import Structure
-from audit.judge.scoring import judge
+from audit.judge.judge import judge
 from audit.policy.policy import load_policy
 from audit.record.result import FindingStatus, Outcome
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from audit.errors import wrong_values
 from audit.inputs.recipe import RecipeSection
 from audit.policy.policy import Policy
-from audit.record.invalid import wrong_values
 
 
 def lines(model: type[Policy] | type[RecipeSection], **values: object) -> list[str]:

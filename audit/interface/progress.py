@@ -14,7 +14,7 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
 if TYPE_CHECKING:
-    from audit.collect.units import Event, Notify
+    from audit.collect.events import Event, Notify
     from audit.training.session import Progress
 
 _COLUMNS = (

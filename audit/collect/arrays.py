@@ -1,0 +1,98 @@
+"""The arrays of the evidence: labels, subjects, correctness, losses, and the scores of the shift check."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from attacks.base import Case, Floats, Ints
+from audit.inputs.data import Arrays
+from audit.inputs.sets import Selection
+
+from .exchangeability import blind_scores
+from .observe import ModelView
+
+Found = dict[str, np.ndarray[Any, Any]]
+
+
+def evidence_arrays(
+    case: Case, sides: tuple[Arrays, Arrays], holdout: Selection, views: Mapping[str, ModelView], seed: int
+) -> Found:
+    """All arrays that are no signals, by name (see `audit.collect.evidence.Evidence`).
+
+    Args:
+        case: the case as attacks see it.
+        sides: forget and holdout rows.
+        holdout: where the holdout rows come from.
+        views: the models under audit.
+        seed: of the run.
+    """
+    roles = task_roles(case, holdout)
+    found: Found = {f"labels/{role}": labels for role, labels in case.labels.items()}
+    found |= _subjects(*sides)
+    found |= _names(sides[0])
+    found |= _task(case, roles)
+    for name, view in views.items():
+        found |= _correctness(name, view, case, roles)
+    blind = blind_scores(*sides, seed)
+    if blind is not None:
+        found["blind/forget"], found["blind/holdout"] = blind
+    return found
+
+
+def shadow_arrays(design: str, member: np.ndarray[Any, Any], views: Mapping[str, ModelView], labels: Ints) -> Found:
+    """Membership of the shadow models of one design, and their accuracy on the test set."""
+    hits = [(view.logits("test").argmax(axis=1) == labels).mean() for view in views.values()]
+    return {f"member/{design}": member, f"accuracy/{design}": np.array([float(hit) for hit in hits])}
+
+
+def task_roles(case: Case, holdout: Selection) -> tuple[str, ...]:
+    """Sets of never-seen rows of the task that is left; a holdout set that is the test set counts once."""
+    separate = case.kind != "class" and holdout.source == "holdout"
+    return ("test", "holdout") if separate else ("test",)
+
+
+def _subjects(forget: Arrays, holdout: Arrays) -> Found:
+    """Codes of the data subjects, common to both sides where both know theirs."""
+    if forget.group is None:
+        return {}
+    if holdout.group is None:
+        return {"group/forget": np.unique(forget.group, return_inverse=True)[1]}
+    names = np.concatenate([forget.group.astype(str), holdout.group.astype(str)])
+    codes = np.unique(names, return_inverse=True)[1]
+    return {"group/forget": codes[: len(forget)], "group/holdout": codes[len(forget) :]}
+
+
+def _names(forget: Arrays) -> Found:
+    """Ids and data subjects of the forget rows as text."""
+    found = {"ids": forget.ids, "names": forget.group}
+    return {f"{key}/forget": values.astype(str) for key, values in found.items() if values is not None}
+
+
+def _task(case: Case, roles: tuple[str, ...]) -> Found:
+    """Labels and, where known, subjects of the never-seen rows of the task."""
+    found: Found = {"task/labels": np.concatenate([case.labels[role] for role in roles])}
+    groups = [case.sets[role].group for role in roles]
+    if all(group is not None for group in groups):
+        joined = np.concatenate([group.astype(str) for group in groups if group is not None])
+        found["task/group"] = np.unique(joined, return_inverse=True)[1]
+    return found
+
+
+def _correctness(name: str, view: ModelView, case: Case, roles: tuple[str, ...]) -> Found:
+    """Which rows one model labels correctly, and its loss."""
+    hits = {role: view.logits(role).argmax(axis=1) == case.labels[role] for role in (*roles, "retain")}
+    return {
+        f"correct/{name}": np.concatenate([hits[role] for role in roles]),
+        f"correct_retain/{name}": hits["retain"],
+        f"loss/{name}": np.array([_loss(view.logits(role), case.labels[role]) for role in ("retain", "test")]),
+    }
+
+
+def _loss(logits: Floats, labels: Ints) -> float:
+    """Mean cross-entropy."""
+    top = logits - logits.max(axis=1, keepdims=True)
+    own = top[np.arange(len(labels)), labels]
+    return float((np.log(np.exp(top).sum(axis=1)) - own).mean()) if len(labels) else 0.0

@@ -1,0 +1,121 @@
+"""Run every attack on every model, one resumable work unit at a time, and gather the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from attacks.base import Attack
+from audit import __version__
+from audit.errors import InputError
+from audit.inputs.case import LoadedCase
+from audit.inputs.provenance import copies
+from audit.record.digest import sha256_file
+from audit.record.run_records import LookRecord
+from audit.record.rundir import RunDir
+
+from .arrays import evidence_arrays, shadow_arrays
+from .environment import environment
+from .events import Notify
+from .evidence import AttackRun, Evidence, Facts
+from .guard import Guard
+from .observe import Observations
+from .structure import Structure, compare
+from .units import Units, unit_context
+from .views import Views, observe_all, shadow_views
+
+
+def collect(
+    case: LoadedCase,
+    attacks: Sequence[Attack],
+    run: RunDir,
+    *,
+    seed: int,
+    batch_size: int,
+    notify: Notify,
+    look: LookRecord | None = None,
+) -> Evidence:
+    """Observe all models once, run all attacks on all models, and gather the evidence.
+
+    Finished work units found in the run directory are reused. The audited models are never modified: their digests
+    before and after are compared.
+
+    Args:
+        case: what is audited.
+        attacks: the suite.
+        run: the run's directory; its name is the run's.
+        seed: of the run.
+        batch_size: rows per forward pass.
+        notify: told of every work unit.
+        look: which look at the forget set this is, where a ledger counts them.
+
+    Raises:
+        InputError: references that are copies, or a model that fails on the data.
+    """
+    guard = Guard(case.models)
+    observations = Observations(run.observations, case.files, case.fingerprints, batch_size)
+    views = observe_all(case.models, observations, case.selection, case.build, notify)
+    guard.after_forward()
+    _refuse_copies(case.claim.access, views)
+    structure = _structure(case)
+    attack_case = case.attack_case()
+    shadows = shadow_views(case.shadows, observations, case.selection, case.build)
+    units = Units(attacks, views, shadows, attack_case, unit_context(case, seed), run, seed, notify)
+    runs = [units.run(attack) for attack in attacks]
+    guard.after_attacks()
+    sides = tuple(
+        case.files[case.selection[role].source].take(case.selection[role].rows) for role in ("forget", "holdout")
+    )
+    arrays = evidence_arrays(attack_case, (sides[0], sides[1]), case.selection["holdout"], views, seed)
+    for design, found in shadows.items():
+        arrays |= shadow_arrays(design, case.shadows[design].member, found, attack_case.labels["test"])
+    return Evidence(_facts(case, run, seed, structure, runs, units, shadows, look), arrays, units.signals)
+
+
+def _refuse_copies(access: str, views: Views) -> None:
+    """Models that must be independent and compute the same function; labels alone may well agree on every row."""
+    if access == "labels":
+        return
+    problems = copies({name: np.concatenate([v.logits("forget"), v.logits("holdout")]) for name, v in views.items()})
+    if problems:
+        raise InputError(problems)
+
+
+def _structure(case: LoadedCase) -> Structure:
+    return compare(
+        case.models["unlearned"],
+        case.models.get("original"),
+        [case.models[name] for name in case.references],
+        case.claim.public_layers,
+    )
+
+
+def _facts(
+    case: LoadedCase,
+    run: RunDir,
+    seed: int,
+    structure: Structure,
+    runs: Sequence[AttackRun],
+    units: Units,
+    shadows: Mapping[str, Views],
+    look: LookRecord | None,
+) -> Facts:
+    return Facts(
+        run_id=run.path.name,
+        seed=seed,
+        tool_version=__version__,
+        environment=environment(case.build.device),
+        claim=case.claim,
+        inputs=case.inputs,
+        assumptions=case.assumptions,
+        overlaps=tuple((o.role, o.other, o.dropped, o.total) for o in case.overlaps),
+        models=tuple(case.models),
+        n_classes=case.n_classes,
+        structure=structure,
+        attacks=tuple(runs),
+        signal_files=tuple((a, m, path.name, sha256_file(path)) for (a, m), path in units.paths.items()),
+        look=look,
+        training=case.training,
+        shadows={design: tuple(found) for design, found in shadows.items()},
+    )

@@ -1,0 +1,26 @@
+"""Progress of a run, for whoever wants to show it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+Status = Literal["done", "reused", "skipped", "error"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """Progress of a run: ``done`` of ``total`` work units, ``models`` of them per attack."""
+
+    kind: Literal["train", "observe", "attack"]
+    name: str
+    model: str
+    status: Status
+    done: int
+    total: int
+    models: int
+    seconds: float
+
+
+Notify = Callable[[Event], None]

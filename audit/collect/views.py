@@ -1,0 +1,93 @@
+"""Every model of a case as the attacks see it: the audited ones observed at once, shadow models when first asked."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+
+import numpy as np
+
+from audit.errors import AuditError, InputError
+from audit.inputs.case import ShadowModels
+from audit.inputs.given import Build
+from audit.inputs.models import StoredTarget
+from audit.inputs.sets import Selection
+from audit.inputs.targets import Target, TorchTarget
+
+from .events import Event, Notify
+from .observe import ModelView, Observations
+
+Views = dict[str, ModelView]
+
+
+def observe_all(
+    models: Mapping[str, Target],
+    observations: Observations,
+    selection: dict[str, Selection],
+    build: Build,
+    notify: Notify,
+) -> Views:
+    """Views of all models under audit, after one forward pass each over every data file.
+
+    Raises:
+        InputError: models that fail on the data, all of them.
+    """
+    views: Views = {}
+    problems: list[str] = []
+    for done, (name, model) in enumerate(models.items(), 1):
+        started = time.monotonic()
+        views[name] = ModelView(model, _marked(model.digest(), build, model), observations, selection)
+        problems += _forward(name, views[name], observations)
+        if problems:
+            continue
+        if isinstance(model, TorchTarget):  # a cached forward pass leaves the head unknown
+            model.find_head(observations.files["forget"].batch(np.arange(1)))
+        seconds = time.monotonic() - started
+        notify(Event("observe", "forward pass", name, "done", done, len(models), len(models), seconds))
+    if problems:
+        raise InputError(problems)
+    return views
+
+
+def shadow_views(
+    shadows: Mapping[str, ShadowModels], observations: Observations, selection: dict[str, Selection], build: Build
+) -> dict[str, Views]:
+    """Views of the shadow models by design and name; none of them is loaded yet."""
+    return {
+        design: {
+            name: ModelView(
+                StoredTarget(path, str(build.arch), build.device, build.head, found.keys[name]),
+                _marked(found.keys[name], build),
+                observations,
+                selection,
+            )
+            for name, path in found.paths.items()
+        }
+        for design, found in shadows.items()
+    }
+
+
+def _forward(name: str, view: ModelView, observations: Observations) -> list[str]:
+    """Problems of one model's forward passes."""
+    problems = []
+    for source in observations.files:
+        try:
+            logits, _ = observations.get(view.target, view.digest, source)
+            if not np.isfinite(logits).all():
+                raise ValueError(f"outputs on the {source} set are not finite: export the model again")
+        except AuditError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the user's forward pass may raise anything
+            problems.append(
+                f"{name} fails on the {source} set ({type(error).__name__}: {error}): preprocess all sets as in "
+                "training, or lower --batch-size where memory is short"
+            )
+    return problems
+
+
+def _marked(digest: str, build: Build, model: Target | None = None) -> str:
+    """Digest of a model's content with all that decides its outputs and features: another head has other features."""
+    parts = [digest, str(build.head), str(build.arch)]
+    architecture = getattr(model, "architecture", "")
+    return hashlib.sha256(":".join([*parts, architecture] if architecture else parts).encode()).hexdigest()

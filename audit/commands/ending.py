@@ -1,0 +1,48 @@
+"""How a command that judged ends: the verdict for people, one line of JSON for machines, and the exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from audit.errors import ExitCode
+
+if TYPE_CHECKING:
+    from audit.run import Finished
+
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory (runs/<id>).")]
+SignKey = Annotated[Path | None, typer.Option(help="Ed25519 private key that signs the certificate.")]
+VERDICT_EXIT = {"PASS": ExitCode.PASS, "FAIL": ExitCode.FAIL, "INCONCLUSIVE": ExitCode.INCONCLUSIVE}
+
+
+def human() -> Console:
+    """Human output goes to standard error; standard output is for machines."""
+    return Console(stderr=True, highlight=False)
+
+
+def finish(console: Console, finished: Finished) -> None:
+    """Print the verdict and where its evidence is, and exit with its code."""
+    from reports.formats.terminal import render_terminal
+
+    result, run, certificate = finished.result, finished.run, finished.certificate
+    render_terminal(result, console)
+    console.print(f"report: {run.report}", markup=False, soft_wrap=True)
+    note = "" if certificate == run.certificate else " (unsigned: make a key with `audit keygen` and pass --sign-key)"
+    console.print(f"certificate: {certificate}{note}", markup=False, soft_wrap=True)
+    outcome = result.verdict.outcome.value
+    code = int(VERDICT_EXIT[outcome])
+    line = {
+        "verdict": outcome,
+        "qualifier": result.verdict.qualifier,
+        "exit_code": code,
+        "run": os.fspath(run.path),
+        "report": os.fspath(run.report),
+        "certificate": None if certificate is None else os.fspath(certificate),
+    }
+    typer.echo(json.dumps(line, sort_keys=True))
+    raise typer.Exit(code)

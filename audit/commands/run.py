@@ -1,0 +1,99 @@
+"""``audit run``: audit a model and end with a verdict."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import redirect_stdout
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audit.inputs.choices import AccessLevel, Kind, Provenance, Split, Strata
+
+from . import references
+from .ending import SignKey, finish, human
+
+
+def run(
+    forget: Annotated[
+        Path | None, typer.Option(help="What had to be forgotten (.npz: x, y, ids, group, request).")
+    ] = None,
+    retain: Annotated[Path | None, typer.Option(help="What the model may still know.")] = None,
+    holdout: Annotated[Path | None, typer.Option(help="Never seen, same pool as the forget set.")] = None,
+    test: Annotated[Path | None, typer.Option(help="Never seen.")] = None,
+    auxiliary: Annotated[
+        Path | None, typer.Option(help="Never seen; checks fits. Default: a quarter of the test set.")
+    ] = None,
+    original: Annotated[Path | None, typer.Option(help="The model before unlearning: the positive control.")] = None,
+    unlearned: Annotated[Path | None, typer.Option(help="The model to audit.")] = None,
+    retrained: Annotated[
+        list[Path] | None, typer.Option(help="An honest retrain; repeat. The null distribution.")
+    ] = None,
+    provenance: Annotated[
+        Provenance | None, typer.Option(help="Of the retrains: from scratch, from a clean checkpoint, or surrogates.")
+    ] = None,
+    runs: Annotated[
+        list[Path] | None, typer.Option(help="A further run of the same unlearning procedure; repeat.")
+    ] = None,
+    train_references: references.References = None,
+    train_shadows: references.Shadows = None,
+    train_pipelines: references.Pipelines = None,
+    max_minutes: references.Minutes = None,
+    max_references: references.Most = None,
+    store: references.StorePath = None,
+    claim: Annotated[Kind | None, typer.Option(help="What was forgotten; inferred and printed where silent.")] = None,
+    split: Annotated[Split | None, typer.Option(help="attested: holdout is a random companion of forget.")] = None,
+    access: Annotated[AccessLevel | None, typer.Option(help="What the adversary may have.")] = None,
+    strata: Annotated[Strata | None, typer.Option(help="label: forget and holdout were drawn class by class.")] = None,
+    ledger: Annotated[
+        Path | None, typer.Option(help="Count every look at this forget set; alpha is shared among them.")
+    ] = None,
+    arch: Annotated[str | None, typer.Option(metavar="MODULE:FACTORY", help="Function that builds the model.")] = None,
+    head: Annotated[str | None, typer.Option(help="Final linear layer, where it cannot be found.")] = None,
+    policy: Annotated[str | None, typer.Option(help="screening, standard, strict, or a policy file.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the audit.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:0, ...")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Rows per forward pass.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run directories. Default: runs.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="audit.toml. Default: in this folder or beside the forget set.")
+    ] = None,
+    sign_key: SignKey = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Do not continue an earlier run of the same case.")] = False,
+    trust_pickle: Annotated[
+        bool, typer.Option("--trust-pickle", help="Unpickle model files: runs code from them.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan, its cost and the smallest visible leak.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Audit a model and end with a verdict, a run directory and an exit code.
+
+    `audit run --forget forget.npz` finds the rest by its standard name beside the forget set: original.*, unlearned.*,
+    retrained*.*, retain.npz, holdout.npz, test.npz, auxiliary.npz. An interrupted run is continued by the same command.
+    """
+    from audit.inputs.resolve import OPTIONS, resolve
+    from audit.interface.progress import progress, training_progress
+    from audit.run import prepare, run_audit
+
+    from .console import print_inputs, print_plan
+
+    given = {k: _plain(v) for k, v in locals().items() if k in OPTIONS}
+    settings, origin = resolve(given, config)
+    console = human()
+    with training_progress(console, quiet) as trained, redirect_stdout(sys.stderr):  # the user's own code may print
+        prepared = prepare(settings, train=not dry_run, notify=trained)
+    print_inputs(console, settings, origin, prepared)
+    if dry_run:
+        print_plan(console, prepared)
+        return
+    with progress(console, quiet) as notify, redirect_stdout(sys.stderr):
+        finished = run_audit(prepared, fresh=fresh, notify=notify)
+    finish(console, finished)
+
+
+def _plain(value: object) -> object:
+    return value.value if isinstance(value, StrEnum) else value

@@ -1,0 +1,67 @@
+"""The inputs as the record of a run lists them, and what it says of models that have no name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from audit.record.result import InputRecord
+
+from .data import Arrays
+from .given import Given
+from .memory import IN_MEMORY, described
+from .targets import Target, TorchTarget
+
+
+def input_records(
+    given: Given, files: dict[str, Arrays], models: dict[str, Target], digests: dict[str, str]
+) -> tuple[InputRecord, ...]:
+    """One record a set and a model, in the order in which they were given."""
+    data = [
+        InputRecord(role=role, name=_name(given.data[role]), kind="data", rows=len(arrays), shape=_row_shape(arrays))
+        for role, arrays in files.items()
+    ]
+    trusted = "loaded as a pickle, on the user's word" if given.build.trust_pickle else ""
+    without = unnamed(models)
+    return (
+        *data,
+        *(
+            InputRecord(
+                role=name,
+                name=source.name if isinstance(source, Path) else described(source),
+                kind="model" if isinstance(models[name], TorchTarget) else "outputs",
+                sha256=None if name in without else digests[name],
+                note=trusted if isinstance(source, Path) else _note(models[name]),
+            )
+            for name, source in given.models.items()
+        ),
+    )
+
+
+def _name(source: object) -> str:
+    return source.name if isinstance(source, Path) else IN_MEMORY
+
+
+def _note(model: Target) -> str:
+    """How a model that a program holds is named."""
+    if not isinstance(model, TorchTarget):
+        return "held by the calling program; the digest is that of its arrays"
+    if model.unnamed:
+        return f"held by the calling program; it cannot be named: {model.unnamed}"
+    return f"held by the calling program; the digest is that of its state, its architecture has {model.architecture}"
+
+
+def unnamed(models: Mapping[str, Target]) -> dict[str, str]:
+    """Models that cannot be named, so that nothing can be certified about them, each with the reason."""
+    return {name: model.unnamed for name, model in models.items() if isinstance(model, TorchTarget) and model.unnamed}
+
+
+def no_names(models: Mapping[str, Target]) -> list[str]:
+    """What the record says of models that nothing can be certified about."""
+    return [f"no certificate can be issued: {name} cannot be named ({why})" for name, why in unnamed(models).items()]
+
+
+def _row_shape(data: Arrays) -> tuple[int, ...] | None:
+    return data.x.shape[1:] if isinstance(data.x, np.ndarray) else None

@@ -1,0 +1,93 @@
+"""Precomputed outputs in place of a model: one array of logits, or of predicted labels, a set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from attacks.base import Access, Floats
+from audit.record.digest import state_digest
+
+from .data import Arrays
+
+PEAK = 10.0  # logit of a predicted label where labels alone are known
+
+
+@dataclass(frozen=True)
+class PrecomputedOutputs:
+    """No model at all: logits per set, from an ``.npz`` file with one array (n, C) per role."""
+
+    state: Mapping[str, np.ndarray[Any, Any]]
+    access: Access = Access.LOGITS
+
+    def outputs(self, role: str, data: Arrays, batch_size: int) -> tuple[Floats, Floats | None]:  # noqa: ARG002
+        """The stored logits of a role. Raises ValueError where they are missing or do not fit the data."""
+        if role not in self.state:
+            raise ValueError(f"no logits for the {role} set: add the key {role!r}")
+        logits = np.asarray(self.state[role], dtype=np.float64)
+        if logits.ndim == 1:
+            logits = logits[:, None]
+        if len(logits) != len(data):
+            raise ValueError(f"{len(logits)} rows of logits for {len(data)} rows of the {role} set: align them")
+        return _two_columns(logits), None
+
+    def digest(self) -> str:
+        """Digest of the stored arrays."""
+        return state_digest(self.state)
+
+
+@dataclass(frozen=True)
+class PrecomputedLabels(PrecomputedOutputs):
+    """Predicted labels alone, from an ``.npz`` file with integers (n,) per role and the number ``n_classes``.
+
+    A label stands as logits with one peak; attacks that need more than labels do not run on it.
+    """
+
+    access: Access = Access.LABELS
+
+    def outputs(self, role: str, data: Arrays, batch_size: int) -> tuple[Floats, Floats | None]:  # noqa: ARG002
+        """One-hot logits (n, C) of the stored labels. Raises ValueError where they are missing or do not fit."""
+        if role not in self.state:
+            raise ValueError(f"no labels for the {role} set: add the key {role!r}")
+        labels, classes = self.state[role], int(self.state["n_classes"])
+        if len(labels) != len(data):
+            raise ValueError(f"{len(labels)} labels for {len(data)} rows of the {role} set: align them")
+        if labels.min() < 0 or labels.max() >= classes:
+            raise ValueError(f"labels of the {role} set lie outside 0 to {classes - 1} (n_classes): correct n_classes")
+        return PEAK * np.eye(classes)[labels], None
+
+
+def outputs_target(outputs: Mapping[str, np.ndarray[Any, Any]], where: str) -> PrecomputedOutputs:
+    """Outputs as something to audit: floats are logits, integers predicted labels.
+
+    Args:
+        outputs: (n, C) or (n,) by set, in the order of the data's rows.
+        where: file or object, for messages.
+
+    Raises:
+        ValueError: with the remedy.
+    """
+    if outputs and all(array.dtype.kind in "iu" for array in outputs.values()):
+        return _labels(outputs, where)
+    bad = [k for k, a in outputs.items() if a.dtype.kind != "f" or a.ndim not in (1, 2) or not np.isfinite(a).all()]
+    bad += [k for k, a in outputs.items() if a.ndim == 2 and a.shape[1] == 0]
+    if bad:
+        raise ValueError(f"{where}: logits must be finite floats of shape (n, C); repair {', '.join(bad)}")
+    return PrecomputedOutputs(outputs)
+
+
+def _labels(outputs: Mapping[str, np.ndarray[Any, Any]], where: str) -> PrecomputedLabels:
+    if "n_classes" not in outputs or outputs["n_classes"].ndim != 0 or int(outputs["n_classes"]) < 2:
+        raise ValueError(f"{where} holds integers, so predicted labels: add the number of classes as n_classes")
+    bad = [name for name, array in outputs.items() if name != "n_classes" and array.ndim != 1]
+    if bad:
+        raise ValueError(f"{where}: predicted labels must have the shape (n,); repair {', '.join(bad)}")
+    return PrecomputedLabels(outputs)
+
+
+def _two_columns(logits: Floats) -> Floats:
+    """One logit z becomes (0, z)."""
+    return np.column_stack([np.zeros(len(logits)), logits]) if logits.shape[1] == 1 else logits

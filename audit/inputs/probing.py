@@ -1,0 +1,79 @@
+"""A few rows run through every model before anything is spent: what a network or its outputs get wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from attacks.base import Floats
+from audit.errors import AuditError
+
+from .data import Arrays, layout
+from .outputs import PrecomputedLabels
+from .targets import Target, TorchTarget
+
+PROBE_ROWS = 8
+BATCH_TOLERANCE = 1e-3  # our choice: relative difference between one batch and single rows (float32 networks)
+
+
+def probe_models(models: dict[str, Target], files: dict[str, Arrays], problems: list[str]) -> int:
+    """Run a few rows through every model; return the number of classes (0 where no model ran)."""
+    rows = files["forget"].take(np.arange(min(PROBE_ROWS, len(files["forget"]))))
+    widths: dict[str, int] = {}
+    found: dict[str, list[str]] = {}  # one problem of many models is one line
+    for name, model in models.items():
+        if not isinstance(model, TorchTarget):
+            for role, data in files.items():
+                try:
+                    logits = model.outputs(role, data, 1)[0]
+                    widths[name] = logits.shape[1]
+                    if not isinstance(model, PrecomputedLabels):
+                        _refuse_probabilities(logits)
+                except ValueError as error:
+                    found.setdefault(str(error), []).append(name)
+            continue
+        try:
+            widths[name] = _probe_network(model, rows)
+        except AuditError:
+            raise
+        except ValueError as error:
+            found.setdefault(_first_line(error), []).append(name)
+        except Exception as error:  # noqa: BLE001 - the user's forward pass may raise anything
+            text = (
+                f"the model rejects inputs of {layout(rows)} ({type(error).__name__}: {_first_line(error)}): "
+                "preprocess the inputs as in training"
+            )
+            found.setdefault(text, []).append(name)
+    problems += [f"{', '.join(names)}: {text}" for text, names in found.items()]
+    if len(set(widths.values())) > 1:
+        problems.append(f"the models have different numbers of classes ({widths}): give models of one task")
+    return max(widths.values(), default=0)
+
+
+def _probe_network(model: TorchTarget, rows: Arrays) -> int:
+    if any(module.training for module in model.module.modules()):
+        raise ValueError("it is in training mode: call model.eval() before saving it")
+    index = np.arange(len(rows))
+    model.check_output(rows.batch(index))
+    logits, _ = model.call(rows.batch(index))
+    _refuse_probabilities(logits)
+    singles = np.concatenate([model.call(rows.batch(index[i : i + 1]))[0] for i in index])
+    scale = max(float(np.abs(logits).max()), 1e-6)
+    if np.abs(singles - logits).max() > BATCH_TOLERANCE * scale:
+        raise ValueError(
+            "its output for a row depends on the other rows of the batch: it normalises by batch statistics; use "
+            "running statistics"
+        )
+    return int(logits.shape[1])
+
+
+def _refuse_probabilities(logits: Floats) -> None:
+    """Probabilities in place of logits: rounding and the missing logarithm blind the membership attacks."""
+    inside = bool((logits >= 0).all() and (logits <= 1).all())
+    if inside and (np.abs(logits.sum(axis=1) - 1) < 1e-3).all() and len(np.unique(logits)) > 1:
+        raise ValueError(
+            "its outputs are probabilities (rows between 0 and 1 that sum to 1): give logits or log-probabilities"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]

@@ -1,0 +1,172 @@
+"""Merge what is configured: flag > ``AUDIT_*`` variable > ``audit.toml`` > standard names beside the forget set."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from audit.errors import UsageError, wrong_values
+
+from .config import DATA_ROLES, Config
+from .models import OUTPUT_SUFFIXES, TORCH_SUFFIXES
+
+CONFIG_NAME = "audit.toml"
+
+#: flag name -> (section, key); section "" is the top level
+OPTIONS: dict[str, tuple[str, str]] = (
+    {role: ("data", role) for role in DATA_ROLES}
+    | {
+        key: ("model", key)
+        for key in ("original", "unlearned", "retrained", "provenance", "runs", "arch", "head", "trust_pickle")
+    }
+    | {key: ("claim", key) for key in ("strata", "ledger")}
+    | {"claim": ("claim", "kind"), "split": ("claim", "split"), "access": ("claim", "access")}
+    | {"sign_key": ("certificate", "sign_key"), "max_minutes": ("training", "max_minutes")}
+    | {f"train_{key}": ("training", key) for key in ("references", "shadows", "pipelines")}
+    | {key: ("training", key) for key in ("max_references", "store")}
+    | {key: ("", key) for key in ("policy", "seed", "device", "out", "batch_size")}
+)
+SECTIONS = ("data", "model", "recipe", "training", "claim", "certificate")
+
+
+def template() -> str:
+    """The commented ``audit.toml`` that `audit init` writes."""
+    return (resources.files("audit.inputs") / CONFIG_NAME).read_text(encoding="utf-8")
+
+
+def resolve(
+    flags: Mapping[str, Any],
+    config_file: Path | None = None,
+    *,
+    variables: Mapping[str, str] | None = None,
+    search: bool = True,
+    discover: bool = True,
+) -> tuple[Config, dict[str, str]]:
+    """Merge flags, environment, file and discovery.
+
+    Args:
+        flags: option name (as in ``OPTIONS``) -> value; None or empty = not given.
+        config_file: an explicit ``audit.toml``; else the one in the working directory or beside the forget set.
+        variables: in place of the environment's.
+        search: look for an ``audit.toml`` where none is named.
+        discover: take what lies beside the forget set under the standard names.
+
+    Returns:
+        the configuration with absolute paths, and where each option came from.
+
+    Raises:
+        UsageError: unknown keys, wrong values, or an unreadable file.
+    """
+    given = {name: value for name, value in flags.items() if value is not None and value is not False}
+    given = {name: value for name, value in given.items() if value not in ([], ())}  # 0 is a value
+    origin = dict.fromkeys(given, "flag")
+    for name in OPTIONS:
+        variable = (os.environ if variables is None else variables).get(f"AUDIT_{name.upper()}")
+        if name not in given and variable:
+            given[name] = variable.split(os.pathsep) if name in ("retrained", "runs") else variable
+            origin[name] = f"AUDIT_{name.upper()}"
+    base = Path.cwd()
+    path = config_file or (_find_config(given.get("forget")) if search else None)
+    document = _read_toml(path) if path else {}
+    if path:
+        origin |= {name: path.name for name, where in OPTIONS.items() if name not in given and _has(document, where)}
+        _make_absolute(document, path.resolve().parent)
+    for name, value in given.items():
+        section, key = OPTIONS[name]
+        target = document.setdefault(section, {}) if section else document
+        target[key] = _absolute(value, base) if name in _PATHS else value
+    if discover:
+        _discover(document, origin)
+    try:
+        return Config.model_validate(document), origin
+    except ValidationError as error:
+        raise UsageError(
+            "configuration:\n  " + "\n  ".join(wrong_values(error)) + "\nSee `audit init` for every key."
+        ) from None
+
+
+_PATHS = {*DATA_ROLES, "original", "unlearned", "retrained", "runs", "out", "sign_key", "ledger", "store"}
+
+
+def _find_config(forget: Any) -> Path | None:
+    places = [Path.cwd()] + ([Path(str(forget)).resolve().parent] if forget else [])
+    return next((place / CONFIG_NAME for place in places if (place / CONFIG_NAME).is_file()), None)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read {path} ({error.strerror}): `audit init` writes one.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is no valid TOML ({error}): correct it.") from None
+    for section in SECTIONS:
+        if not isinstance(document.get(section, {}), dict):
+            raise UsageError(f"{path}: {section} must be a table [{section}]. See `audit init` for every key.")
+    forget = document.get("data", {}).get("forget", "")
+    if not isinstance(forget, str):
+        raise UsageError(f"{path}: data.forget must be one path in quotes, got {forget!r}.")
+    return document
+
+
+def _has(document: dict[str, Any], where: tuple[str, str]) -> bool:
+    section, key = where
+    return key in (document.get(section, {}) if section else document)
+
+
+def _absolute(value: Any, base: Path) -> Any:
+    if isinstance(value, list | tuple):
+        return [_absolute(item, base) for item in value]
+    return str(base / str(value))
+
+
+def _make_absolute(document: dict[str, Any], base: Path) -> None:
+    for name in _PATHS:
+        section, key = OPTIONS[name]
+        table = document.get(section) if section else document
+        if isinstance(table, dict) and key in table:
+            table[key] = _absolute(table[key], base)
+    policy = document.get("policy")
+    if isinstance(policy, str) and policy.endswith(".toml"):
+        document["policy"] = str(base / policy)
+
+
+def _discover(document: dict[str, Any], origin: dict[str, str]) -> None:
+    """Fill in what lies beside the forget set under the standard names."""
+    data, model = document.setdefault("data", {}), document.setdefault("model", {})
+    if not isinstance(data, dict) or not isinstance(model, dict) or "forget" not in data:
+        return
+    folder = Path(data["forget"]).parent
+    for role in DATA_ROLES[1:]:
+        if role not in data and (folder / f"{role}.npz").is_file():
+            data[role], origin[role] = str(folder / f"{role}.npz"), "found beside the forget set"
+    suffixes = TORCH_SUFFIXES + OUTPUT_SUFFIXES
+    for role in ("original", "unlearned"):
+        found = [folder / f"{role}{s}" for s in suffixes if (folder / f"{role}{s}").is_file()]
+        if role not in model and found:
+            model[role], origin[role] = str(found[0]), "found beside the forget set"
+    found = sorted(p for p in folder.glob("retrained*") if p.suffix in suffixes) if folder.is_dir() else []
+    if not model.get("retrained") and found:
+        model["retrained"], origin["retrained"] = [str(p) for p in found], "found beside the forget set"
+
+
+def to_toml(config: Config) -> str:
+    """The resolved configuration as ``audit.toml`` (paths as given to this run)."""
+    document = config.model_dump(mode="json", exclude_none=True)
+    lines = [f"{key} = {_value(value)}" for key, value in document.items() if not isinstance(value, dict)]
+    for section, table in document.items():
+        if isinstance(table, dict):
+            lines += ["", f"[{section}]", *(f"{key} = {_value(value)}" for key, value in table.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _value(value: object) -> str:
+    """Strings, numbers, booleans and lists are written alike in TOML and JSON."""
+    return json.dumps(value, ensure_ascii=False)
