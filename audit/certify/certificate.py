@@ -28,6 +28,7 @@ PREDICATE_TYPE = "https://in-toto.io/attestation/test-result/v0.1"
 EXTENSION = "unlearningAudit"
 CERTIFICATE_VERSION = "1.2"
 VERIFIED_VERSIONS = ("1.0", "1.1", "1.2")
+ARCHITECTURE = "architecture/"  # and the role: digest of the code of a network that a program held
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 RESULTS = {Outcome.PASS: "PASSED", Outcome.FAIL: "FAILED", Outcome.INCONCLUSIVE: "FAILED"}
@@ -93,43 +94,9 @@ def build_statement(
     start, end = _validity(issued, valid_days)
     if report_sha256 is not None:
         _sha256(report_sha256, "the report")
-    verdict = result.verdict.outcome
-    configuration = [
-        _descriptor("policy", result.policy.sha256, result.policy.name),
-        _descriptor("run.json", run_json_sha256),
-        *(
-            _descriptor(record.role, record.sha256, Path(record.name).name)
-            for record in result.inputs
-            if record.kind == "model" and record.role != "unlearned" and record.sha256 is not None
-        ),
-    ]
-    audited = {record.kind for record in result.inputs if record.role == "unlearned"}
     extension = {
-        "schemaVersion": CERTIFICATE_VERSION,
-        "verdict": verdict.value,
-        "qualifier": result.verdict.qualifier,
-        "look": None if result.look is None else result.look.model_dump(mode="json"),
-        "scope": result.verdict.scope,
-        "policy": {"name": result.policy.name, "values": dict(result.policy.values)},
-        "subjectSeen": "model" if audited == {"model"} else "outputs",
-        "claim": result.claim.model_dump(mode="json"),
-        "assumptions": list(result.assumptions),
-        "notTested": list(result.not_tested),
-        "findings": [_finding(finding) for finding in result.findings],
-        "gates": [{"name": gate.name, "ok": gate.ok, "effect": gate.effect} for gate in result.gates],
-        "families": [family.model_dump(mode="json", exclude={"reason"}) for family in result.families],
-        "attacks": [
-            attack.model_dump(
-                mode="json",
-                include={"name", "version", "access", "source", "parameters", "distribution", "status"},
-            )
-            for attack in result.attacks
-        ],
-        "suiteSha256": suite_digest(result),
-        "seed": result.seed,
-        "tool": {"name": result.tool, "version": result.tool_version},
-        "environment": dict(result.environment),
-        "runId": result.run_id,
+        **_judgement(result),
+        **_provenance(result),
         "reportSha256": report_sha256,
         "commitments": dict(commitments),
         "signer": {"name": signer_name, "role": signer_role},
@@ -141,13 +108,65 @@ def build_statement(
         "subject": [{"name": name, "digest": {"sha256": digest}} for name, digest in sorted(subjects)],
         "predicateType": PREDICATE_TYPE,
         "predicate": {
-            "result": in_toto_result(verdict, result.verdict.qualifier),
-            "configuration": configuration,
+            "result": in_toto_result(result.verdict.outcome, result.verdict.qualifier),
+            "configuration": _configuration(result, run_json_sha256),
             "passedTests": [f.id for f in result.findings if f.status is FindingStatus.PASS],
             "warnedTests": [],
             "failedTests": [f.id for f in result.findings if _failed(f)],
             EXTENSION: extension,
         },
+    }
+
+
+def _configuration(result: AuditResult, run_json_sha256: str) -> list[dict[str, Any]]:
+    """Policy, record and the other models by digest; of networks that a program held their code as well."""
+    models = [record for record in result.inputs if record.kind == "model"]
+    return [
+        _descriptor("policy", result.policy.sha256, result.policy.name),
+        _descriptor("run.json", run_json_sha256),
+        *(
+            _descriptor(record.role, record.sha256, Path(record.name).name)
+            for record in models
+            if record.role != "unlearned" and record.sha256 is not None
+        ),
+        *(
+            _descriptor(f"{ARCHITECTURE}{record.role}", record.architecture)
+            for record in models
+            if record.architecture is not None
+        ),
+    ]
+
+
+def _judgement(result: AuditResult) -> dict[str, Any]:
+    """What was found, under which policy and for which claim."""
+    audited = {record.kind for record in result.inputs if record.role == "unlearned"}
+    return {
+        "schemaVersion": CERTIFICATE_VERSION,
+        "verdict": result.verdict.outcome.value,
+        "qualifier": result.verdict.qualifier,
+        "look": None if result.look is None else result.look.model_dump(mode="json"),
+        "scope": result.verdict.scope,
+        "policy": {"name": result.policy.name, "values": dict(result.policy.values)},
+        "subjectSeen": "model" if audited == {"model"} else "outputs",
+        "claim": result.claim.model_dump(mode="json"),
+        "assumptions": list(result.assumptions),
+        "notTested": list(result.not_tested),
+        "findings": [_finding(finding) for finding in result.findings],
+        "gates": [{"name": gate.name, "ok": gate.ok, "effect": gate.effect} for gate in result.gates],
+        "families": [family.model_dump(mode="json", exclude={"reason"}) for family in result.families],
+    }
+
+
+def _provenance(result: AuditResult) -> dict[str, Any]:
+    """By which attacks, tool and environment."""
+    shown = {"name", "version", "access", "source", "parameters", "distribution", "status"}
+    return {
+        "attacks": [attack.model_dump(mode="json", include=shown) for attack in result.attacks],
+        "suiteSha256": suite_digest(result),
+        "seed": result.seed,
+        "tool": {"name": result.tool, "version": result.tool_version},
+        "environment": dict(result.environment),
+        "runId": result.run_id,
     }
 
 

@@ -61,6 +61,18 @@ def key_id(public_key: Ed25519PublicKey) -> str:
     return hashlib.sha256(public_key.public_bytes_raw()).hexdigest()
 
 
+def read_public_key(path: Path) -> bytes:
+    """The bytes of a public key file.
+
+    Raises:
+        CouldNotRun: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CouldNotRun(f"cannot read {path} ({error.strerror}): name the signer's public key.") from error
+
+
 def public_key(pem: bytes) -> Ed25519PublicKey:
     """Read a public key written by `generate_keypair`.
 

@@ -7,7 +7,7 @@ the signature is checked with the key that the caller trusts, never with one nam
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +16,15 @@ from typing import Any, TypeVar
 from audit.record.digest import sha256_file
 from audit.record.result import FindingStatus, Outcome
 
-from .certificate import EXTENSION, PREDICATE_TYPE, STATEMENT_TYPE, TIME_FORMAT, VERIFIED_VERSIONS, in_toto_result
+from .certificate import (
+    ARCHITECTURE,
+    EXTENSION,
+    PREDICATE_TYPE,
+    STATEMENT_TYPE,
+    TIME_FORMAT,
+    VERIFIED_VERSIONS,
+    in_toto_result,
+)
 from .envelope import ASK, CertificateError, open_envelope, parse_json
 from .keys import key_id, public_key
 
@@ -50,6 +58,8 @@ def verify_certificate(
     *,
     public_key_pem: bytes,
     model_files: Sequence[Path],
+    held: Mapping[str, str] | None = None,
+    architecture: str | None = None,
     policy_sha256: str | None = None,
     max_age_days: int | None = None,
     now: datetime,
@@ -63,6 +73,8 @@ def verify_certificate(
         envelope: the bytes of ``certificate.dsse.json``.
         public_key_pem: the signer's Ed25519 public key, which did not come along with the certificate.
         model_files: every file of the unlearned model; matched by content, names do not matter.
+        held: name by digest of what a program holds in place of files: the state of a network, or outputs.
+        architecture: digest of that network's code.
         policy_sha256: the policy that the audit must have used, if it matters.
         max_age_days: the greatest age to accept, if it matters.
         now: the current time, with a time zone.
@@ -86,10 +98,12 @@ def verify_certificate(
     payload = open_envelope(envelope, key)
     statement = parse_json(payload, "the statement")
     predicate, extension = _check_types(statement)
-    _check_subjects(_field(statement, "subject", list), model_files)
+    configuration = _field(predicate, "configuration", list)
+    _check_subjects(_field(statement, "subject", list), {**_files(model_files), **(held or {})})
+    _check_architecture(configuration, architecture)
     verdict, qualifier = _check_result(predicate, extension)
     if policy_sha256 is not None:
-        _check_policy(_field(predicate, "configuration", list), policy_sha256)
+        _check_policy(configuration, policy_sha256)
     expires = _check_dates(extension, max_age_days, now)
     return Verified(verdict, qualifier, statement, key_id(key), expires)
 
@@ -117,8 +131,19 @@ def _check_types(statement: object) -> tuple[dict[str, Any], dict[str, Any]]:
     return predicate, extension
 
 
-def _check_subjects(subjects: list[Any], model_files: Sequence[Path]) -> None:
-    """The given files are the certified ones: none missing, none extra, none twice."""
+def _files(paths: Sequence[Path]) -> dict[str, str]:
+    """Name by digest of the files in hand."""
+    found: dict[str, str] = {}
+    for path in paths:
+        digest = sha256_file(path)
+        if digest in found:
+            raise CertificateError(f"{found[digest]} and {path} are the same file: give every file once.")
+        found[digest] = str(path)
+    return found
+
+
+def _check_subjects(subjects: list[Any], given: Mapping[str, str]) -> None:
+    """What is in hand is what is certified: none missing, none extra."""
     named: dict[str, str] = {}
     for subject in subjects:
         digest = _field(_field(subject, "digest", dict), "sha256", str)
@@ -129,13 +154,7 @@ def _check_subjects(subjects: list[Any], model_files: Sequence[Path]) -> None:
         named[digest] = ascii(subject.get("name", ""))
     if not named:
         raise CertificateError(f"the certificate names no subject: {ASK}")
-    given: dict[str, Path] = {}
-    for path in model_files:
-        digest = sha256_file(path)
-        if digest in given:
-            raise CertificateError(f"{given[digest]} and {path} are the same file: give every file once.")
-        given[digest] = path
-    extra = ", ".join(str(path) for digest, path in given.items() if digest not in named)
+    extra = ", ".join(name for digest, name in given.items() if digest not in named)
     missing = ", ".join(name for digest, name in named.items() if digest not in given)
     if extra:
         raise CertificateError(
@@ -144,6 +163,21 @@ def _check_subjects(subjects: list[Any], model_files: Sequence[Path]) -> None:
         )
     if missing:
         raise CertificateError(f"files of the certified model are missing ({missing}): give all of them.")
+
+
+def _check_architecture(configuration: list[Any], architecture: str | None) -> None:
+    """A network that was audited in memory is certified with its code; a file is certified by its bytes alone."""
+    name = f"{ARCHITECTURE}unlearned"
+    certified = [
+        _field(_field(item, "digest", dict), "sha256", str)
+        for item in configuration
+        if _field(item, "name", str) == name
+    ]
+    if certified != ([] if architecture is None else [architecture]):
+        raise CertificateError(
+            "the code of this network is not the certified one: its state may be the same, what it computes need not "
+            "be. Give the network as it was audited, under the same version of torch, or audit this one."
+        )
 
 
 def _check_result(predicate: dict[str, Any], extension: dict[str, Any]) -> tuple[Outcome, str]:

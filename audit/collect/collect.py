@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from attacks.base import Attack
-from audit import __version__
 from audit.errors import InputError
 from audit.inputs.case import LoadedCase
 from audit.inputs.provenance import copies
 from audit.record.digest import sha256_file
 from audit.record.run_records import LookRecord
 from audit.record.rundir import RunDir
+from audit.record.version import VERSION
 
 from .arrays import evidence_arrays, shadow_arrays
 from .environment import environment
@@ -104,7 +104,7 @@ def _facts(
     return Facts(
         run_id=run.path.name,
         seed=seed,
-        tool_version=__version__,
+        tool_version=VERSION,
         environment=environment(case.build.device),
         claim=case.claim,
         inputs=case.inputs,

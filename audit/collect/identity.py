@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from attacks.base import Attack
-from audit import __version__
 from audit.inputs.case import LoadedCase
 from audit.record.digest import keyed_digest
+from audit.record.version import VERSION
 
 
 def run_identifier(case: LoadedCase, attacks: Sequence[Attack], *, policy_sha256: str, seed: int) -> str:
@@ -20,7 +20,7 @@ def run_identifier(case: LoadedCase, attacks: Sequence[Attack], *, policy_sha256
     Paths, device, batch size and output folder do not enter: they change no finding.
     """
     document: dict[str, Any] = {
-        "tool": __version__,
+        "tool": VERSION,
         "policy": policy_sha256,
         "seed": seed,
         "arch": case.build.arch,

@@ -30,6 +30,13 @@ class Step:
     gradient_rows: int
     note: str
 
+    def __str__(self) -> str:
+        """One line."""
+        gate = "gated" if self.gated else "supplementary"
+        cost = f", {self.gradient_rows} gradient rows a model" if self.gradient_rows else ""
+        note = f"; {self.note}" if self.note else ""
+        return f"{self.attack}: {self.access} access, {gate}{cost}{note}"
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -51,6 +58,23 @@ class Plan:
     seconds: float
     detectable: tuple[str, ...]
     missing: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """The plan in lines for a person."""
+        return "\n".join(self.lines())
+
+    def lines(self) -> list[str]:
+        """What would run, what it would cost, what it could see, and what already rules out a PASS."""
+        found = [
+            f"plan: {self.models} models x {len(self.steps)} attacks",
+            "sets: " + ", ".join(f"{role} {count}" for role, count in self.sets.items()),
+            *(f"  {step}" for step in self.steps),
+            f"cost: {self.forward_rows} rows forward a model, about {self.seconds:.1f} s of network time in all",
+            *(f"  {line}" for line in self.detectable),
+        ]
+        if self.missing:
+            found += ["a PASS is already ruled out:", *(f"  {line}" for line in self.missing)]
+        return found
 
 
 def make_plan(case: LoadedCase, policy: Policy, attacks: Sequence[Attack], training: TrainingSection) -> Plan:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from audit import __version__
+from audit.record.version import VERSION
 
 from . import certificate, references, upkeep
 from .demo import demo
@@ -32,7 +32,7 @@ app = typer.Typer(
 
 def _version(value: bool) -> None:
     if value:
-        typer.echo(f"unlearn-audit {__version__}")
+        typer.echo(f"unlearn-audit {VERSION}")
         raise typer.Exit
 
 

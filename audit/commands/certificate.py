@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from audit.errors import CouldNotRun, ExitCode
+from audit.errors import ExitCode
 
 from .ending import VERDICT_EXIT
 
@@ -66,12 +66,13 @@ def verify(
     Exit codes: 0 PASS, 1 FAIL or a certificate that does not hold, 3 INCONCLUSIVE, 4 could not check.
     """
     from audit.certify.envelope import read_certificate
+    from audit.certify.keys import read_public_key
     from audit.certify.verify import verify_certificate
     from audit.policy.policy import load_policy
 
     verified = verify_certificate(
         read_certificate(certificate),
-        public_key_pem=_key(key),
+        public_key_pem=read_public_key(key),
         model_files=model,
         policy_sha256=load_policy(policy)[1] if policy else None,
         max_age_days=max_age,
@@ -103,10 +104,11 @@ def gate(
     Exit codes: 0 allowed, 1 denied, 2 usage, 4 could not check.
     """
     from audit.certify.gate import Demand, decide
+    from audit.certify.keys import read_public_key
     from audit.policy.policy import load_policy
 
     wanted, digest = load_policy(policy)
-    keys = tuple(_key(path) for path in key)
+    keys = tuple(read_public_key(path) for path in key)
     demand = Demand(keys, tuple(model), wanted, digest, access or "", max_age)
     allowed, decisions = decide(certificates, demand, datetime.now(UTC))
     for decision in decisions:
@@ -142,10 +144,11 @@ def open_(
     Exit codes: 0 match, 1 no match or a certificate that does not hold, 2 usage, 4 no opening.
     """
     from audit.certify.envelope import read_certificate
+    from audit.certify.keys import read_public_key
     from audit.certify.opening import opens
 
     envelope = read_certificate(certificate)
-    if opens(envelope, public_key_pem=_key(key), opening=opening, data=data, role=role.value):
+    if opens(envelope, public_key_pem=read_public_key(key), opening=opening, data=data, role=role.value):
         typer.echo(f"match: {data} is the {role.value} set of this certificate")
         return
     typer.echo(f"no match: {data} is not the {role.value} set of this certificate, or the opening is of another run")
@@ -161,10 +164,3 @@ def annotation(title: str, message: str) -> str:
     escaped = message.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
     safe = title.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A").replace(":", "%3A").replace(",", "%2C")
     return f"::error title={safe}::{escaped}"
-
-
-def _key(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise CouldNotRun(f"cannot read {path} ({error.strerror}): name the signer's public key.") from error

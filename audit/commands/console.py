@@ -58,18 +58,6 @@ def print_plan(console: Console, prepared: Prepared) -> None:
         given = len(case.references)
         for line in training_lines(order, case.files, case.sets, prepared.policy, key=case.key, given=given):
             out.print(line, markup=False)
-    out.print(f"plan: {plan.models} models x {len(plan.steps)} attacks")
-    out.print("sets: " + ", ".join(f"{role} {count}" for role, count in plan.sets.items()))
-    for step in plan.steps:
-        gate = "gated" if step.gated else "supplementary"
-        cost = f", {step.gradient_rows} gradient rows a model" if step.gradient_rows else ""
-        note = f"; {step.note}" if step.note else ""
-        out.print(f"  {step.attack}: {step.access} access, {gate}{cost}{note}")
-    out.print(f"cost: {plan.forward_rows} rows forward a model, about {plan.seconds:.1f} s of network time in all")
-    for line in plan.detectable:
-        out.print(f"  {line}")
-    if plan.missing:
-        out.print("a PASS is already ruled out:")
-        for line in plan.missing:
-            out.print(f"  {line}", markup=False)
+    for line in plan.lines():
+        out.print(line, markup=False)
     console.print("dry run: nothing was run")

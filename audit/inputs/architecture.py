@@ -110,7 +110,7 @@ def _source(kind: type, name: str) -> str:
         _check_closure(method, name)
     try:
         file = inspect.getsourcefile(kind)
-    except TypeError:  # a class of __main__
+    except (TypeError, OSError):  # a class of __main__
         file = None
     if file is not None and Path(file).is_file():
         return hashlib.sha256(Path(file).read_bytes()).hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 #: a file, ``(x, y)``, or a mapping with the keys of such a file
 DataSource = Path | tuple[Any, Any] | Mapping[str, Any]
+Models = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -66,16 +67,19 @@ def is_outputs(source: object) -> bool:
     return source.suffix in OUTPUT_SUFFIXES if isinstance(source, Path) else isinstance(source, Mapping)
 
 
+def named_models(unlearned: object, original: object, runs: Sequence[object], retrained: Sequence[object]) -> Models:
+    """Models by their name in a run; None is not given."""
+    found = {name: model for name, model in (("unlearned", unlearned), ("original", original)) if model is not None}
+    found |= {f"unlearned/{i}": model for i, model in enumerate(runs, 1)}
+    return found | {f"retrained/{i}": model for i, model in enumerate(retrained)}
+
+
 def given_of(config: Config) -> Given:
     """The files that a configuration names."""
     section, data = config.model, {role: getattr(config.data, role) for role in DATA_ROLES}
-    named = {"unlearned": section.unlearned, "original": section.original}
-    models = {name: path for name, path in named.items() if path is not None}
-    models |= {f"unlearned/{i}": path for i, path in enumerate(section.runs, 1)}
-    models |= {f"retrained/{i}": path for i, path in enumerate(section.retrained)}
     return Given(
         data={role: path for role, path in data.items() if path is not None},
-        models=models,
+        models=named_models(section.unlearned, section.original, section.runs, section.retrained),
         build=Build(section.arch, section.head, config.device, section.trust_pickle),
         claim=config.claim,
         provenance=section.provenance,

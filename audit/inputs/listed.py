@@ -34,6 +34,7 @@ def input_records(
                 kind="model" if isinstance(models[name], TorchTarget) else "outputs",
                 sha256=None if name in without else digests[name],
                 note=trusted if isinstance(source, Path) else _note(models[name]),
+                architecture=getattr(models[name], "architecture", "") or None,
             )
             for name, source in given.models.items()
         ),
@@ -50,7 +51,7 @@ def _note(model: Target) -> str:
         return "held by the calling program; the digest is that of its arrays"
     if model.unnamed:
         return f"held by the calling program; it cannot be named: {model.unnamed}"
-    return f"held by the calling program; the digest is that of its state, its architecture has {model.architecture}"
+    return "held by the calling program; named by its state and by the source of its architecture"
 
 
 def unnamed(models: Mapping[str, Target]) -> dict[str, str]:

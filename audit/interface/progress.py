@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from audit.collect.events import Event, Notify
+
 if TYPE_CHECKING:
-    from audit.collect.events import Event, Notify
     from audit.training.session import Progress
 
 _COLUMNS = (
@@ -30,7 +32,7 @@ def progress(console: Console, quiet: bool) -> Iterator[Notify]:
     """Yield a callback for engine events."""
     if quiet:
         yield lambda _event: None
-    elif console.is_terminal and not os.environ.get("CI"):
+    elif _shows_bars(console):
         with Bars(*_COLUMNS, console=console, transient=True) as bars:
             tasks = {}
 
@@ -49,7 +51,7 @@ def training_progress(console: Console, quiet: bool) -> Iterator[Callable[[Progr
     """Yield a callback for trained models: a bar on a terminal, a line at every tenth elsewhere."""
     if quiet:
         yield lambda _progress: None
-    elif console.is_terminal and not os.environ.get("CI"):
+    elif _shows_bars(console):
         with Bars(*_COLUMNS, console=console, transient=True) as bars:
             task = bars.add_task("training", total=None)
 
@@ -65,6 +67,30 @@ def training_progress(console: Console, quiet: bool) -> Iterator[Callable[[Progr
                 print(f"training: {progress.done} of {progress.total} models", file=sys.stderr, flush=True)  # noqa: T201
 
         yield line
+
+
+@contextmanager
+def both(wanted: Callable[[Event | Progress], None] | Literal["auto", "off"]) -> Iterator[Callable[..., None]]:
+    """Yield one callback for trained models and work units alike.
+
+    Args:
+        wanted: a callback of the caller's; ``auto``: a bar on a terminal or in a notebook, elsewhere nothing.
+    """
+    console = Console(stderr=True, highlight=False)
+    if callable(wanted):
+        yield wanted
+    elif wanted == "off" or not _shows_bars(console):
+        yield lambda _event: None
+    else:
+        with progress(console, quiet=False) as units, training_progress(console, quiet=False) as models:
+            yield lambda event: units(event) if isinstance(event, Event) else models(event)
+
+
+def _shows_bars(console: Console) -> bool:
+    """On a terminal, and in a notebook that has the widgets that bars are made of."""
+    if console.is_jupyter:
+        return importlib.util.find_spec("ipywidgets") is not None
+    return console.is_terminal and not os.environ.get("CI")
 
 
 class _Lines:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from .d2 import D2Test, d2_test, permutations, strata_codes
 from .scored import Scored, in_reach
 from .shams import Shams, sham_d1, sham_d2
 
+NAMES: tuple[Literal["D2", "D1"], ...] = ("D2", "D1")
 SHAM_REMEDY = ("another holdout set: scores inside this one do not behave like a random sample of never-seen rows",)
 
 
@@ -64,11 +66,45 @@ def run_families(scored: Sequence[Scored], evidence: Evidence, policy: Policy) -
     blind = blind_estimate(evidence)
     admission, members = _members(scored, evidence, policy, blind)
     design = dict(admission)
-    aware = None
-    asked = next((s for name in ASKED for s in members["D2"] if s.attack.name == name), None)
-    if asked is not None and evidence.facts.references:
-        aware = references_aware(asked.attack, asked.n_forget, evidence, policy)
-    shams = {name: _shams(name, members[name], evidence, policy) for name in members if members[name]}
+    aware = _awareness(members["D2"], evidence, policy)
+    shams = {name: _shams(name, taken, evidence, policy) for name, taken in members.items() if taken}
+    _withdraw(admission, members, shams, aware)
+    d2, d1 = members["D2"], members["D1"]
+    count = bool(d2) + bool(d1)
+    d2_found = d2_test(d2, evidence, policy) if d2 else None
+    runs = _usable_runs(d1, evidence, policy, count)
+    d1_found, d1_method = _d1_test(d1, runs, evidence, policy, count) if d1 else (None, "")
+    p = {name: test.p for name, test in (("D2", d2_found), ("D1", d1_found)) if test is not None}
+    methods = {"D2": _d2_method(d2, evidence, policy), "D1": f"{d1_method}, {_attacks(d1)}"}
+    order = sorted(p, key=lambda name: p[name])
+    return Families(
+        records=_records(p, methods, admission, policy),
+        d2=tuple(d2),
+        d1=tuple(d1),
+        d2_test=d2_found,
+        d1_test=d1_found,
+        blind=blind,
+        multiplier={name: float(len(p) - rank) for rank, name in enumerate(order)},
+        shams=shams,
+        runs=runs,
+        design=design,
+        aware=aware,
+        remedies={name: found.remedy for name, found in admission.items() if not found.admitted},
+    )
+
+
+def _awareness(d2: Sequence[Scored], evidence: Evidence, policy: Policy) -> Awareness | None:
+    """Do the references know the forget set? None where no attack can ask."""
+    asked = next((s for name in ASKED for s in d2 if s.attack.name == name), None)
+    if asked is None or not evidence.facts.references:
+        return None
+    return references_aware(asked.attack, asked.n_forget, evidence, policy)
+
+
+def _withdraw(
+    admission: dict[str, Admission], members: dict[str, list[Scored]], shams: dict[str, Shams], aware: Awareness | None
+) -> None:
+    """Take back the admission of families whose shams reject, and of both where the references know the forget set."""
     for name, sham in shams.items():
         if not sham.ok:
             reason = f"a sham audit inside the holdout set rejects (p = {sham.smallest:.4f}): the test is invalid here"
@@ -78,20 +114,13 @@ def run_families(scored: Sequence[Scored], evidence: Evidence, policy: Policy) -
             if admission[name].admitted:
                 admission[name] = Admission(False, f"the references are no valid null: {aware.reason}", aware.remedy)
             members[name] = []
-    d2, d1 = members["D2"], members["D1"]
-    count = bool(d2) + bool(d1)
-    test = d2_test(d2, evidence, policy) if d2 else None
-    runs = _usable_runs(d1, evidence, policy, count)
-    d1_test, d1_method = _d1_test(d1, runs, evidence, policy, count) if d1 else (None, "")
-    p = {name: test.p for name, test in (("D2", test), ("D1", d1_test)) if test is not None}
+
+
+def _records(
+    p: dict[str, float], methods: dict[str, str], admission: dict[str, Admission], policy: Policy
+) -> tuple[Family, ...]:
     adjusted = holm(p)
-    order = sorted(p, key=lambda name: p[name])
-    strata = ", within classes" if evidence.facts.claim.strata == "label" else ""
-    methods = {
-        "D2": f"permutation max-T over {_attacks(d2)}, {permutations(policy)} permutations{strata}",
-        "D1": f"{d1_method}, {_attacks(d1)}",
-    }
-    records = tuple(
+    return tuple(
         Family(
             name=name,
             method=methods[name] if name in p else "not run",
@@ -101,23 +130,13 @@ def run_families(scored: Sequence[Scored], evidence: Evidence, policy: Policy) -
             p_holm=adjusted.get(name),
             rejected=name in adjusted and adjusted[name] <= policy.alpha,
         )
-        for name in ("D2", "D1")
+        for name in NAMES
     )
-    multiplier = {name: float(len(p) - rank) for rank, name in enumerate(order)}
-    return Families(
-        records=records,
-        d2=tuple(d2),
-        d1=tuple(d1),
-        d2_test=test,
-        d1_test=d1_test,
-        blind=blind,
-        multiplier=multiplier,
-        shams=shams,
-        runs=runs,
-        design=design,
-        aware=aware,
-        remedies={name: found.remedy for name, found in admission.items() if not found.admitted},
-    )
+
+
+def _d2_method(d2: Sequence[Scored], evidence: Evidence, policy: Policy) -> str:
+    strata = ", within classes" if evidence.facts.claim.strata == "label" else ""
+    return f"permutation max-T over {_attacks(d2)}, {permutations(policy)} permutations{strata}"
 
 
 def _attacks(members: Sequence[Scored]) -> str:

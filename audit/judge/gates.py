@@ -25,69 +25,67 @@ def gates(
     evidence: Evidence, policy: Policy, families: Families, measured: UtilityRecord, findings: Sequence[Finding]
 ) -> tuple[Gate, ...]:
     """The validity checks, each with what it blocks."""
-    facts = evidence.facts
-    original = "original" in facts.models
-    blind = families.blind
     found = [
-        Gate(
-            name="positive control",
-            ok=original,
-            effect="blocks PASS",
-            reason="the original model is attacked in the same way"
-            if original
-            else "no original model: silence of an attack proves nothing",
-        ),
-        Gate(
-            name="difference test",
-            ok=any(family.admitted for family in families.records),
-            effect="blocks PASS and FAIL by statistics",
-            reason="; ".join(f"{family.name}: {family.reason}" for family in families.records),
-        ),
-        Gate(
-            name="shift check",
-            ok=families.design["D2"].admitted,
-            effect="blocks family D2",
-            reason="not run"
-            if blind is None
-            else f"AUC of a classifier that sees no model: {blind.value:.3f} ({blind.low:.3f} to {blind.high:.3f})",
-        ),
-        Gate(
-            name="utility",
-            ok=measured.ok,
-            effect="blocks PASS",
-            reason=measured.reason,
-        ),
+        _positive_control(evidence),
+        _difference_test(families),
+        _shift_check(families),
+        Gate(name="utility", ok=measured.ok, effect="blocks PASS", reason=measured.reason),
+        _attacks_ran(findings),
+        *training_gates(evidence),
+        *_shams(families),
+        _seed_budget(findings),
+        _references(evidence, policy),
+        _unaware(families),
     ]
-    failed = [
-        f for f in findings if f.kind == "execution" and f.status is FindingStatus.ERROR and f.role != "supplementary"
-    ]
-    found.append(
-        Gate(
-            name="attacks ran",
-            ok=not failed,
-            effect="blocks PASS",
-            reason="every gated attack that applies ran"
-            if not failed
-            else f"failed: {', '.join(f.attack for f in failed)}",
-        )
+    return tuple(gate for gate in found if gate is not None)
+
+
+def _positive_control(evidence: Evidence) -> Gate:
+    original = "original" in evidence.facts.models
+    attacked, missing = (
+        "the original model is attacked in the same way",
+        "no original model: silence of an attack proves nothing",
     )
-    found += training_gates(evidence)
-    found += _shams(families)
-    budget = _seed_budget(findings)
-    if budget is not None:
-        found.append(budget)
-    if facts.references:
-        found.append(_references(evidence, policy))
-    if families.aware is not None:
-        found.append(
-            Gate(
-                name="references unaware of the forget set",
-                ok=not families.aware.aware,
-                effect="blocks PASS, family D2 and family D1",
-                reason=families.aware.reason,
-            )
-        )
-    return tuple(found)
+    return Gate(name="positive control", ok=original, effect="blocks PASS", reason=attacked if original else missing)
+
+
+def _difference_test(families: Families) -> Gate:
+    return Gate(
+        name="difference test",
+        ok=any(family.admitted for family in families.records),
+        effect="blocks PASS and FAIL by statistics",
+        reason="; ".join(f"{family.name}: {family.reason}" for family in families.records),
+    )
+
+
+def _shift_check(families: Families) -> Gate:
+    blind = families.blind
+    reason = "not run"
+    if blind is not None:
+        reason = f"AUC of a classifier that sees no model: {blind.value:.3f} ({blind.low:.3f} to {blind.high:.3f})"
+    return Gate(name="shift check", ok=families.design["D2"].admitted, effect="blocks family D2", reason=reason)
+
+
+def _attacks_ran(findings: Sequence[Finding]) -> Gate:
+    failed = [
+        f.attack
+        for f in findings
+        if f.kind == "execution" and f.status is FindingStatus.ERROR and f.role != "supplementary"
+    ]
+    reason = f"failed: {', '.join(failed)}" if failed else "every gated attack that applies ran"
+    return Gate(name="attacks ran", ok=not failed, effect="blocks PASS", reason=reason)
+
+
+def _unaware(families: Families) -> Gate | None:
+    """Do the references know the forget set, where that could be asked?"""
+    if families.aware is None:
+        return None
+    return Gate(
+        name="references unaware of the forget set",
+        ok=not families.aware.aware,
+        effect="blocks PASS, family D2 and family D1",
+        reason=families.aware.reason,
+    )
 
 
 def _shams(families: Families) -> list[Gate]:
@@ -128,7 +126,7 @@ def _seed_budget(findings: Sequence[Finding]) -> Gate | None:
     return Gate(name="seed budget", ok=not too_wide, effect="blocks PASS", reason=reason)
 
 
-def _references(evidence: Evidence, policy: Policy) -> Gate:
+def _references(evidence: Evidence, policy: Policy) -> Gate | None:
     """References must look like retrains by the original's recipe: about as good as the original, declared origin.
 
     PASS is blocked where they are shown to be worse than the original by more than the utility margin (their mean,
@@ -136,6 +134,8 @@ def _references(evidence: Evidence, policy: Policy) -> Gate:
     """
     facts = evidence.facts
     names = facts.references
+    if not names:
+        return None
     accuracies = [float(evidence.correct(name).mean()) for name in names]
     parts = [f"accuracy on never-seen rows of {len(names)} references {min(accuracies):.3f} to {max(accuracies):.3f}"]
     ok = True

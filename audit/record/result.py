@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from .attack_record import AttackRecord, Record
 from .run_records import LookRecord, TrainingRecord
@@ -126,8 +126,19 @@ class InputRecord(Record):
     kind: Literal["data", "model", "outputs"]
     rows: int | None = None
     shape: tuple[int, ...] | None = None
-    sha256: str | None = None
+    sha256: str | None = Field(default=None, description="of the file, or of the state of a model in memory")
     note: str = ""
+    architecture: str | None = Field(
+        default=None, description="SHA-256 of the code of a network that the calling program held; else absent"
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Files have no ``architecture`` key: their records are those of earlier versions."""
+        document: dict[str, Any] = dump(self)
+        if self.architecture is None:
+            document.pop("architecture", None)
+        return document
 
 
 class ClaimRecord(Record):

@@ -14,9 +14,9 @@ from typing import Any, Literal
 import numpy as np
 
 from attacks.base import Inputs, Ints
-from audit import __version__
 from audit.inputs.recipe import RecipeSection
 from audit.record.digest import KEY_BYTES
+from audit.record.version import VERSION
 
 FORMAT = 1  # raise it when the same recipe comes to train another model
 Mode = Literal["vectorised", "single"]
@@ -149,7 +149,7 @@ class Addresses:
             raise ValueError(f"a commitment key has {KEY_BYTES} bytes, this one has {len(key)}")
         self._key = key
         self._rows = _row_digests(pool, key)
-        versions = {"torch": importlib.metadata.version("torch"), "tool": __version__, "format": FORMAT}
+        versions = {"torch": importlib.metadata.version("torch"), "tool": VERSION, "format": FORMAT}
         self._common = {"recipe": recipe.resolved(), "arch": arch, "arch source": sources.arch, "versions": versions}
         self._common["train source"] = sources.train
         self._unlearn = {"unlearn": recipe.unlearn, "unlearn source": sources.unlearn}

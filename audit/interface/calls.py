@@ -1,0 +1,216 @@
+"""The functions of the Python interface: run, plan, score, load, verify."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Unpack
+
+from .audit_run import AuditRun
+from .objects import Options, configured
+
+if TYPE_CHECKING:
+    import torch
+
+    from audit.certify.verify import Verified
+    from audit.collect.events import Event
+    from audit.collect.plan import Plan
+    from audit.training.session import Progress
+
+    #: a path, ``(x, y)``, or a mapping with ``x`` (or ``x.<name>``), ``y``, optionally ``ids``, ``group``, ``request``
+    DataSet = str | os.PathLike[str] | tuple[Any, Any] | Mapping[str, Any]
+    #: a path, a network in evaluation mode, or a mapping of outputs, one array a set
+    Model = str | os.PathLike[str] | torch.nn.Module | Mapping[str, Any]
+
+    Claim = Literal["random", "class", "subject", "other"]
+    Callback = Callable[[Event | Progress], None]
+
+
+def run(
+    *,
+    forget: DataSet,
+    retain: DataSet | None = None,
+    holdout: DataSet | None = None,
+    test: DataSet | None = None,
+    auxiliary: DataSet | None = None,
+    original: Model | None = None,
+    unlearned: Model | None = None,
+    retrained: Sequence[Model] = (),
+    runs: Sequence[Model] = (),
+    claim: Claim | None = None,
+    config: str | os.PathLike[str] | None = None,
+    fresh: bool = False,
+    progress: Callback | Literal["auto", "off"] = "auto",
+    **options: Unpack[Options],
+) -> AuditRun:
+    """Audit a model that is said to have unlearned data; the same call continues an interrupted run.
+
+    Networks are copied before they are looked at and never modified. They are named by the digest of their state, and
+    their code by that of its source; where something decides what a network computes that has no name (a hook, a
+    tensor in a plain attribute), the audit runs and no certificate is issued (``AuditRun.no_certificate``).
+
+    Where the forget set is a path, sets and models that are not given are taken from beside it by their standard
+    names, unless some model is an object. Neither environment variables nor an ``audit.toml`` are read, but for
+    ``config``. The project key (``.audit/project.key``, private) lies beside a forget file, else in the working folder.
+
+    Args:
+        forget: what had to be forgotten.
+        retain: what the model may still know.
+        holdout: never seen, from the same pool as the forget set; else the test set serves.
+        test: never seen by any model.
+        auxiliary: never seen, checks the fits; else a quarter of the test set.
+        original: the model before unlearning, the positive control; without it there is no PASS.
+        unlearned: the model to audit.
+        retrained: honest retrains, trained from scratch without the forget set: the null distribution.
+        runs: further runs of the same unlearning procedure.
+        claim: what was forgotten; inferred where silent.
+        config: an ``audit.toml`` with more, such as the recipe of models that the audit trains.
+        fresh: do not continue an earlier run of the same case.
+        progress: called after every work unit and every trained model; ``auto``: a bar in a terminal or notebook.
+        options: see `Options`.
+
+    Raises:
+        InputError: the inputs cannot be audited; lists every problem with its remedy.
+        UsageError: an option or a policy is wrong.
+        CouldNotRun: the environment kept the audit from running.
+    """
+    from audit.run import prepare, run_audit
+
+    from .progress import both
+
+    sets = {"forget": forget, "retain": retain, "holdout": holdout, "test": test, "auxiliary": auxiliary}
+    models = {"original": original, "unlearned": unlearned}
+    settings, given = configured(sets, models, {"retrained": retrained, "runs": runs}, config, _all(options, claim))
+    with both(progress) as notify:
+        finished = run_audit(prepare(settings, given, notify=notify), fresh=fresh, notify=notify)
+    return AuditRun(finished.result, finished.run)
+
+
+def plan(
+    *,
+    forget: DataSet,
+    retain: DataSet | None = None,
+    holdout: DataSet | None = None,
+    test: DataSet | None = None,
+    auxiliary: DataSet | None = None,
+    original: Model | None = None,
+    unlearned: Model | None = None,
+    retrained: Sequence[Model] = (),
+    runs: Sequence[Model] = (),
+    claim: Claim | None = None,
+    config: str | os.PathLike[str] | None = None,
+    **options: Unpack[Options],
+) -> Plan:
+    """What ``run`` with the same arguments would do, cost and be able to see; nothing is run but a few timed rows.
+
+    Returns:
+        the plan; ``print`` shows it in lines.
+
+    Raises:
+        InputError, UsageError, CouldNotRun: see ``run``.
+    """
+    from audit.collect.plan import make_plan
+    from audit.run import prepare
+
+    sets = {"forget": forget, "retain": retain, "holdout": holdout, "test": test, "auxiliary": auxiliary}
+    models = {"original": original, "unlearned": unlearned}
+    settings, given = configured(sets, models, {"retrained": retrained, "runs": runs}, config, _all(options, claim))
+    prepared = prepare(settings, given, train=False)
+    return make_plan(prepared.case, prepared.policy, prepared.attacks, prepared.order.wanted)
+
+
+def score(
+    run: AuditRun | str | os.PathLike[str],
+    policy: str,
+    *,
+    sign_key: str | os.PathLike[str] | None = None,
+    ledger: str | os.PathLike[str] | None = None,
+) -> AuditRun:
+    """Judge a finished run again under another policy, without touching a model; another policy is another look.
+
+    Args:
+        run: the run, or its directory.
+        policy: ``screening``, ``standard``, ``strict``, or the path of a policy file.
+        sign_key: signs the new certificate; by default the key that the run was configured with.
+        ledger: where the run's ledger lies now, if it was moved.
+
+    Raises:
+        UsageError, CouldNotRun: see their messages.
+    """
+    from audit.certify.issue import signer_of
+    from audit.record.rundir import open_run
+    from audit.run import score_run
+
+    directory = run.directory if isinstance(run, AuditRun) else open_run(Path(run))
+    signer = signer_of(directory, None if sign_key is None else Path(sign_key))
+    finished = score_run(directory, policy, signer, None if ledger is None else Path(ledger))
+    return AuditRun(finished.result, finished.run)
+
+
+def load(run_dir: str | os.PathLike[str]) -> AuditRun:
+    """A finished run from its directory (``runs/<id>``).
+
+    Raises:
+        UsageError: there is no such folder.
+        CouldNotRun: it holds no finished run, or a record other than the one its certificate was issued for.
+    """
+    from audit.certify.issue import check_bound
+    from audit.record.result import read_result
+    from audit.record.rundir import open_run
+
+    directory = open_run(Path(run_dir))
+    result = read_result(directory.result)
+    check_bound(directory)
+    return AuditRun(result, directory)
+
+
+def verify(
+    certificate: str | os.PathLike[str],
+    *,
+    key: str | os.PathLike[str],
+    model: Model | Sequence[str | os.PathLike[str]],
+    policy: str | None = None,
+    max_age_days: int | None = None,
+    now: datetime | None = None,
+) -> Verified:
+    """Verify a certificate against the signer's public key and the model in hand.
+
+    Args:
+        certificate: ``certificate.dsse.json``.
+        key: the signer's public key, which did not come along with the certificate.
+        model: the certified model: its file or files, or the network or outputs that were audited in memory.
+        policy: the policy that the audit must have used.
+        max_age_days: greatest age of the certificate.
+        now: the current time, with a time zone; by default that of the clock.
+
+    Returns:
+        what was verified. A certificate of a failed audit verifies too: look at its ``verdict``.
+
+    Raises:
+        CertificateError: it does not hold; the message says why.
+        UsageError, CouldNotRun: a key, policy or file cannot be read.
+    """
+    from audit.certify.envelope import read_certificate
+    from audit.certify.keys import read_public_key
+    from audit.certify.verify import verify_certificate
+    from audit.policy.policy import load_policy
+
+    from .in_hand import in_hand
+
+    files, held, architecture = in_hand(model)
+    return verify_certificate(
+        read_certificate(Path(certificate)),
+        public_key_pem=read_public_key(Path(key)),
+        model_files=files,
+        held=held,
+        architecture=architecture,
+        policy_sha256=None if policy is None else load_policy(policy)[1],
+        max_age_days=max_age_days,
+        now=now or datetime.now(UTC),
+    )
+
+
+def _all(options: Options, claim: Claim | None) -> dict[str, Any]:
+    return {**options, "claim": claim}

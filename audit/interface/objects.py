@@ -1,0 +1,98 @@
+"""From the arguments of a call to a configuration and what was given: paths go one way, objects the other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, TypedDict
+
+from audit.errors import UsageError
+from audit.inputs.config import Config
+from audit.inputs.given import Given, given_of, named_models
+from audit.inputs.resolve import OPTIONS, resolve
+
+
+class Options(TypedDict, total=False):
+    """Options of a call: those of ``audit run`` under the same names, with the same defaults."""
+
+    provenance: Literal["exact", "checkpoint", "surrogate"]
+    split: Literal["attested", "coins", "assumed", "unknown"]
+    access: Literal["labels", "logits", "features", "weights"]
+    strata: Literal["none", "label"]
+    ledger: str | os.PathLike[str]
+    arch: str
+    head: str
+    policy: str
+    seed: int
+    device: str
+    batch_size: int
+    out: str | os.PathLike[str]
+    sign_key: str | os.PathLike[str]
+    trust_pickle: bool
+    train_references: int
+    train_shadows: int
+    train_pipelines: int
+    max_minutes: float
+    max_references: int
+    store: str | os.PathLike[str]
+
+
+def configured(
+    data: Mapping[str, object],
+    models: Mapping[str, object],
+    lists: Mapping[str, Sequence[object]],
+    config: str | os.PathLike[str] | None,
+    options: Mapping[str, Any],
+) -> tuple[Config, Given]:
+    """Resolve a call.
+
+    Args:
+        data: sets by role, each a path, ``(x, y)``, a mapping, or None.
+        models: ``original`` and ``unlearned``, each a path, a network, a mapping of outputs, or None.
+        lists: ``retrained`` and ``runs``.
+        config: an ``audit.toml``; no other is looked for, and no environment variable is read.
+        options: see `Options`.
+
+    Raises:
+        UsageError: an unknown option or a wrong value.
+    """
+    unknown = sorted(options.keys() - OPTIONS.keys())
+    if unknown:
+        known = ", ".join(sorted(Options.__annotations__))
+        raise UsageError(f"there is no option {', '.join(unknown)}: the options are {known}.")
+    flags: dict[str, Any] = {name: _plain(value) for name, value in options.items()}
+    flags |= {name: _plain(value) for name, value in {**data, **models}.items() if _is_path(value)}
+    in_memory = [*models.values(), *(item for items in lists.values() for item in items)]
+    held = any(model is not None and not _is_path(model) for model in in_memory)
+    if not held:
+        flags |= {name: [_plain(item) for item in items] for name, items in lists.items()}
+    settings, _ = resolve(
+        flags,
+        None if config is None else Path(config),
+        variables={},
+        search=False,
+        discover=_is_path(data.get("forget")),
+    )
+    settings = settings.model_copy(update={"out": settings.out.absolute()})  # a program may change its folder later
+    files = given_of(settings)
+    sets = {role: source for role, source in data.items() if source is not None and not _is_path(source)}
+    given = replace(files, data={**files.data, **sets})  # type: ignore[dict-item]  # checked where they are read
+    if held:
+        named = named_models(models["unlearned"], models["original"], lists["runs"], lists["retrained"])
+        given = replace(given, models={name: _source(model) for name, model in named.items()})
+    return settings, given
+
+
+def _is_path(value: object) -> bool:
+    return isinstance(value, (str, os.PathLike))
+
+
+def _plain(value: object) -> object:
+    """Paths as text; the rest as it is."""
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def _source(model: Any) -> Any:
+    return Path(model).absolute() if _is_path(model) else model
