@@ -23,8 +23,9 @@ from audit import __version__
 from audit.inputs.choices import AccessLevel, Kind, Provenance, Split, Strata
 
 from . import certificate as certificate_cli
+from . import compare as compare_cli
 from . import references as references_cli
-from . import report as reports_cli
+from . import report as report_cli
 from . import upkeep as upkeep_cli
 
 if TYPE_CHECKING:
@@ -192,8 +193,8 @@ def score(
     _finish(console, run_, result, certificate)
 
 
-app.command()(reports_cli.report)
-app.command()(reports_cli.compare)
+app.command()(report_cli.report)
+app.command()(compare_cli.compare)
 app.command()(upkeep_cli.schema)
 app.command()(certificate_cli.keygen)
 app.command()(certificate_cli.verify)
@@ -258,8 +259,9 @@ def _signer(run_: RunDir, sign_key: Path | None) -> CertificateSection:
 
 def _write_report(run_: RunDir, result: AuditResult) -> None:
     from audit.record.rundir import write_bytes
+    from reports.render import Options, render_bytes
 
-    write_bytes(run_.report, reports_cli.html(result, run_).encode("utf-8"))
+    write_bytes(run_.report, render_bytes(result, "html", Options(run=run_)))
 
 
 def _finish(console: Console, run_: RunDir, result: AuditResult, certificate: Path) -> None:

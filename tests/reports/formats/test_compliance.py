@@ -12,7 +12,8 @@ import reports
 from attacks.base import discover
 from audit.errors import UsageError
 from audit.record.result import AuditResult, FindingStatus, Outcome
-from reports.compliance import MEMBERSHIP, RECOVERY, Clause, Level, clauses
+from reports.clause_rules import MEMBERSHIP, RECOVERY, Level
+from reports.clauses import Clause, clauses
 from reports.formats.compliance import render_compliance_html, render_compliance_markdown
 from reports.frameworks import Rule, choose, frameworks
 from tests.reports.conftest import example
