@@ -204,26 +204,17 @@ def score_run(run: RunDir, policy_name: str, signer: CertificateSection, ledger:
 
 def _concluded(event: str, run: RunDir, result: AuditResult, signer: CertificateSection, **fields: Any) -> Finished:
     """Record, render, certify."""
+    from reports.render import Options, render_bytes
+
     from .certify.issue import issue
     from .record.files import write_bytes
     from .record.result import to_json
 
     run.replace_result(to_json(result).encode("ascii"))
-    write_bytes(run.report, _report(run, result))
+    write_bytes(run.report, render_bytes(result, "html", Options(run=run)))
     certificate = issue(run, result, signer)
     run.log(event, verdict=result.verdict.outcome.value, **fields)
     return Finished(result, run, certificate)
-
-
-def _report(run: RunDir, result: AuditResult) -> bytes:
-    from reports.compliance import clauses
-    from reports.formats.html import render_html
-    from reports.frameworks import choose
-
-    from .record.digest import sha256_file
-
-    page = render_html(result, clauses=clauses(result, choose(())), run_sha256=sha256_file(run.result))
-    return page.encode("utf-8")
 
 
 def _look(prepared: Prepared) -> Any:

@@ -13,8 +13,9 @@ import typer
 from audit.record.version import VERSION
 
 from . import certificate, references, upkeep
+from .compare import compare
 from .demo import demo
-from .report import compare, report
+from .report import report
 from .run import run
 from .score import score
 

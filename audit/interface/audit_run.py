@@ -79,14 +79,18 @@ class AuditRun:
 
         Args:
             format: ``html``, ``markdown``, ``junit``, ``sarif``, ``json``, ``pdf``, ``model-card``, ...
-            options: of the format, see `reports.formats.Options`.
+            options: of the format, see `reports.render.Options`.
 
         Raises:
             UsageError: there is no such format or option, or its package is not installed.
         """
-        from reports.formats import options_of, render
+        from reports.render import Options, render
 
-        return render(self.result, format, options_of(self.directory, **options))
+        try:
+            chosen = Options(run=self.directory, **options)
+        except TypeError as error:
+            raise UsageError(f"no such option of a report ({error}): see reports.render.Options.") from None
+        return render(self.result, format, chosen)
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the report, in a frame that runs nothing."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from audit.record.result import AuditResult, Finding, FindingStatus, Outcome
 from reports.checks import opening
 from reports.numbers import ABSENT, interval_text, margin_text, num, p_text
-from reports.pages import render_page
 from reports.words import decides
 
 _TONES = {
@@ -87,11 +86,6 @@ def compare(runs: Sequence[AuditResult]) -> Comparison:
             Section("Supplementary findings", "Check", _findings(runs, deciding=False)),
         ),
     )
-
-
-def render_compare(comparison: Comparison) -> str:
-    """Render a comparison as one HTML page."""
-    return render_page("compare.html.j2", c=comparison)
 
 
 def _column(run: AuditResult, runs: Sequence[AuditResult]) -> str:

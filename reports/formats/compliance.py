@@ -7,12 +7,21 @@ from dataclasses import dataclass
 
 from audit.record.result import AuditResult, Outcome
 from reports.checks import opening
-from reports.compliance import PREFACE, Clause, Level, by_framework, clauses
-from reports.frameworks import Framework
+from reports.clause_rules import Level
+from reports.clauses import Clause, by_framework, clauses
+from reports.frameworks import Framework, choose
 from reports.pages import render_page
+from reports.render import Options
 
 from .markdown import code, escape
 
+FILE = "compliance.html"
+_PREFACE = (
+    "Evidence relevant to clauses of laws, standards and guidance, from one audit of one model. It is no legal advice "
+    "and no statement that a clause is met: that needs the missing parts, and people who answer for them.",
+    "The clauses are paraphrased, none is quoted. 'Verify before printing' marks those whose number, wording or status "
+    "was not confirmed; 'primary text not opened' those that nobody has compared with the text yet.",
+)
 _TONES = {
     Level.STRONG: "good",
     Level.PARTIAL: "open",
@@ -32,8 +41,14 @@ class Group:
     clauses: tuple[Clause, ...]
 
 
+def render(result: AuditResult, options: Options) -> str:
+    """See `reports.render.render`."""
+    rendered = render_compliance_markdown if options.markdown else render_compliance_html
+    return rendered(result, choose(options.frameworks))
+
+
 def render_compliance_html(result: AuditResult, chosen: Sequence[Framework] = ()) -> str:
-    """Render the evidence by clause as one HTML page; see `compliance.clauses`."""
+    """Render the evidence by clause as one HTML page; see `reports.clauses.clauses`."""
     word, sentence = opening(result.verdict)
     return render_page(
         "compliance.html.j2",
@@ -41,20 +56,20 @@ def render_compliance_html(result: AuditResult, chosen: Sequence[Framework] = ()
         word=word,
         sentence=sentence,
         tone="open" if result.verdict.qualifier else _VERDICT_TONES[result.verdict.outcome],
-        preface=PREFACE,
+        preface=_PREFACE,
         groups=_groups(result, chosen),
         tones=_TONES,
     )
 
 
 def render_compliance_markdown(result: AuditResult, chosen: Sequence[Framework] = ()) -> str:
-    """Render the evidence by clause as Markdown; see `compliance.clauses`."""
+    """Render the evidence by clause as Markdown; see `reports.clauses.clauses`."""
     word, sentence = opening(result.verdict)
     lines = ["# Evidence by clause", "", f"**{escape(word)}.** {escape(sentence)}"]
     for warning in result.verdict.warnings:
         lines += ["", f"**Warning:** {escape(warning)}."]
     lines += ["", escape(result.verdict.scope)]
-    for text in PREFACE:
+    for text in _PREFACE:
         lines += ["", text]
     lines += ["", f"Run {code(result.run_id)}, policy {code(result.policy.name)}."]
     for group in _groups(result, chosen):

@@ -15,14 +15,19 @@ from functools import lru_cache
 from jinja2 import Environment
 from markupsafe import Markup
 
+from audit.record.digest import sha256_file
 from audit.record.result import AuditResult, Finding, Interval, Null, Outcome, to_json
 from reports.charts.draw import chart_svg
 from reports.charts.forest import forest_svg, placeable
-from reports.compliance import Clause
+from reports.clauses import Clause
+from reports.clauses import clauses as clauses_of
+from reports.frameworks import choose
 from reports.numbers import ABSENT, interval_text, level_text, margin_text, null_mean, num, p_text
 from reports.pages import asset, digest_of, environment
+from reports.render import Options
 from reports.words import STATUS_LEGEND, WORST_FIRST, decides, evidence, headline, reasons
 
+FILE = "report.html"
 _KINDS = {
     "structural": "Structural facts, certain without a test",
     "difference": "Must not differ from an honest retrain (difference tests: decide FAIL)",
@@ -49,6 +54,15 @@ class Group:
     title: str
     sentence: str
     kinds: tuple[tuple[str, tuple[Row, ...]], ...]
+
+
+def render(result: AuditResult, options: Options) -> str:
+    """The report with the clauses that its evidence bears on; see `reports.render.render`."""
+    return render_html(
+        result,
+        clauses=clauses_of(result, choose(options.frameworks)),
+        run_sha256=None if options.run is None else sha256_file(options.run.result),
+    )
 
 
 def render_html(result: AuditResult, *, clauses: Sequence[Clause] = (), run_sha256: str | None = None) -> str:

@@ -8,8 +8,14 @@ from xml.etree import ElementTree as ET
 from audit.record.result import AuditResult
 from reports.checks import Check, Mark, checks, figures
 from reports.numbers import visible
+from reports.render import Inconclusive, Options
 
 _COUNTED = {Mark.FAILED: "failures", Mark.OPEN: "errors", Mark.BROKEN: "errors", Mark.ASIDE: "skipped"}
+
+
+def render(result: AuditResult, options: Options) -> str:
+    """See `reports.render.render`."""
+    return render_junit(result, inconclusive_skipped=options.junit_inconclusive == Inconclusive.SKIPPED)
 
 
 def render_junit(result: AuditResult, *, inconclusive_skipped: bool = False) -> str:

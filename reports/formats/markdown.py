@@ -8,13 +8,19 @@ from collections.abc import Iterable, Sequence
 from audit.record.result import AuditResult, Finding, Outcome
 from reports.checks import Mark, deciding_first, finding_mark, opening
 from reports.numbers import interval_text, margin_text, num, p_text, visible
+from reports.render import DEFAULTS, Options
 from reports.words import decides, evidence, reasons
 
-LIMIT = 1024 * 1024  # $GITHUB_STEP_SUMMARY refuses more; a comment takes 65 536 characters
+LIMIT = DEFAULTS.max_bytes  # $GITHUB_STEP_SUMMARY refuses more; a comment takes 65 536 characters
 _LONGEST = 600  # characters of one name or sentence
 _ICONS = {Outcome.PASS: "✅", Outcome.FAIL: "❌", Outcome.INCONCLUSIVE: "⚠️"}
 _MARKS = {Mark.PASSED: "✅", Mark.FAILED: "❌", Mark.OPEN: "⚠️", Mark.BROKEN: "🛑", Mark.ASIDE: "➖"}
 _HEAD = "| Check | Status | Value [interval] | Margin | Original | p adj. | Reason |\n|---|---|---|---|---|---|---|"
+
+
+def render(result: AuditResult, options: Options) -> str:
+    """See `reports.render.render`."""
+    return render_markdown(result, limit=options.max_bytes)
 
 
 def render_markdown(result: AuditResult, *, limit: int = LIMIT) -> str:

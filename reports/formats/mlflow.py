@@ -12,6 +12,7 @@ from audit.errors import CouldNotRun, UsageError
 from audit.record.result import AuditResult, Finding
 from reports.checks import opening
 from reports.numbers import visible
+from reports.render import DEFAULTS, Options
 from reports.words import decides
 
 if TYPE_CHECKING:
@@ -19,11 +20,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-EXPERIMENT = "unlearning-audit"
 _RECORD = "unlearning.record_sha256"
 
 
-def export_mlflow(result: AuditResult, run: RunDir, *, experiment: str = EXPERIMENT) -> str:
+def render(result: AuditResult, options: Options) -> str:
+    """Export the run that ``options.run`` names; the id, on a line of its own. See `reports.render.render`."""
+    if options.run is None:
+        raise UsageError("the export needs a run directory: audit into one, and name it.")
+    return f"{export_mlflow(result, options.run, experiment=options.experiment)}\n"
+
+
+def export_mlflow(result: AuditResult, run: RunDir, *, experiment: str = DEFAULTS.experiment) -> str:
     """Write a finished run to the tracking store that MLflow is configured for (``MLFLOW_TRACKING_URI``).
 
     Nothing is sent anywhere else: MLflow's usage telemetry is switched off. ``private/`` and ``config.toml`` (which

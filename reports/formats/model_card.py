@@ -11,11 +11,17 @@ from collections.abc import Iterator
 from audit.record.result import AuditResult, Finding
 from reports.checks import opening
 from reports.numbers import interval_text, margin_text, num
+from reports.render import Options
 from reports.words import decides
 
 from .markdown import escape
 
 _TASK = "machine-unlearning-audit"
+
+
+def render(result: AuditResult, options: Options) -> str:  # noqa: ARG001 - one signature for all formats
+    """See `reports.render.render`."""
+    return render_model_card(result)
 
 
 def render_model_card(result: AuditResult) -> str:

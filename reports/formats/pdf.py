@@ -9,11 +9,18 @@ from pathlib import Path
 
 from audit.errors import CouldNotRun, UsageError
 from audit.record.result import AuditResult, to_json
+from reports.render import Options
 
 from .html import render_html
 
+FILE = "report.pdf"
 _WIDEST, _TALLEST = 130.0, 145.0  # mm of a drawing on a page in landscape
 _PRINT = Path(__file__).parents[1] / "templates" / "pdf.css"
+
+
+def render(result: AuditResult, options: Options) -> bytes:  # noqa: ARG001 - one signature for all formats
+    """See `reports.render.render`."""
+    return render_pdf(result)
 
 
 def render_pdf(result: AuditResult) -> bytes:

@@ -14,12 +14,18 @@ from audit.errors import ExitCode
 from audit.record.result import AuditResult, Outcome
 from reports.checks import VERDICT, Check, Mark, checks, figures
 from reports.numbers import visible
+from reports.render import DEFAULTS, Options
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _EXIT = {Outcome.PASS: ExitCode.PASS, Outcome.FAIL: ExitCode.FAIL, Outcome.INCONCLUSIVE: ExitCode.INCONCLUSIVE}
 
 
-def render_sarif(result: AuditResult, *, location: str = "config.toml") -> str:
+def render(result: AuditResult, options: Options) -> str:
+    """See `reports.render.render`."""
+    return render_sarif(result, location=options.sarif_location)
+
+
+def render_sarif(result: AuditResult, *, location: str = DEFAULTS.sarif_location) -> str:
     """Render a run as a SARIF log.
 
     FAIL is level ``error``, INCONCLUSIVE level ``warning``, a qualified PASS level ``note``; a plain PASS is no

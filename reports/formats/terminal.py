@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import StringIO
 
 from rich.console import Console
 from rich.table import Table
@@ -10,6 +11,7 @@ from rich.text import Text
 
 from audit.record.result import AuditResult, Finding, FindingStatus, Outcome
 from reports.numbers import ABSENT, interval_text, margin_text, num, p_text, visible
+from reports.render import Options
 from reports.words import SHORT, decides, headline, sizes
 
 _STYLES = {
@@ -22,6 +24,13 @@ _STYLES = {
     FindingStatus.INCONCLUSIVE: "yellow",
 }
 _HEADS = ("Check", "Status", "Value [interval]", "Margin", "Original", "p adj.")
+
+
+def render(result: AuditResult, options: Options) -> str:
+    """What `render_terminal` prints, as text; see `reports.render.render`."""
+    text = StringIO()
+    render_terminal(result, Console(file=text, highlight=False, width=options.width))
+    return text.getvalue()
 
 
 def render_terminal(result: AuditResult, console: Console) -> None:

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from audit.record.result import AuditResult, Finding, FindingStatus, Gate, Interval, Outcome, Verdict
+from reports.clause_rules import Level
+from reports.clauses import clauses
 from reports.comparison.compare import compare
-from reports.compliance import Level, clauses
 from reports.formats import mlflow
 from reports.formats.compliance import render_compliance_html, render_compliance_markdown
 from reports.formats.html import render_html

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from audit.errors import CouldNotRun
 from audit.record.attack_record import Chart, Series
 from audit.record.result import AuditResult, read_result, to_json
-from reports.compliance import clauses
+from reports.clauses import clauses
 from reports.formats.html import render_html
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from reports.charts.draw import svg
+from reports.charts import svg
 from reports.charts.svg import Axis
 
 

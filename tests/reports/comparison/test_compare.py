@@ -6,7 +6,8 @@ import pytest
 from rich.console import Console
 
 from audit.record.result import AuditResult, InputRecord, Outcome
-from reports.comparison.compare import Comparison, Row, compare, render_compare
+from reports.comparison.compare import Comparison, Row, compare
+from reports.comparison.page import render_compare
 from reports.comparison.terminal import print_comparison
 from tests.reports.conftest import HOSTILE, example
 from tests.reports.page import Page

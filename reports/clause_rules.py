@@ -1,4 +1,4 @@
-"""Evidence by clause: which part of a run bears on which clause, how strongly, and what is missing.
+"""The rules by which the evidence of a run is judged for a clause: one function for each `frameworks.Rule`.
 
 A run is evidence about one model, one forget set and the attacks of one suite. A run that is not a PASS never reads
 as support; no run decides a question of law.
@@ -7,14 +7,12 @@ as support; no run decides a question of law.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
-from itertools import groupby
 
 from audit.record.result import AuditResult, Finding, FindingStatus, Outcome
 
 from .checks import Mark, gate_mark, opening
-from .frameworks import ClauseEntry, Framework, Rule, frameworks
+from .frameworks import Rule
 from .words import decides, sizes
 
 MEMBERSHIP = frozenset(
@@ -24,12 +22,6 @@ MEMBERSHIP = frozenset(
     )
 )
 RECOVERY = frozenset({"feature_mapping", "uma"})
-PREFACE = (
-    "Evidence relevant to clauses of laws, standards and guidance, from one audit of one model. It is no legal advice "
-    "and no statement that a clause is met: that needs the missing parts, and people who answer for them.",
-    "The clauses are paraphrased, none is quoted. 'Verify before printing' marks those whose number, wording or status "
-    "was not confirmed; 'primary text not opened' those that nobody has compared with the text yet.",
-)
 
 
 class Level(StrEnum):
@@ -42,64 +34,7 @@ class Level(StrEnum):
     AGAINST = "against"
 
 
-@dataclass(frozen=True)
-class Clause:
-    """One clause with the evidence of a run."""
-
-    framework: str
-    clause: str
-    title: str
-    asks: str
-    evidence: str
-    level: Level
-    strength: str
-    missing: str
-    actor: str
-    certainty: str
-    source: str
-    checked_on: str
-    caveat: str
-
-
-def clauses(result: AuditResult, chosen: Sequence[Framework] = ()) -> tuple[Clause, ...]:
-    """The clauses of frameworks with the evidence that a run gives.
-
-    Args:
-        result: the run record.
-        chosen: the frameworks, from ``frameworks.choose``; all where none is given.
-    """
-    return tuple(
-        _clause(result, framework, entry)
-        for framework in (chosen or tuple(frameworks().values()))
-        for entry in framework.clauses
-    )
-
-
-def by_framework(found: Sequence[Clause]) -> tuple[tuple[Framework, tuple[Clause, ...]], ...]:
-    """Clauses in the order given, with the framework of each group."""
-    known = frameworks()
-    return tuple((known[name], tuple(members)) for name, members in groupby(found, key=lambda c: c.framework))
-
-
-def _clause(result: AuditResult, framework: Framework, entry: ClauseEntry) -> Clause:
-    evidence, level, strength = _RULES[entry.evidence](result)
-    return Clause(
-        framework=framework.id,
-        clause=entry.clause,
-        title=entry.title,
-        asks=entry.asks,
-        evidence=evidence,
-        level=level,
-        strength=strength,
-        missing=entry.missing,
-        actor=entry.actor,
-        certainty=entry.certainty,
-        source=entry.source or framework.source,
-        checked_on="" if entry.checked_on is None else entry.checked_on.isoformat(),
-        caveat=entry.caveat,
-    )
-
-
+#: the evidence in words, its strength, and why it is that strong
 Judged = tuple[str, Level, str]
 
 
@@ -214,7 +149,7 @@ def _listed(findings: Sequence[Finding]) -> str:
     return f"{text}. Sample: {counts}." if counts else f"{text}."
 
 
-_RULES: dict[Rule, Callable[[AuditResult], Judged]] = {
+RULES: dict[Rule, Callable[[AuditResult], Judged]] = {
     Rule.VERDICT: _verdict,
     Rule.MEMBERSHIP: _attacks(MEMBERSHIP, "attacks on membership"),
     Rule.RECOVERY: _attacks(RECOVERY, "attacks that recover what was forgotten"),

@@ -14,7 +14,7 @@ from tests.reports.chromium import Browser
 from tests.reports.example_audit import example
 from tests.reports.page import CLAUSE
 
-AXE = Path(os.environ.get("AXE_CORE", Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"))
+AXE = Path(os.environ.get("AXE_CORE", Path(__file__).parents[3] / "node_modules" / "axe-core" / "axe.min.js"))
 LOOKS = [(width, dark) for width in (1280, 390) for dark in (False, True)]
 pytestmark = pytest.mark.slow
 needs_axe = pytest.mark.skipif(
@@ -23,7 +23,7 @@ needs_axe = pytest.mark.skipif(
 
 
 def violations(browser: Browser) -> list[str]:
-    """What axe-core finds, minor or serious. (It does not judge text in pictures: ``test_colours`` does.)"""
+    """What axe-core finds, minor or serious. (It does not judge text in pictures: ``test_html_colours`` does.)"""
     browser.evaluate(AXE.read_text(encoding="utf-8") + ";0")
     found = json.loads(browser.evaluate("axe.run().then(r => JSON.stringify([r.violations, r.passes.length]))"))
     assert found[1] > 20  # it looked
