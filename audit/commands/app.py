@@ -1,4 +1,4 @@
-"""The command line: parse, call one function, exit code. The only file that composes all three layers.
+"""The command line: parse, call one function, exit code. ``run``, ``score`` and ``demo``; all others are added here.
 
 Torch and the renderers are imported where they are needed: ``audit --help``, ``verify`` and ``report`` never import
 torch.

@@ -1,4 +1,4 @@
-"""The commands that render: ``audit report`` and ``audit compare``. `audit/cli.py` registers them.
+"""The commands that render: ``audit report`` and ``audit compare``.
 
 Renderers are imported where they are used; none needs torch.
 """
