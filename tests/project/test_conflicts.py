@@ -1,4 +1,4 @@
-"""No mark of an unfinished merge: `.ci/conflicts.py` finds each kind, with file and line, and lets other lines through."""
+"""No mark of an unfinished merge: `.ci/conflicts.py` finds each kind with its place, and lets other lines through."""
 
 from __future__ import annotations
 
