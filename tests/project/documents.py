@@ -69,8 +69,8 @@ class Block:
 
 
 def pages() -> list[str]:
-    """README.md and docs/*.md."""
-    return ["README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
+    """README.md, CONTRIBUTING.md and docs/*.md."""
+    return ["README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
 
 
 def read(page: str) -> str:
