@@ -41,10 +41,10 @@ class Reader:
 
     def follow(self, block: Block) -> int:
         """Run the commands of a block, each with the exit code that the page says; how many there were."""
-        for command in block.commands() if block.language in SHELL else []:
-            text = self._with_runs(command)
+        commands = block.commands() if block.language in SHELL else []
+        for command in commands:
             done = subprocess.run(
-                ["bash", "-euc", text],
+                ["bash", "-euc", self._with_runs(command)],
                 cwd=self.folder,
                 env=self.environment,
                 input="y\n",
@@ -52,8 +52,9 @@ class Reader:
                 text=True,
                 check=False,
             )
-            assert done.returncode == command.code, f"{block.place}: {text}\n{done.stdout}\n{done.stderr}"
-        return len(block.commands())
+            said = f"{block.place}: {command.text} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+            assert done.returncode == command.code, said
+        return len(commands)
 
     def _with_runs(self, command: Command) -> str:
         runs = sorted(self.folder.glob("runs/*/run.json"), key=lambda path: -path.stat().st_mtime_ns)

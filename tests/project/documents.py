@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 COMMENT = re.compile(r"\s*<!-- (.*?) -->\s*")
 FENCE = re.compile(r"(\s*)(```+|~~~+)\s*(\S*)(.*)")
 SHELL = {"sh", "bash", "console", "shell"}
+RECIPES = {"yaml", "groovy"}  # for CI servers: test_ci.py and test_options.py look at the commands in them
 
 
 @dataclass(frozen=True)

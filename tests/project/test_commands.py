@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.project.conftest import Reader
-from tests.project.documents import SHELL, Block, blocks, pages, read
+from tests.project.documents import RECIPES, SHELL, Block, blocks, pages, read
 
-RECIPES = {"yaml", "groovy"}  # for CI servers: test_ci.py and test_options.py look at the commands in them
 OWN_TEST = {"docs/tutorial.md"}  # begins in an empty folder: test_docs.py
 SHOWN = [block for page in pages() for block in blocks(page)]
 COMMANDS = [block for block in SHOWN if block.language in SHELL]
