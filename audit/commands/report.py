@@ -1,4 +1,4 @@
-"""The commands that render: ``audit report`` and ``audit compare``.
+"""The commands that render: ``audit report`` and ``audit compare``. `audit/cli.py` registers them.
 
 Renderers are imported where they are used; none needs torch.
 """
