@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: install demo test test-slow lint bench-calibration fuzz docs clean
+.PHONY: install demo test test-slow lint bench-calibration fuzz tables docs clean
 
 install: .venv/.installed
 
@@ -27,6 +27,7 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python .ci/conflicts.py
 
 bench-calibration: install  ## false FAIL, power and PASS rates on fresh worlds
 	$(BIN)/python -m benchmarks.calibration --jobs 2 --page docs/calibration.md
@@ -35,7 +36,10 @@ bench-calibration: install  ## false FAIL, power and PASS rates on fresh worlds
 fuzz: install  ## two minutes of coverage-guided fuzzing of the certificate reader
 	PYTHONPATH=fixtures:. $(BIN)/python tests/fuzz/certificate.py --seconds 120
 
-docs: install  ## the documentation site, in site/
+tables: install  ## the tables of files in docs/architecture.md, from the docstrings
+	$(BIN)/python .ci/architecture.py
+
+docs: tables  ## the documentation site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -f .ci/mkdocs.yml
 
 clean:

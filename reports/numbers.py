@@ -69,7 +69,7 @@ def margin_text(margin: tuple[float, float] | None, *, short: bool = False) -> s
 
 
 def one_sided(margin: tuple[float, float]) -> bool:
-    """A lower margin of exactly 0 belongs to a rate: it does not bind (``audit/figures.py`` agrees)."""
+    """A lower margin of exactly 0 belongs to a rate: it does not bind (``audit/judge`` agrees)."""
     return margin[0] == 0
 
 

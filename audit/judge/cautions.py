@@ -1,5 +1,4 @@
-"""What whoever reads the verdict must know before the verdict: declarations that the data speak against, or that had
-no effect."""
+"""Warnings beside every verdict: declarations that the data speak against, or that had no effect."""
 
 from __future__ import annotations
 

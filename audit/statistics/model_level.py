@@ -1,4 +1,4 @@
-"""Family D1: the audited model and K honest retrains are exchangeable under the null."""
+"""The test against retrains (family D1): the audited model and K honest retrains are exchangeable under the null."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Family D2: forget and holdout labels are exchangeable under an honest retrain."""
+"""The permutation test (family D2): forget and holdout labels are exchangeable under an honest retrain."""
 
 from dataclasses import dataclass
 

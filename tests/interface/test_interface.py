@@ -179,7 +179,7 @@ def test_nothing_is_reused_of_a_network_without_a_name(held: Held) -> None:
     held["head"] = "4"
     held["unlearned"].register_forward_hook(lambda _module, _args, output: output * scale[0])
     first = audit.run(**held)
-    scale[0] = 0.25
+    scale[0] = -1.0
     second = audit.run(**held)
     assert first.path == second.path
     assert first.result.utility is not None

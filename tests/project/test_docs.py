@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from attacks.base import discover
-
-ROOT = Path(__file__).parents[2]
-TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+from tests.project.conftest import Reader
+from tests.project.documents import ROOT, blocks
 
 
 @pytest.mark.skipif(importlib.util.find_spec("material") is None, reason="the extra docs is not installed")
@@ -35,29 +34,11 @@ def test_the_site_builds_and_loads_nothing_from_elsewhere(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
-    (tmp_path / "bin").mkdir()
-    script = f'#!/bin/sh\nexec "{sys.executable}" -m audit "$@"\n'
-    for name, text in (("audit", script), ("python", script.replace(" -m audit", ""))):
-        (tmp_path / "bin" / name).write_text(text)
-        (tmp_path / "bin" / name).chmod(0o755)
-    work = tmp_path / "work"
-    work.mkdir()
-    environment = os.environ | {
-        "PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(ROOT),
-        "OMP_NUM_THREADS": "1",
-    }
-    blocks = re.findall(r"^```(\w+)(.*?)\n(.*?)^```$", TUTORIAL, re.MULTILINE | re.DOTALL)
+def test_the_tutorial_does_what_it_says(reader: Reader) -> None:
     ran = 0
-    for language, options, text in blocks:
-        if title := re.search(r'title="([^"]+)"', options):
-            (work / title.group(1)).write_text(text, encoding="utf-8")
-        elif language == "sh":
-            expected = int(found.group(1)) if (found := re.search(r"# exit code (\d+)", text)) else 0
-            command = ["bash", "-euc", text]
-            done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, check=False)
-            assert done.returncode == expected, f"{text}\n{done.stdout}\n{done.stderr}"
-            ran += 1
+    for block in blocks("docs/tutorial.md"):
+        reader.save(block)
+        assert not block.comments, f"{block.place}: the tutorial says that every command is run"
+        ran += bool(reader.follow(block))
     assert ran == 8
-    assert not list(work.glob("release/*/private/*"))
+    assert not list(reader.folder.glob("release/*/private/*"))

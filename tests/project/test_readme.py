@@ -33,23 +33,6 @@ def test_exit_codes_are_the_real_ones() -> None:
     assert {int(code) for code in table} == {int(code) for code in ExitCode}
 
 
-def test_every_command_of_the_readme_exists() -> None:
-    commands = set(re.findall(r"^audit (\w+)", README, re.MULTILINE)) | set(re.findall(r"`audit (\w+)", README))
-    assert commands >= {"run", "keygen", "verify", "score", "report", "purge", "init"}
-    for command in commands:
-        nested = {"references": ["plan"], "commit": ["open"]}.get(command, [])
-        result = audit(command, *nested, "--help")
-        assert result.returncode == 0, command
-        flags = set(re.findall(rf"audit {command}[^`\n#]*?(--[\w-]+)", README))
-        assert all(flag in result.stdout for flag in flags), (command, flags)
-
-
-def test_make_targets_exist() -> None:
-    makefile = (ROOT / "Makefile").read_text()
-    for target in set(re.findall(r"\bmake ([a-z][a-z-]*)(?=`|  |$)", README, re.MULTILINE)):
-        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
-
-
 def test_own_network_as_the_readme_tells_it(tmp_path: Path) -> None:
     """The README's own CNN and data in `.npz`, with its commands, in an empty folder."""
     code = re.search(r"```python\n(.*?)```", README, re.DOTALL)
