@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from audit.errors import CouldNotRun, UsageError
@@ -52,8 +55,21 @@ def render_pdf(result: AuditResult) -> bytes:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     document = HTML(string=printable(render_html(result)), url_fetcher=URLFetcher(allowed_protocols=["data"]))
     identifier = hashlib.sha256(to_json(result).encode()).digest()[:16]
-    written: bytes = document.write_pdf(pdf_identifier=identifier)
+    with _fixed_time():
+        written: bytes = document.write_pdf(pdf_identifier=identifier)
     return written
+
+
+@contextmanager
+def _fixed_time() -> Iterator[None]:
+    """Fonts that are cut down for a PDF carry the time of that, unless the environment names another."""
+    given = os.environ.get("SOURCE_DATE_EPOCH")
+    os.environ["SOURCE_DATE_EPOCH"] = given or "0"
+    try:
+        yield
+    finally:
+        if given is None:
+            del os.environ["SOURCE_DATE_EPOCH"]
 
 
 def printable(page: str) -> str:

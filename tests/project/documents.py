@@ -96,7 +96,7 @@ def blocks(page: str, text: str | None = None) -> Iterator[Block]:
 
 def prose(page: str) -> str:
     """A page without its fenced blocks."""
-    return re.sub(r"^(\s*)(```+|~~~+).*?^\1\2\s*$", "", read(page), flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"^([ \t]*)(```+|~~~+).*?^\1\2[ \t]*$", "", read(page), flags=re.MULTILINE | re.DOTALL)
 
 
 def inline(page: str) -> list[str]:
