@@ -41,12 +41,17 @@ EXAMPLES = [block for page in pages() for block in blocks(page) if block.languag
 def resolve(name: str) -> object:
     """The module, or what is in it, that a dotted name names."""
     parts = name.split(".")
-    found: object = importlib.import_module(parts[0])
-    for depth, part in enumerate(parts[1:], start=2):
-        if not hasattr(found, part):
-            importlib.import_module(".".join(parts[:depth]))
-        found = getattr(found, part)
-    return found
+    for depth in range(len(parts), 0, -1):
+        try:
+            found: object = importlib.import_module(".".join(parts[:depth]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[depth:]:
+            if not hasattr(found, part):
+                raise ImportError(f"{name}: no {part}")
+            found = getattr(found, part)
+        return found
+    raise ImportError(name)
 
 
 @pytest.mark.parametrize("block", EXAMPLES, ids=lambda block: block.place)
