@@ -21,7 +21,7 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AuditRun:
     """A finished audit: its verdict, its findings, its report and its certificate.
 
@@ -91,6 +91,10 @@ class AuditRun:
         except TypeError as error:
             raise UsageError(f"no such option of a report ({error}): see reports.render.Options.") from None
         return render(self.result, format, chosen)
+
+    def __repr__(self) -> str:
+        """Verdict and place: the record itself has thousands of values."""
+        return f"<AuditRun {self.verdict}, {len(self.findings)} findings, {self.path}>"
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the report, in a frame that runs nothing."""

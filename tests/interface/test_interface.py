@@ -199,6 +199,9 @@ def test_score_load_and_reports(held: Held) -> None:
     assert json.loads(found.report("sarif"))["version"] == "2.1.0"
     with pytest.raises(audit.UsageError, match="html"):
         found.report("word")
+    assert repr(found) == f"<AuditRun {found.verdict}, {len(found.findings)} findings, {found.path}>"
+    with pytest.raises(audit.UsageError, match="no such option of a report"):
+        found.report("html", colour="red")
     shown = found._repr_html_()
     assert shown.startswith('<iframe sandbox=""')
     assert "&lt;script" in shown  # inside the frame, which runs nothing
