@@ -117,6 +117,8 @@ class Attack(ABC):
     #: Shadow models that it cannot do without; the engine skips it, with the remedy, where there are none.
     design: ClassVar[Design] = ""
     source: ClassVar[str] = ""
+    #: Takes more than a tenth of an audit (measured): where it gates nothing it runs on request only.
+    costly: ClassVar[bool] = False
     #: Charts that it brings to the report (``attacks/charts.py``).
     charts: ClassVar[tuple[ChartSpec, ...]] = (DOTS,)
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .certify.envelope import CertificateError
     from .interface.audit_run import AuditRun
     from .interface.calls import load, plan, run, score, verify
+    from .interface.objects import Options
 
 __all__ = [
     "AuditError",
@@ -35,6 +36,7 @@ __all__ = [
     "CertificateError",
     "CouldNotRun",
     "InputError",
+    "Options",
     "UsageError",
     "__version__",
     "load",
@@ -48,6 +50,7 @@ __version__ = VERSION
 
 _PLACES = {
     "AuditRun": ".interface.audit_run",
+    "Options": ".interface.objects",
     "CertificateError": ".certify.envelope",
     **dict.fromkeys(("load", "plan", "run", "score", "verify"), ".interface.calls"),
 }

@@ -5,15 +5,14 @@ Everything is imported where it is used: `audit/__init__.py` imports this file b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from attacks.base import Attack
-
     from .collect.events import Event, Notify
+    from .collect.suite import Suite
     from .inputs.case import LoadedCase
     from .inputs.config import CertificateSection, Config
     from .inputs.given import Given
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from .record.rundir import RunDir
     from .training.service import Trained
     from .training.session import Progress
-
-    Suite = Mapping[str, type[Attack]]
 
 
 def _silent(_event: Event | Progress) -> None:
@@ -38,7 +35,7 @@ class Prepared:
     Attributes:
         case: what is audited.
         policy: every threshold; ``policy_sha256`` is the digest of its file.
-        suite: the attacks by name; ``attacks`` is one of each.
+        suite: the attacks that run, and why others are left out.
         run: the directory that the run will live in.
         order: what the audit was asked to train; ``trained`` is what it trained.
         seed, batch_size: of the run.
@@ -51,7 +48,6 @@ class Prepared:
     policy: Policy
     policy_sha256: str
     suite: Suite
-    attacks: Sequence[Attack]
     run: RunDir
     order: Order
     trained: Trained | None
@@ -87,8 +83,10 @@ def prepare(
     """
     from attacks.base import discover
 
+    from .certify.issue import check_signer
     from .certify.ledger import check_ledger
     from .collect.identity import run_identifier
+    from .collect.suite import choose
     from .inputs.case import load_case
     from .inputs.given import given_of, is_outputs
     from .inputs.order import order_of
@@ -98,6 +96,7 @@ def prepare(
     from .training.references import check_order, with_trained
 
     policy, policy_sha256 = load_policy(config.policy)
+    check_signer(config.certificate)  # a wrong key costs no training and no audit
     if config.claim.ledger is not None:
         check_ledger(config.claim.ledger)
     given = given or given_of(config)
@@ -106,15 +105,13 @@ def prepare(
     check_order(order, case.claim.kind, beside_outputs=is_outputs(given.models["unlearned"]))
     if train and order.wanted.asked:
         case, trained = with_trained(case, order, notify)
-    suite = discover()
-    attacks = [attack() for attack in suite.values()]
-    run_id = run_identifier(case, attacks, policy_sha256=policy_sha256, seed=config.seed)
+    suite = choose(discover(), config.attacks, case.claim)
+    run_id = run_identifier(case, suite.chosen, policy_sha256=policy_sha256, seed=config.seed)
     return Prepared(
         case=case,
         policy=policy,
         policy_sha256=policy_sha256,
         suite=suite,
-        attacks=attacks,
         run=RunDir(config.out / run_id),
         order=order,
         trained=trained,
@@ -137,7 +134,7 @@ def run_audit(prepared: Prepared, *, fresh: bool = False, notify: Notify = _sile
     Raises:
         InputError, UsageError, CouldNotRun: see their messages.
     """
-    from .certify.issue import check_signer, commit_data
+    from .certify.issue import commit_data
     from .collect.collect import collect
     from .judge.judge import judge
     from .judge.records import rankings
@@ -145,13 +142,12 @@ def run_audit(prepared: Prepared, *, fresh: bool = False, notify: Notify = _sile
     from .training.shadow_list import remember_shadows
 
     case, run = prepared.case, prepared.run
-    check_signer(prepared.signer)  # a wrong key costs no audit
     run.begin(prepared.settings, fresh=fresh or bool(case.unnamed))  # what has no name cannot be known again
     remember_shadows(run, prepared.order, case)
     look = _look(prepared)  # counted before anything is scored
     evidence = collect(
         case,
-        prepared.attacks,
+        prepared.suite,
         run,
         seed=prepared.seed,
         batch_size=prepared.batch_size,
@@ -159,7 +155,7 @@ def run_audit(prepared: Prepared, *, fresh: bool = False, notify: Notify = _sile
         look=look,
     )
     evidence.save(run)
-    scores = score_all(evidence, prepared.suite)
+    scores = score_all(evidence, prepared.suite.classes)
     result = judge(evidence, prepared.policy, prepared.policy_sha256, scores)
     run.keep_private(rankings(evidence, scores.scored))
     commit_data(run, case.files)

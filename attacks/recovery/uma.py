@@ -29,6 +29,7 @@ class UnlearningMapping(Attack):
     title = "Unlearning mapping attack (UMA)"
     access = Access.GRADIENTS
     needs_original = True
+    costly = True  # 47 % of the attacks' time in the demo's random case, 73 to 83 % with larger networks
     symmetric = False  # the target is the original's output
     primary_for = frozenset({"class"})  # on random forget sets it hardly sees the original (statistics.md 9.4c)
     source = "Xuan & Li, Verifying Robust Unlearning, arXiv 2504.14798; steps and step size are ours"

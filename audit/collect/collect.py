@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from attacks.base import Attack
 from audit.errors import InputError
 from audit.inputs.case import LoadedCase
 from audit.inputs.provenance import copies
@@ -22,13 +21,14 @@ from .evidence import AttackRun, Evidence, Facts
 from .guard import Guard
 from .observe import Observations
 from .structure import Structure, compare
+from .suite import Suite
 from .units import Units, unit_context
 from .views import Views, observe_all, shadow_views
 
 
 def collect(
     case: LoadedCase,
-    attacks: Sequence[Attack],
+    suite: Suite,
     run: RunDir,
     *,
     seed: int,
@@ -43,7 +43,7 @@ def collect(
 
     Args:
         case: what is audited.
-        attacks: the suite.
+        suite: the attacks that run, and those that are left out.
         run: the run's directory; its name is the run's.
         seed: of the run.
         batch_size: rows per forward pass.
@@ -61,8 +61,8 @@ def collect(
     structure = _structure(case)
     attack_case = case.attack_case()
     shadows = shadow_views(case.shadows, observations, case.selection, case.build)
-    units = Units(attacks, views, shadows, attack_case, unit_context(case, seed), run, seed, notify)
-    runs = [units.run(attack) for attack in attacks]
+    units = Units(suite.chosen, views, shadows, attack_case, unit_context(case, seed), run, seed, notify)
+    runs = [units.run(attack) for attack in suite.chosen]
     guard.after_attacks()
     sides = tuple(
         case.files[case.selection[role].source].take(case.selection[role].rows) for role in ("forget", "holdout")
@@ -70,7 +70,13 @@ def collect(
     arrays = evidence_arrays(attack_case, (sides[0], sides[1]), case.selection["holdout"], views, seed)
     for design, found in shadows.items():
         arrays |= shadow_arrays(design, case.shadows[design].member, found, attack_case.labels["test"])
-    return Evidence(_facts(case, run, seed, structure, runs, units, shadows, look), arrays, units.signals)
+    return Evidence(_facts(case, run, seed, structure, _all(suite, runs), units, shadows, look), arrays, units.signals)
+
+
+def _all(suite: Suite, runs: Sequence[AttackRun]) -> list[AttackRun]:
+    """How every attack went, those that were left out included, by name."""
+    skipped = [AttackRun(name=n, parameters={}, status="skipped", reason=why) for n, why in suite.left_out.items()]
+    return sorted([*runs, *skipped], key=lambda run: run.name)
 
 
 def _refuse_copies(access: str, views: Views) -> None:

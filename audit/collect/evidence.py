@@ -87,6 +87,11 @@ class Evidence:
     ) -> None:
         self.facts, self.arrays, self.signals = facts, arrays, signals
 
+    def claimed_at(self, access: str) -> Evidence:
+        """The same evidence as if another access level had been claimed."""
+        claim = self.facts.claim.model_copy(update={"access": access})
+        return Evidence(self.facts.model_copy(update={"claim": claim}), self.arrays, self.signals)
+
     def labels(self, role: str) -> Ints:
         """Labels of a set, (n,)."""
         return np.asarray(self.arrays[f"labels/{role}"])

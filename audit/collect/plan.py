@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from attacks.base import GRANTS, Attack
+from attacks.base import Attack
 from audit.inputs.case import LoadedCase
 from audit.inputs.config import TrainingSection
 from audit.inputs.targets import TorchTarget
 from audit.policy.policy import Policy
 from audit.statistics.sample_size import detectable_auc, detectable_shift
 
+from .suite import Suite, gates
 from .units import NO_SHADOWS
 
 TIMED_ROWS = 64
@@ -44,7 +44,7 @@ class Plan:
 
     Attributes:
         sets: rows per set.
-        steps: the attacks.
+        steps: the attacks that run; ``left_out`` says why others do not.
         forward_rows: rows through each model, once.
         seconds: rough estimate from a timed batch; 0 for precomputed outputs.
         detectable: sentences on the smallest leak found with power .8.
@@ -53,6 +53,7 @@ class Plan:
 
     sets: dict[str, int]
     steps: tuple[Step, ...]
+    left_out: dict[str, str]
     models: int
     forward_rows: int
     seconds: float
@@ -69,6 +70,7 @@ class Plan:
             f"plan: {self.models} models x {len(self.steps)} attacks",
             "sets: " + ", ".join(f"{role} {count}" for role, count in self.sets.items()),
             *(f"  {step}" for step in self.steps),
+            *(f"  {name}: {why}" for name, why in self.left_out.items()),
             f"cost: {self.forward_rows} rows forward a model, about {self.seconds:.1f} s of network time in all",
             *(f"  {line}" for line in self.detectable),
         ]
@@ -77,7 +79,7 @@ class Plan:
         return found
 
 
-def make_plan(case: LoadedCase, policy: Policy, attacks: Sequence[Attack], training: TrainingSection) -> Plan:
+def make_plan(case: LoadedCase, policy: Policy, suite: Suite, training: TrainingSection) -> Plan:
     """Plan a run from its checked inputs, as if all that is to be trained were there; times a few batches."""
     references = len(case.references) + training.references
     sets = {role: len(chosen.rows) for role, chosen in case.selection.items()}
@@ -87,16 +89,17 @@ def make_plan(case: LoadedCase, policy: Policy, attacks: Sequence[Attack], train
         Step(
             attack=attack.name,
             access=attack.access.name.lower(),
-            gated=claim.kind in attack.primary_for and attack.access <= GRANTS[claim.access],
+            gated=gates(attack, claim),
             gradient_rows=attack.gradient_rows(attack_case),
             note=_note(attack, case, training),
         )
-        for attack in attacks
+        for attack in suite.chosen
     )
     forward_rows = sum(len(data) for data in case.files.values())
     return Plan(
         sets=sets,
         steps=steps,
+        left_out=dict(suite.left_out),
         models=len(case.models) + training.references,
         forward_rows=forward_rows,
         seconds=_seconds(case, forward_rows, sum(step.gradient_rows for step in steps if not step.note)),

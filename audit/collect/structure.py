@@ -42,7 +42,8 @@ def compare(
     """Compare the unlearned model with the original, tensor by tensor."""
     if original is None:
         return Structure()
-    identical = unlearned.digest() == original.digest()
+    alike = _same_code(unlearned, original)
+    identical = alike and unlearned.digest() == original.digest()
     if not isinstance(unlearned, TorchTarget) or not isinstance(original, TorchTarget):
         return Structure(identical=identical)
     mine, theirs = unlearned.state, original.state
@@ -57,11 +58,18 @@ def compare(
     return Structure(
         applies=True,
         identical=identical,
-        encoder_identical=bool(encoder) and encoder <= same,
+        encoder_identical=alike and bool(encoder) and encoder <= same,
         unchanged=tuple(sorted(same - excused)),
         counted=len(set(names) - excused),
         excused=tuple(sorted(excused)),
     )
+
+
+def _same_code(a: Target, b: Target) -> bool:
+    """The same weights compute the same: both are built by one factory, or held by a program with one code."""
+    if not isinstance(a, TorchTarget) or not isinstance(b, TorchTarget):
+        return True
+    return a.architecture == b.architecture and not a.unnamed and not b.unnamed
 
 
 def _equal(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:

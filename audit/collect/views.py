@@ -37,7 +37,8 @@ def observe_all(
     problems: list[str] = []
     for done, (name, model) in enumerate(models.items(), 1):
         started = time.monotonic()
-        views[name] = ModelView(model, _marked(model.digest(), build, model), observations, selection)
+        own = getattr(model, "architecture", "") or (name if getattr(model, "unnamed", "") else "")
+        views[name] = ModelView(model, _marked(model.digest(), build, own), observations, selection)
         problems += _forward(name, views[name], observations)
         if problems:
             continue
@@ -86,8 +87,13 @@ def _forward(name: str, view: ModelView, observations: Observations) -> list[str
     return problems
 
 
-def _marked(digest: str, build: Build, model: Target | None = None) -> str:
-    """Digest of a model's content with all that decides its outputs and features: another head has other features."""
-    parts = [digest, str(build.head), str(build.arch)]
-    architecture = getattr(model, "architecture", "")
-    return hashlib.sha256(":".join([*parts, architecture] if architecture else parts).encode()).hexdigest()
+def _marked(digest: str, build: Build, code: str = "") -> str:
+    """Digest of a model's content with all that decides its outputs and features: another head has other features.
+
+    Args:
+        digest: of its weights.
+        build: how files are built.
+        code: of a network that a program holds its digest, or the model's name where it has none; "" of a file.
+    """
+    parts = [digest, str(build.head), str(build.arch), *([code] if code else [])]
+    return hashlib.sha256(":".join(parts).encode()).hexdigest()

@@ -52,7 +52,7 @@ def print_plan(console: Console, prepared: Prepared) -> None:
     from audit.training.outlook import training_lines
 
     case, order = prepared.case, prepared.order
-    plan = make_plan(case, prepared.policy, prepared.attacks, order.wanted)
+    plan = make_plan(case, prepared.policy, prepared.suite, order.wanted)
     out = Console(highlight=False, soft_wrap=True)
     if order.wanted.asked:
         given = len(case.references)

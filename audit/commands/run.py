@@ -43,6 +43,11 @@ def run(
     max_minutes: references.Minutes = None,
     max_references: references.Most = None,
     store: references.StorePath = None,
+    attacks: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAMES", help="Attacks to run: names, default, gated, all; commas or repeat."),
+    ] = None,
+    skip: Annotated[list[str] | None, typer.Option(metavar="NAMES", help="Attacks to leave out.")] = None,
     claim: Annotated[Kind | None, typer.Option(help="What was forgotten; inferred and printed where silent.")] = None,
     split: Annotated[Split | None, typer.Option(help="attested: holdout is a random companion of forget.")] = None,
     access: Annotated[AccessLevel | None, typer.Option(help="What the adversary may have.")] = None,

@@ -1,48 +1,54 @@
-"""Name the code of a network in memory by a digest: the source of every class in it, and what configures each part.
+"""Name the code of a network in memory: every class in it, what configures each part, and what they reach.
 
 The state of a network (parameters and buffers) is digested elsewhere. Together the two say what was audited, if nothing
-else decides what the network computes. Where something may (a hook, a tensor in a plain attribute, a class without
-source), the network cannot be named, and nothing is certified about it. Not covered: variables of a module that change
-between two calls, and what libraries do.
+else decides what the network computes. Where something may (a hook, a tensor in a plain attribute, a state dict that
+leaves something out), the network cannot be named, and nothing is certified about it. `audit.inputs.code` says how code
+is named and what that does not cover.
 """
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import inspect
 import json
-from pathlib import Path
-from types import BuiltinFunctionType, FunctionType
+import sys
 from typing import TYPE_CHECKING, Any
+
+from .code import Names, Unnamed, library
 
 if TYPE_CHECKING:
     import torch
 
-PLAIN = (str, int, float, bool, type(None))
-HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-
-
-class Unnamed(Exception):
-    """A network whose code cannot be named; the message says why, in words."""
+HOOKS = (
+    *("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks", "_state_dict_hooks"),
+    *("_state_dict_pre_hooks", "_load_state_dict_pre_hooks", "_load_state_dict_post_hooks"),
+)
+GLOBAL_HOOKS = ("_global_forward_hooks", "_global_forward_pre_hooks", "_global_backward_hooks")
+#: methods of ``torch.nn.Module`` by which a network is copied, walked through and saved
+WALKED = (
+    *("state_dict", "_save_to_state_dict", "get_extra_state", "named_modules", "modules", "children"),
+    *("named_children", "named_parameters", "parameters", "named_buffers", "buffers", "__getattribute__"),
+    *("__setattr__", "__deepcopy__", "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__"),
+)
 
 
 def architecture_digest(module: torch.nn.Module) -> str:
-    """SHA-256 over the parts of a network: name, class, source and configuration of each, as lower-case hex.
-
-    Classes of torch are named by its version. Two networks with the same digest and the same state compute the same.
+    """SHA-256 over the parts of a network: name, class, code and configuration of each, as lower-case hex.
 
     Raises:
         Unnamed: something decides what the network computes that has no name.
     """
     import torch
 
-    parts = [[name, *_part(part, name or "the model")] for name, part in module.named_modules(remove_duplicate=False)]
-    document = {"torch": torch.__version__, "parts": parts}
+    if any(getattr(torch.nn.modules.module, hooks, None) for hooks in GLOBAL_HOOKS):
+        raise Unnamed("hooks are registered for all modules of this process")
+    names = Names()
+    parts = [[name, *_part(part, name or "the model", names)] for name, part in torch.nn.Module.named_modules(module)]
+    _check_state(module)
+    document = {"python": sys.version_info[:2], "torch": torch.__version__, "parts": parts}
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
-def _part(part: torch.nn.Module, name: str) -> tuple[Any, ...]:
+def _part(part: torch.nn.Module, name: str, names: Names) -> list[Any]:
     import torch
 
     if isinstance(part, torch.jit.ScriptModule):
@@ -50,82 +56,39 @@ def _part(part: torch.nn.Module, name: str) -> tuple[Any, ...]:
     for hooks in HOOKS:
         if getattr(part, hooks, None):
             raise Unnamed(f"{name} has hooks, which run code that no class shows")
+    for method in WALKED:
+        owner = next((kind for kind in type(part).__mro__ if method in vars(kind)), object)
+        if owner is not object and not library(owner.__module__):
+            raise Unnamed(f"{name} has its own {method}, so that what it holds does not show")
     if part._non_persistent_buffers_set:
         raise Unnamed(f"{name} has buffers that its state dict leaves out")
     internal = vars(torch.nn.Module()).keys()
-    own = {key: _plain(value, f"{name}.{key}") for key, value in vars(part).items() if key not in internal}
-    return _class(type(part), name), own
+    own = [[key, names.of(value, f"{name}.{key}")] for key, value in vars(part).items() if key not in internal]
+    return [names.of(type(part), name), own, _tensors(part, name)]
 
 
-def _class(kind: type, name: str) -> list[str]:
-    """Qualified name and source of a class and of its bases below ``torch.nn.Module``."""
+def _tensors(part: torch.nn.Module, name: str) -> list[Any]:
+    """Kind and type of the part's own parameters and buffers: their values are the state's."""
+    import torch
+
     found = []
-    for base in kind.__mro__:
-        if base in (object, *_module_bases()):
-            continue
-        source = "" if _of_torch(base) else _source(base, name)
-        found.append(f"{base.__module__}.{base.__qualname__}:{source}")
+    for key, value in {**part._parameters, **part._buffers}.items():
+        if value is not None and type(value) not in (torch.nn.Parameter, torch.Tensor):
+            raise Unnamed(f"{name}.{key} is a {type(value).__name__}, no plain tensor")
+        found.append([key, None if value is None else str(value.dtype)])
     return found
 
 
-def _module_bases() -> tuple[type, ...]:
+def _check_state(module: torch.nn.Module) -> None:
+    """The state dict holds every parameter and buffer, and nothing else."""
     import torch
 
-    return torch.nn.Module.__mro__
-
-
-def _of_torch(thing: Any) -> bool:
-    return str(getattr(thing, "__module__", "")).partition(".")[0] == "torch"
-
-
-def _plain(value: Any, name: str) -> Any:
-    """A value of the configuration in a form that has one text."""
-    import torch
-
-    if isinstance(value, PLAIN):
-        return repr(value)
-    if isinstance(value, (list, tuple, torch.Size)):
-        return [type(value).__name__, [_plain(item, name) for item in value]]
-    if isinstance(value, dict) and all(isinstance(key, (str, int)) for key in value):
-        return {repr(key): _plain(item, name) for key, item in value.items()}
-    if isinstance(value, (set, frozenset)) and all(isinstance(item, PLAIN) for item in value):
-        return sorted(map(repr, value))
-    if isinstance(value, (torch.dtype, torch.device)):
-        return repr(value)
-    if isinstance(value, functools.partial):
-        return [_plain(value.func, name), _plain(value.args, name), _plain(value.keywords, name)]
-    if isinstance(value, type):
-        return _class(value, name)
-    if isinstance(value, BuiltinFunctionType) or (isinstance(value, FunctionType) and _of_torch(value)):
-        return f"{value.__module__}.{value.__qualname__}"
-    if isinstance(value, FunctionType):
-        return [f"{value.__module__}.{value.__qualname__}", _function(value, name)]
-    raise Unnamed(f"{name} is a {type(value).__name__} outside its parameters and buffers")
-
-
-def _source(kind: type, name: str) -> str:
-    """SHA-256 of the file of a class, or of its methods where it was typed in, as in a notebook."""
-    methods = [value for value in vars(kind).values() if isinstance(value, FunctionType)]
-    for method in methods:
-        _check_closure(method, name)
-    try:
-        file = inspect.getsourcefile(kind)
-    except (TypeError, OSError):  # a class of __main__
-        file = None
-    if file is not None and Path(file).is_file():
-        return hashlib.sha256(Path(file).read_bytes()).hexdigest()
-    return hashlib.sha256("".join(_function(method, name) for method in methods).encode()).hexdigest()
-
-
-def _check_closure(function: FunctionType, name: str) -> None:
-    """A function may close over its class alone."""
-    if set(function.__code__.co_freevars) - {"__class__"}:
-        raise Unnamed(f"{name} closes over variables ({', '.join(function.__code__.co_freevars)}), which have no name")
-
-
-def _function(function: FunctionType, name: str) -> str:
-    _check_closure(function, name)
-    try:
-        return inspect.getsource(function)
-    except (OSError, TypeError):
-        raise Unnamed(f"{name} has a function without source ({function.__qualname__})") from None
+    held = {
+        f"{name}.{key}" if name else key: value
+        for name, part in torch.nn.Module.named_modules(module, remove_duplicate=False)
+        for key, value in {**part._parameters, **part._buffers}.items()
+        if value is not None
+    }
+    state = module.state_dict()
+    if held.keys() != state.keys() or any(state[key].data_ptr() != value.data_ptr() for key, value in held.items()):
+        raise Unnamed("its state dict is not all of its parameters and buffers")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from .recipe import RecipeSection
 
@@ -59,6 +59,23 @@ class TrainingSection(Section):
         return bool(self.references or self.shadows or self.pipelines)
 
 
+class AttacksSection(Section):
+    """Which attacks run, and with which parameters."""
+
+    run: tuple[str, ...] = Field(default=("default",), min_length=1)
+    skip: tuple[str, ...] = ()
+    parameters: dict[str, dict[str, bool | int | float | str]] = {}
+
+    @field_validator("run", "skip", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        """``a,b`` is two names."""
+        items = [value] if isinstance(value, str) else value
+        if not isinstance(items, (list, tuple)):
+            return value
+        return [part.strip() for item in items for part in str(item).split(",") if part.strip()]
+
+
 class ClaimSection(Section):
     """The declared claim; None = inferred."""
 
@@ -90,5 +107,6 @@ class Config(Section):
     model: ModelSection = ModelSection()
     recipe: RecipeSection = RecipeSection()
     training: TrainingSection = TrainingSection()
+    attacks: AttacksSection = AttacksSection()
     claim: ClaimSection = ClaimSection()
     certificate: CertificateSection = CertificateSection()

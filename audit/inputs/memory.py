@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .architecture import Unnamed, architecture_digest
+from audit.record.digest import state_digest
+
+from .architecture import architecture_digest
+from .code import Unnamed
 from .npz import array_of
 from .outputs import PrecomputedOutputs, outputs_target
-from .targets import TorchTarget
+from .targets import TorchTarget, numpy_of
 from .usercode import describe
+
+if TYPE_CHECKING:
+    import torch
 
 IN_MEMORY = "in memory"
 
@@ -33,25 +40,56 @@ def target_of(module: Any, name: str, device: str, head: str | None) -> TorchTar
         raise ValueError(
             f"{name} is a {type(module).__name__}: give a path, a torch.nn.Module, or a mapping of outputs by set"
         )
-    if any(part.training for part in module.modules()):
-        raise ValueError(f"{name} is in training mode: call model.eval() before auditing it")
     try:
-        copied = copy.deepcopy(module)
-    except (RuntimeError, TypeError) as error:
-        raise ValueError(
-            f"{name} cannot be copied ({describe(error)}): save its state dict and give the file"
-        ) from None
-    bad = [
-        key for key, value in copied.state_dict().items() if value.is_floating_point() and not value.isfinite().all()
-    ]
-    if bad:
-        raise ValueError(f"{name} holds NaN or infinite weights in {', '.join(bad[:8])}: repair it")
-    target = TorchTarget(copied, device, head)
+        _check(module, name)
+        copied = _copy(module, name)
+        target = TorchTarget(copied, device, head)
+        if target.digest() != state_digest({key: numpy_of(value) for key, value in module.state_dict().items()}):
+            raise ValueError(f"{name}: a copy of it has another state: give its state dict as a file, with --arch")
+    except ValueError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a module of the user's may raise anything
+        raise ValueError(f"{name} cannot be read ({describe(error)}): give its state dict as a file") from None
     try:
         target.architecture = architecture_digest(module)
     except Unnamed as reason:
         target.unnamed = str(reason)
+    except Exception as error:  # noqa: BLE001 - an object of the user's may raise anything
+        target.unnamed = f"reading its code fails ({describe(error)})"
     return target
+
+
+def _check(module: torch.nn.Module, name: str) -> None:
+    """Raises ValueError for what cannot be audited as it is, with the remedy."""
+    import torch
+
+    if isinstance(getattr(module, "_orig_mod", None), torch.nn.Module):
+        raise ValueError(f"{name} is compiled by torch.compile: give the network that was compiled")
+    if any(part.training for part in module.modules()):
+        raise ValueError(f"{name} is in training mode: call model.eval() before auditing it")
+    state = module.state_dict()
+    odd = [key for key, value in state.items() if not isinstance(value, torch.Tensor) or value.is_quantized]
+    odd += [key for key, value in state.items() if key not in odd and (value.is_meta or value.is_sparse)]
+    if odd:
+        raise ValueError(f"{name} holds more than plain tensors ({', '.join(odd[:8])}): give a plain float32 network")
+    kinds = {str(value.dtype) for value in state.values() if value.is_floating_point() or value.is_complex()}
+    if kinds - {"torch.float32"}:
+        raise ValueError(f"{name} has weights of {', '.join(sorted(kinds))}: give model.float(), inputs are float32")
+    bad = [key for key, value in state.items() if value.is_floating_point() and not value.isfinite().all()]
+    if bad:
+        raise ValueError(f"{name} holds NaN or infinite weights in {', '.join(bad[:8])}: repair it")
+
+
+def _copy(module: torch.nn.Module, name: str) -> torch.nn.Module:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return copy.deepcopy(module)
+    except Exception as error:  # noqa: BLE001 - a module of the user's may raise anything
+        raise ValueError(
+            f"{name} cannot be copied ({describe(error)}): make pruning permanent (torch.nn.utils.prune.remove), or "
+            "give its state dict as a file"
+        ) from None
 
 
 def outputs_of(outputs: Mapping[Any, Any], name: str) -> PrecomputedOutputs:
@@ -60,6 +98,8 @@ def outputs_of(outputs: Mapping[Any, Any], name: str) -> PrecomputedOutputs:
     Raises:
         ValueError: with the remedy.
     """
+    if any(str(key).rpartition(".")[2] in ("weight", "bias") for key in outputs):
+        raise ValueError(f"{name} look like a state dict: load it into the network and give the network")
     arrays = {str(key): array_of(value, f"{name}: {key}") for key, value in outputs.items()}
     return outputs_target(arrays, name)
 

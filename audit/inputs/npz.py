@@ -13,6 +13,7 @@ import numpy as np
 from attacks.base import Inputs
 
 from .data import Arrays
+from .usercode import describe
 
 KEYS = ("y", "ids", "group", "request")
 MAX_ITEM = 8  # bytes: extended floats have no canonical encoding
@@ -92,9 +93,11 @@ def array_of(value: Any, what: str) -> np.ndarray[Any, Any]:
     try:
         if hasattr(value, "detach"):  # a tensor, wherever it lives
             value = value.detach().cpu().numpy()
+        if isinstance(value, np.ma.MaskedArray):
+            raise ValueError("it is masked: drop or fill what is masked")
         return np.array(value)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{what} is no array ({error}): give numbers of one shape a row") from None
+    except Exception as error:  # noqa: BLE001 - an object of the user's may raise anything
+        raise ValueError(f"{what} is no array ({describe(error)}): give numbers of one shape a row") from None
 
 
 def _checked(found: Mapping[str, np.ndarray[Any, Any]], where: str, *, need_inputs: bool) -> Arrays:
@@ -133,6 +136,14 @@ def _finite(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         return np.asarray(np.isfinite(array.astype(np.float32)))
 
 
+def _encodable(array: np.ndarray[Any, Any]) -> bool:
+    try:
+        "".join(array.ravel().tolist()).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _content_problems(where: str, data: Arrays) -> list[str]:
     problems = []
     if data.y.ndim != 1 or data.y.dtype.kind not in "iu":
@@ -156,6 +167,8 @@ def _content_problems(where: str, data: Arrays) -> list[str]:
             problems.append(f"{where}: {key} has dtype {array.dtype}: save numbers of at most 64 bits")
         elif key.startswith("x") and array.size == 0:
             problems.append(f"{where}: {key} has shape {array.shape}, no value at all: give inputs")
+        elif array.dtype.kind == "U" and not _encodable(array):
+            problems.append(f"{where}: {key} holds text that is no Unicode (a lone surrogate): repair it")
         elif array.dtype.kind == "f" and not _finite(array).all():
             rows = int((~_finite(array).reshape(len(array), -1).all(axis=1)).sum())
             problems.append(f"{where}: {key} holds NaN or infinite values in {rows} rows: repair or drop them")

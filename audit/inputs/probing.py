@@ -37,7 +37,7 @@ def probe_models(models: dict[str, Target], files: dict[str, Arrays], problems: 
             raise
         except ValueError as error:
             found.setdefault(_first_line(error), []).append(name)
-        except Exception as error:  # noqa: BLE001 - the user's forward pass may raise anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's forward pass may raise anything
             text = (
                 f"the model rejects inputs of {layout(rows)} ({type(error).__name__}: {_first_line(error)}): "
                 "preprocess the inputs as in training"
@@ -75,5 +75,5 @@ def _refuse_probabilities(logits: Floats) -> None:
         )
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:300]

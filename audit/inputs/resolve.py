@@ -31,9 +31,10 @@ OPTIONS: dict[str, tuple[str, str]] = (
     | {"sign_key": ("certificate", "sign_key"), "max_minutes": ("training", "max_minutes")}
     | {f"train_{key}": ("training", key) for key in ("references", "shadows", "pipelines")}
     | {key: ("training", key) for key in ("max_references", "store")}
+    | {"attacks": ("attacks", "run"), "skip": ("attacks", "skip")}
     | {key: ("", key) for key in ("policy", "seed", "device", "out", "batch_size")}
 )
-SECTIONS = ("data", "model", "recipe", "training", "claim", "certificate")
+SECTIONS = ("data", "model", "recipe", "training", "attacks", "claim", "certificate")
 
 
 def template() -> str:
@@ -163,8 +164,17 @@ def to_toml(config: Config) -> str:
     lines = [f"{key} = {_value(value)}" for key, value in document.items() if not isinstance(value, dict)]
     for section, table in document.items():
         if isinstance(table, dict):
-            lines += ["", f"[{section}]", *(f"{key} = {_value(value)}" for key, value in table.items())]
+            lines += _table(section, table)
     return "\n".join(lines) + "\n"
+
+
+def _table(name: str, table: Mapping[str, Any]) -> list[str]:
+    """A table with the tables inside it; empty ones inside are left out."""
+    plain = [f"{key} = {_value(value)}" for key, value in table.items() if not isinstance(value, dict)]
+    tables = {f"{name}.{key}": value for key, value in table.items() if isinstance(value, dict)}
+    inside = [line for path, value in tables.items() for line in _table(path, value)]
+    own = ["", f"[{name}]", *plain] if plain or "." not in name else []
+    return [*own, *inside]
 
 
 def _value(value: object) -> str:

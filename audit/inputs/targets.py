@@ -60,7 +60,7 @@ class TorchTarget:
     @property
     def state(self) -> Mapping[str, np.ndarray[Any, Any]]:
         """Parameters and buffers by name, as numpy arrays."""
-        return {name: _numpy(tensor) for name, tensor in self.module.state_dict().items()}
+        return {name: numpy_of(tensor) for name, tensor in self.module.state_dict().items()}
 
     def digest(self) -> str:
         """Digest of parameters and buffers."""
@@ -136,8 +136,8 @@ class TorchTarget:
         """Weight (C, d) and bias (C,) of the head, C >= 2. Call after ``outputs``."""
         if self._head is None:
             raise ValueError("the head is unknown before the first forward pass")
-        weight = _numpy(self._head.weight).astype(np.float64)
-        bias = np.zeros(len(weight)) if self._head.bias is None else _numpy(self._head.bias).astype(np.float64)
+        weight = numpy_of(self._head.weight).astype(np.float64)
+        bias = np.zeros(len(weight)) if self._head.bias is None else numpy_of(self._head.bias).astype(np.float64)
         if len(weight) == 1:
             weight, bias = np.concatenate([0 * weight, weight]), np.concatenate([0 * bias, bias])
         return weight, bias
@@ -188,7 +188,8 @@ class TorchTarget:
         return self.tensor(inputs)
 
 
-def _numpy(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
+def numpy_of(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
+    """A tensor as an array; bfloat16, which numpy lacks, as float32."""
     import torch
 
     tensor = tensor.detach().cpu()

@@ -21,6 +21,9 @@ COLUMNS = (
 )
 
 
+TEXT = ("id", "title", "status", "role", "kind", "reason")
+
+
 @dataclass(frozen=True, repr=False)
 class AuditRun:
     """A finished audit: its verdict, its findings, its report and its certificate.
@@ -50,9 +53,25 @@ class AuditRun:
 
     @property
     def certificate(self) -> Path | None:
-        """The signed certificate, or the unsigned statement; None where ``no_certificate`` says why."""
-        found = (self.directory.certificate, self.directory.statement)
-        return next((path for path in found if path.is_file()), None)
+        """The signed certificate, or the unsigned statement; None where ``no_certificate`` says why.
+
+        That of this judgement: where another took its place, the one that was kept in ``earlier/``.
+        """
+        folder = self._folder()
+        if folder is None:
+            return None
+        names = (self.directory.certificate.name, self.directory.statement.name)
+        return next((folder / name for name in names if (folder / name).is_file()), None)
+
+    def _folder(self) -> Path | None:
+        """Where this record stands now: the run directory, or a folder of earlier judgements."""
+        from audit.record.result import to_json
+
+        content = to_json(self.result).encode("ascii")
+        for record in (self.directory.result, *sorted(self.directory.earlier.glob("*/run.json"), reverse=True)):
+            if record.is_file() and record.read_bytes() == content:
+                return record.parent
+        return None
 
     @property
     def no_certificate(self) -> str:
@@ -72,7 +91,9 @@ class AuditRun:
             import pandas as pd
         except ImportError:
             raise UsageError("a table needs pandas: pip install pandas, or read .findings.") from None
-        return pd.DataFrame([_row(finding) for finding in self.findings], columns=list(COLUMNS))
+        frame = pd.DataFrame([_row(finding) for finding in self.findings], columns=list(COLUMNS))
+        numbers = [name for name in COLUMNS if name not in TEXT]
+        return frame.astype(dict.fromkeys(numbers, "float64"))
 
     def report(self, format: str = "html", **options: Any) -> str | bytes:  # noqa: A002 - its natural name
         """Render the audit.

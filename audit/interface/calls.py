@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
+from audit.errors import UsageError
+
 from .audit_run import AuditRun
 from .objects import Options, configured
 
@@ -118,7 +120,7 @@ def plan(
     models = {"original": original, "unlearned": unlearned}
     settings, given = configured(sets, models, {"retrained": retrained, "runs": runs}, config, _all(options, claim))
     prepared = prepare(settings, given, train=False)
-    return make_plan(prepared.case, prepared.policy, prepared.attacks, prepared.order.wanted)
+    return make_plan(prepared.case, prepared.policy, prepared.suite, prepared.order.wanted)
 
 
 def score(
@@ -208,8 +210,14 @@ def verify(
         architecture=architecture,
         policy_sha256=None if policy is None else load_policy(policy)[1],
         max_age_days=max_age_days,
-        now=now or datetime.now(UTC),
+        now=_zoned(now),
     )
+
+
+def _zoned(now: datetime | None) -> datetime:
+    if now is not None and now.tzinfo is None:
+        raise UsageError("the current time needs a time zone: datetime.now(timezone.utc).")
+    return now or datetime.now(UTC)
 
 
 def _all(options: Options, claim: Claim | None) -> dict[str, Any]:

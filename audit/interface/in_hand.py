@@ -18,7 +18,7 @@ def in_hand(model: Any) -> tuple[list[Path], dict[str, str], str | None]:
     """
     if isinstance(model, (str, os.PathLike)):
         return [Path(model)], {}, None
-    if isinstance(model, Sequence):
+    if isinstance(model, Sequence) and all(isinstance(path, (str, os.PathLike)) for path in model):
         return [Path(path) for path in model], {}, None
     from audit.inputs.memory import described, outputs_of, target_of
 

@@ -15,7 +15,19 @@ from audit.inputs.resolve import OPTIONS, resolve
 
 
 class Options(TypedDict, total=False):
-    """Options of a call: those of ``audit run`` under the same names, with the same defaults."""
+    """Options of a call: those of ``audit run`` under the same names, with the same defaults.
+
+    ``split``: ``attested`` says that holdout and forget set were drawn at random from one pool, ``coins`` that each
+    row went to one of them by a fair coin, ``assumed`` (default) that they are probably comparable, which is checked,
+    ``unknown`` that there is no such set. ``access``: what the adversary may have. ``provenance``: of the retrains,
+    from scratch (``exact``), from a clean checkpoint, or of another pipeline (``surrogate``). ``strata``: ``label``
+    where holdout and forget set were drawn class by class. ``ledger``: counts every look at this forget set.
+    ``arch``: ``module:factory`` of networks that are given as files of weights; ``head``: their final linear layer,
+    where it cannot be found. ``policy``: screening, standard, strict, or a file. ``out``: folder of the run
+    directories, by default ``runs``. ``sign_key``: signs the certificate. ``attacks``, ``skip``: names, or
+    ``default``, ``gated``, ``all``. ``train_references``, ``train_shadows``, ``train_pipelines``, ``max_minutes``,
+    ``max_references``, ``store``: models that the audit trains by the recipe of ``config``.
+    """
 
     provenance: Literal["exact", "checkpoint", "surrogate"]
     split: Literal["attested", "coins", "assumed", "unknown"]
@@ -31,6 +43,8 @@ class Options(TypedDict, total=False):
     out: str | os.PathLike[str]
     sign_key: str | os.PathLike[str]
     trust_pickle: bool
+    attacks: str | Sequence[str]
+    skip: str | Sequence[str]
     train_references: int
     train_shadows: int
     train_pipelines: int
@@ -42,7 +56,7 @@ class Options(TypedDict, total=False):
 def configured(
     data: Mapping[str, object],
     models: Mapping[str, object],
-    lists: Mapping[str, Sequence[object]],
+    lists: Mapping[str, object],
     config: str | os.PathLike[str] | None,
     options: Mapping[str, Any],
 ) -> tuple[Config, Given]:
@@ -64,10 +78,11 @@ def configured(
         raise UsageError(f"there is no option {', '.join(unknown)}: the options are {known}.")
     flags: dict[str, Any] = {name: _plain(value) for name, value in options.items()}
     flags |= {name: _plain(value) for name, value in {**data, **models}.items() if _is_path(value)}
-    in_memory = [*models.values(), *(item for items in lists.values() for item in items)]
+    listed = {name: _listed(value, name) for name, value in lists.items()}
+    in_memory = [*models.values(), *(item for items in listed.values() for item in items)]
     held = any(model is not None and not _is_path(model) for model in in_memory)
     if not held:
-        flags |= {name: [_plain(item) for item in items] for name, items in lists.items()}
+        flags |= {name: [_plain(item) for item in items] for name, items in listed.items()}
     settings, _ = resolve(
         flags,
         None if config is None else Path(config),
@@ -80,9 +95,21 @@ def configured(
     sets = {role: source for role, source in data.items() if source is not None and not _is_path(source)}
     given = replace(files, data={**files.data, **sets})  # type: ignore[dict-item]  # checked where they are read
     if held:
-        named = named_models(models["unlearned"], models["original"], lists["runs"], lists["retrained"])
+        named = named_models(models["unlearned"], models["original"], listed["runs"], listed["retrained"])
         given = replace(given, models={name: _source(model) for name, model in named.items()})
     return settings, given
+
+
+def _listed(value: Any, name: str) -> list[object]:
+    """Several models, given as such or as one."""
+    if value is None:
+        return []
+    if _is_path(value) or isinstance(value, Mapping) or hasattr(value, "state_dict"):
+        return [value]
+    try:
+        return list(value)
+    except TypeError:
+        raise UsageError(f"{name} is a {type(value).__name__}: give a list of models.") from None
 
 
 def _is_path(value: object) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from attacks.base import GRANTS, Access, Attack
 from attacks.plugins import distribution_of
 from audit.collect.evidence import AttackRun, Evidence
+from audit.collect.suite import LEFT_OUT, changed, gates
 from audit.policy.policy import Policy
 from audit.record.attack_record import AttackRecord
 from audit.record.result import Finding, FindingStatus
@@ -16,13 +17,13 @@ from .scoring import Scoring
 
 def execution(run: AttackRun, attack: type[Attack], evidence: Evidence, policy: Policy) -> list[Finding]:
     """A check that did not run is a finding."""
-    if run.status == "ok":
-        return []
     kind = evidence.facts.claim.kind
+    if run.status == "ok":
+        return _changed(run, attack, evidence)
     levels = policy.mandatory.get(kind, {})
     required = any(name.partition(".")[0] == run.name for names in levels.values() for name in names)
     status = FindingStatus.ERROR if run.status == "error" else FindingStatus.SKIPPED
-    gated = kind in attack.primary_for and attack.access <= GRANTS[evidence.facts.claim.access]
+    gated = gates(attack, evidence.facts.claim)
     return [
         Finding(
             id=f"{run.name}.execution",
@@ -39,8 +40,32 @@ def execution(run: AttackRun, attack: type[Attack], evidence: Evidence, policy: 
     ]
 
 
+def _changed(run: AttackRun, attack: type[Attack], evidence: Evidence) -> list[Finding]:
+    """A gated attack with other parameters than those whose error rates were measured is a finding."""
+    names = changed(attack, run.parameters)
+    if not names or not gates(attack, evidence.facts.claim):
+        return []
+    given = ", ".join(f"{name} = {run.parameters[name]}" for name in names)
+    return [
+        Finding(
+            id=f"{run.name}.parameters",
+            attack=run.name,
+            metric="parameters",
+            title=f"{attack.title}: other parameters than the suite's",
+            kind="execution",
+            role="primary",
+            access=attack.access.name.lower(),
+            status=FindingStatus.NOTE,
+            reason=f"{given}; error rates were measured with the defaults",
+            settle=("run it with its default parameters",),
+        )
+    ]
+
+
 def _repair(run: AttackRun, attack: type[Attack], evidence: Evidence) -> tuple[str, ...]:
     """What would make an attack run that did not."""
+    if run.reason.startswith(LEFT_OUT):
+        return ("run the suite as it is: leave --attacks and --skip out",)
     if run.status == "error":
         return ("repair what the reason names and run the same command again",)
     if attack.access > Access.LOGITS and any(i.kind == "outputs" for i in evidence.facts.inputs):

@@ -56,6 +56,16 @@ class Families:
     aware: Awareness | None
     remedies: dict[str, tuple[str, ...]]
 
+    @property
+    def tested(self) -> bool:
+        """Some family was admitted and tested."""
+        return self.d2_test is not None or self.d1_test is not None
+
+    @property
+    def members(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Names of the attacks of D2 and of D1."""
+        return tuple(s.attack.name for s in self.d2), tuple(s.attack.name for s in self.d1)
+
     def record(self, name: str) -> Family:
         """One family's record."""
         return next(family for family in self.records if family.name == name)

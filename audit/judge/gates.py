@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from audit.collect.evidence import Evidence
+from audit.collect.suite import LEFT_OUT
 from audit.policy.policy import Policy
 from audit.record.result import Finding, FindingStatus, Gate, UtilityRecord
 
@@ -67,13 +68,17 @@ def _shift_check(families: Families) -> Gate:
 
 
 def _attacks_ran(findings: Sequence[Finding]) -> Gate:
-    failed = [
-        f.attack
-        for f in findings
-        if f.kind == "execution" and f.status is FindingStatus.ERROR and f.role != "supplementary"
-    ]
-    reason = f"failed: {', '.join(failed)}" if failed else "every gated attack that applies ran"
-    return Gate(name="attacks ran", ok=not failed, effect="blocks PASS", reason=reason)
+    gated = [f for f in findings if f.kind == "execution" and f.role != "supplementary"]
+    missing = {
+        "failed": [f.attack for f in gated if f.status is FindingStatus.ERROR],
+        "left out": [f.attack for f in gated if f.reason.startswith(LEFT_OUT)],
+        "run with other parameters than those whose error rates were measured": [
+            f.attack for f in gated if f.metric == "parameters"
+        ],
+    }
+    said = "; ".join(f"{what}: {', '.join(names)}" for what, names in missing.items() if names)
+    reason = said or "every gated attack that applies ran"
+    return Gate(name="attacks ran", ok=not said, effect="blocks PASS", reason=reason)
 
 
 def _unaware(families: Families) -> Gate | None:

@@ -22,6 +22,7 @@ from .scoring import Scoring, score_all
 from .structural import input_findings, structural_findings
 from .utility import utility
 from .verdict import decide
+from .weaker import weaker_levels
 
 
 def judge(evidence: Evidence, policy: Policy, policy_sha256: str, scoring: Scoring | None = None) -> AuditResult:
@@ -44,6 +45,7 @@ def judge(evidence: Evidence, policy: Policy, policy_sha256: str, scoring: Scori
     findings = _findings(scoring, context)
     measured = utility(evidence, policy)
     checks = gates(evidence, policy, families, measured, findings)
+    checks += weaker_levels(scoring.scored, evidence, policy, families)
     verdict = decide(evidence, policy, families, findings, checks, measured)
     warnings = cautions(evidence, families, policy)
     facts = evidence.facts

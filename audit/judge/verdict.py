@@ -10,6 +10,8 @@ from audit.record.result import Finding, FindingStatus, Gate, Outcome, UtilityRe
 
 from .families import Families
 from .settle import RECIPE, cheapest_first, utility_way
+from .weaker import failing, rejecting
+from .words import open_words
 
 LEVELS: dict[str, tuple[Level, ...]] = {
     "labels": (),
@@ -60,16 +62,17 @@ def decide(
     if reasons:
         return Verdict(
             outcome=Outcome.INCONCLUSIVE,
-            sentence=f"INCONCLUSIVE: no leak was detected, but forgetting of {CLAIMS[claim.kind]} is not shown either.",
+            sentence=f"INCONCLUSIVE: {open_words(findings, checks, CLAIMS[claim.kind])}",
             scope=scope,
             reasons=tuple(dict.fromkeys(reasons)),
             settle=cheapest_first(settle),
         )
-    return _passed(evidence, policy, findings, failures, scope)
+    traces = [(f.id, f.reason) for f in failures] + [(gate.name, gate.reason) for gate in failing(checks)]
+    return _passed(evidence, policy, findings, traces, scope)
 
 
 def _passed(
-    evidence: Evidence, policy: Policy, findings: Sequence[Finding], failures: Sequence[Finding], scope: str
+    evidence: Evidence, policy: Policy, findings: Sequence[Finding], traces: Sequence[tuple[str, str]], scope: str
 ) -> Verdict:
     claim = evidence.facts.claim
     shown = tuple(
@@ -79,13 +82,13 @@ def _passed(
         f"PASS: no attack of this suite tells the model from one that never saw {CLAIMS[claim.kind]}, within the "
         f"margins of the {policy.name} policy."
     )
-    if failures:
-        shown = (*grouped([(f.id, f.reason) for f in failures]), *shown)
+    if traces:
+        shown = (*grouped(traces), *shown)
         return Verdict(
             outcome=Outcome.PASS,
             qualifier="with trace",
-            sentence=f"PASS WITH TRACE: {CLAIMS[claim.kind]} left a trace ({_named(failures)}) that lies "
-            f"inside every margin of the {policy.name} policy, which accepts that.",
+            sentence=f"PASS WITH TRACE: {CLAIMS[claim.kind]} left a trace ({_first(traces)}) that lies inside every "
+            f"margin of the {policy.name} policy, which accepts that.",
             scope=scope,
             reasons=shown,
         )
@@ -111,7 +114,7 @@ def _open(
 ) -> tuple[list[str], list[str]]:
     """All that keeps the case from a PASS, apart from what fails it, and what would settle it."""
     claim = evidence.facts.claim
-    blocked = {gate.name: gate for gate in checks if not gate.ok and "PASS" in gate.effect}
+    blocked = {gate.name: gate for gate in checks if not gate.ok and gate.effect.startswith("blocks PASS")}
     reasons, ways, settle = _missing(policy, claim.kind, claim.access, findings, families)
     if "references" in blocked:  # numbers that were counted on a null that is none
         ways = [(name, way) for name, way in ways if not way.startswith(("about ", "no number of ", "more "))]
@@ -119,6 +122,8 @@ def _open(
     reasons += [f"{gate.name}: {gate.reason}" for gate in blocked.values()]
     if families.aware is not None and families.aware.aware:
         settle.extend(families.aware.remedy)
+    for level in rejecting(checks):
+        settle.append(f"claim --access {level} to have that verdict on its own; a PASS needs further unlearning")
     if "positive control" in blocked:
         settle.append("give the original model")
     if "utility" in blocked:
@@ -134,6 +139,11 @@ def _open(
         reasons.append(f"the policy {policy.name!r} never says PASS")
         settle.append("judge the same run again: audit score RUN --policy standard")
     return reasons, [*settle, *grouped(ways)]
+
+
+def _first(traces: Sequence[tuple[str, str]]) -> str:
+    names = [name.partition(".")[0].replace("_", " ") for name, _ in traces]
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _named(failures: Sequence[Finding]) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import importlib
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +12,8 @@ from torch import nn
 from torch.nn import functional
 
 from audit import demo
-from audit.inputs.architecture import Unnamed, architecture_digest
+from audit.inputs.architecture import architecture_digest
+from audit.inputs.code import Unnamed
 
 
 class Scaled(nn.Module):
@@ -81,14 +84,57 @@ def _closing() -> nn.Module:
     return Closing(2, 2)
 
 
-def _without_source() -> nn.Module:
-    space: dict[str, type[nn.Module]] = {}
-    exec("from torch import nn\nclass Typed(nn.Linear):\n    def forward(self, x):\n        return x\n", space)
-    return space["Typed"](2, 2)
-
-
 def _compiled() -> nn.Module:
     return torch.jit.trace(nn.Linear(2, 2), torch.zeros(1, 2))  # type: ignore[no-untyped-call, no-any-return]
+
+
+class Adapter(nn.Linear):
+    """Saves a part of its weights alone, as adapters do."""
+
+    def state_dict(self, *args: object, **kwargs: object) -> dict[str, object]:  # type: ignore[override]
+        """The bias alone."""
+        return {"bias": self.bias}
+
+
+class Slots(nn.Linear):
+    """A value that ``vars`` does not show."""
+
+    __slots__ = ("gain",)
+
+
+class Copied(nn.Linear):
+    """A copy is another network."""
+
+    def __deepcopy__(self, _memo: object) -> nn.Module:
+        return nn.Linear(2, 2)
+
+
+class Quantised(nn.Parameter):
+    """A parameter with arithmetic of its own."""
+
+
+def _wrapped() -> nn.Module:
+    model = nn.Linear(2, 2)
+    model.weight = Quantised(model.weight.detach())
+    return model
+
+
+def _bound() -> nn.Module:
+    model = nn.Linear(2, 2)
+    model.scale = torch.tensor(-1.0).mul  # type: ignore[assignment]
+    return model
+
+
+def _own_dict() -> nn.Module:
+    model = nn.Linear(2, 2)
+    model.order = type("Order", (dict,), {})(a=1)  # type: ignore[assignment]
+    return model
+
+
+def _state_hook() -> nn.Module:
+    model = nn.Linear(2, 2)
+    model.register_state_dict_post_hook(lambda *_: None)
+    return model
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
@@ -96,12 +142,18 @@ def _compiled() -> nn.Module:
     ("make", "why"),
     [
         (_hooked, "has hooks"),
-        (_tensor, "0.table is a Tensor outside its parameters and buffers"),
+        (_state_hook, "has hooks"),
+        (_tensor, "0.table is a Tensor, which has no name"),
         (_patched, r"the model.forward closes over variables \(plain\)"),
         (_hidden_buffer, "buffers that its state dict leaves out"),
         (_closing, r"closes over variables \(__class__, table\)"),
-        (_without_source, "a function without source"),
         (_compiled, "TorchScript"),
+        (lambda: Adapter(2, 2), "has its own state_dict"),
+        (lambda: Slots(2, 2), "has __slots__"),
+        (lambda: Copied(2, 2), "has its own __deepcopy__"),
+        (_wrapped, "weight is a Quantised, no plain tensor"),
+        (_bound, "scale is a builtin_function_or_method"),
+        (_own_dict, "order is a Order"),
     ],
 )
 def test_what_hides_something_has_no_name(make: object, why: str) -> None:
@@ -110,29 +162,83 @@ def test_what_hides_something_has_no_name(make: object, why: str) -> None:
         architecture_digest(make())
 
 
-def test_a_class_typed_into_a_notebook_is_named_by_its_methods(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in IPython: no file, but the source of a cell is in the line cache."""
-    import linecache
+def test_hooks_of_all_modules_are_seen() -> None:
+    handle = nn.modules.module.register_module_forward_hook(lambda *_: None)
+    try:
+        with pytest.raises(Unnamed, match="hooks are registered for all modules"):
+            architecture_digest(nn.Linear(2, 2))
+    finally:
+        handle.remove()
+    architecture_digest(nn.Linear(2, 2))
 
-    def typed(factor: int) -> nn.Module:
-        name = f"<cell {factor}>"
-        lines = [
-            "from torch import nn",
-            "class Cell(nn.Linear):",
-            "    def forward(self, x):",
-            f"        return {factor} * x",
-        ]
-        source = "\n".join([*lines, ""])
-        monkeypatch.setitem(linecache.cache, name, (len(source), None, source.splitlines(keepends=True), name))
-        space: dict[str, object] = {"__name__": "__main__"}
-        exec(compile(source, name, "exec"), space)
-        kind = space["Cell"]
-        assert isinstance(kind, type)
-        made = kind(2, 2)
-        assert isinstance(made, nn.Module)
-        return made
 
-    main = type("Main", (), {})()
-    monkeypatch.setitem(__import__("sys").modules, "__main__", main)
-    one, again, two = (architecture_digest(typed(factor)) for factor in (1, 1, 2))
-    assert one == again != two
+def typed(source: str, **space: object) -> nn.Module:
+    """A network whose class was typed in, as in a notebook; no file has its source."""
+    space |= {"__name__": "__main__", "torch": torch, "nn": nn, "base": nn.Linear}
+    exec(source, space)
+    kind = space["Cell"]
+    assert isinstance(kind, type)
+    made = kind(2, 2)
+    assert isinstance(made, nn.Module)
+    return made
+
+
+FORWARD = "class Cell(nn.Linear):\n    def forward(self, x):\n        return {}\n"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (FORWARD.format("x"), FORWARD.format("-x")),
+        ("class Cell(nn.Linear):\n    gain = 1.0\n", "class Cell(nn.Linear):\n    gain = -1.0\n"),
+        (
+            "class Cell(nn.Linear):\n    @staticmethod\n    def act(x):\n        return x\n",
+            "class Cell(nn.Linear):\n    @staticmethod\n    def act(x):\n        return -x\n",
+        ),
+        (
+            "class Cell(nn.Linear):\n    @property\n    def gain(self):\n        return 1\n",
+            "class Cell(nn.Linear):\n    @property\n    def gain(self):\n        return 2\n",
+        ),
+        ("k = 1\n" + FORWARD.format("k * x"), "k = 2\n" + FORWARD.format("k * x")),
+        (
+            "def act(x, k=1):\n    return k * x\n" + FORWARD.format("act(x)"),
+            "def act(x, k=2):\n    return k * x\n" + FORWARD.format("act(x)"),
+        ),
+        (
+            "order = {'a': 1, 'b': 2}\n" + FORWARD.format("order"),
+            "order = {'b': 2, 'a': 1}\n" + FORWARD.format("order"),
+        ),
+        (FORWARD.format("(lambda v: v)(x)"), FORWARD.format("(lambda v: -v)(x)")),
+    ],
+)
+def test_code_that_was_typed_in_is_named_by_what_runs(one: str, other: str) -> None:
+    assert architecture_digest(typed(one)) == architecture_digest(typed("\n\n" + one))  # places do not count
+    assert architecture_digest(typed(one)) != architecture_digest(typed(other))
+
+
+def test_a_method_that_was_replaced_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = architecture_digest(Scaled())
+    monkeypatch.setattr(Scaled, "forward", lambda self, x: x)
+    assert architecture_digest(Scaled()) != before
+
+
+def test_a_helper_in_another_file_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "helper_of_test.py").write_text("import torch\ndef act(x):\n    return torch.relu(x)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    helper = importlib.import_module("helper_of_test")
+    source = "def net():\n    pass\n" + FORWARD.format("helper.act(x)")
+    before = architecture_digest(typed(source, helper=helper))
+    assert architecture_digest(typed(source, helper=helper)) == before
+    monkeypatch.setattr(helper, "act", torch.zeros_like)
+    assert architecture_digest(typed(source, helper=helper)) != before
+
+
+def test_weights_of_another_type_are_another_network() -> None:
+    assert architecture_digest(nn.Linear(2, 2)) != architecture_digest(nn.Linear(2, 2).bfloat16())
+
+
+def test_a_class_that_says_it_is_of_torch_is_not_believed() -> None:
+    def made(k: int) -> nn.Module:
+        return typed(f"k = {k}\n" + FORWARD.format("k * x") + "Cell.__module__ = 'torch.nn.modules.linear'\n")
+
+    assert architecture_digest(made(1)) != architecture_digest(made(2))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -173,6 +174,36 @@ def test_what_cannot_be_named_gets_no_certificate_and_says_so(held: Held, keys: 
         audit.verify(found.path / "run.json", key=keys[1], model=held["unlearned"])
 
 
+def test_a_hook_of_the_whole_process_is_seen(held: Held) -> None:
+    handle = nn.modules.module.register_module_forward_hook(lambda *_: None)
+    try:
+        found = audit.run(**held)
+    finally:
+        handle.remove()
+    assert found.certificate is None
+    assert "hooks are registered for all modules" in found.no_certificate
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_the_same_weights_under_another_code_are_another_network(held: Held, named: bool) -> None:
+    """A mask beside the same weights: neither the original bit for bit, nor answered from the original's cache."""
+
+    class Masked(nn.Sequential):
+        mask: object = 1.0
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x * self.mask)
+
+    original, masked = Masked(*held["original"]).eval(), Masked(*held["original"]).eval()
+    original.mask, masked.mask = (1.0, 0.25) if named else (torch.ones(64), torch.linspace(0, 1, 64))
+    found = audit.run(**{**held, "original": original, "unlearned": masked, "head": "4"})
+    assert not [f for f in found.findings if f.id == "structure.identical"]
+    figures = [f for f in found.findings if f.id == "membership.auc"]
+    assert figures
+    assert all(f.estimate != f.control for f in figures)
+    assert (found.certificate is None) is not named
+
+
 def test_nothing_is_reused_of_a_network_without_a_name(held: Held) -> None:
     """A hook may do something else the next time."""
     scale = [1.0]
@@ -267,6 +298,99 @@ def test_every_problem_of_the_objects_is_reported_at_once(held: Held) -> None:
     assert "the retain set is a list: give a path, (x, y), or a mapping" in text
     assert "the test set: x holds NaN or infinite values in 1 rows" in text
     assert "the holdout set: y must be integer class labels" in text
+
+
+@pytest.mark.parametrize(
+    ("unlearned", "said"),
+    [
+        (lambda m: m.state_dict(), "look like a state dict: load it into the network"),
+        (lambda m: m.double(), r"weights of torch.float64: give model.float\(\)"),
+        (torch.jit.script, "unlearned"),
+        (torch.compile, "compiled by torch.compile"),
+        (lambda m: m.to("meta"), "more than plain tensors"),
+        (lambda _: Selfish(), "unlearned cannot be"),
+        (lambda _: Uncopied(), "cannot be copied"),
+        (lambda _: Leaving(), "the model rejects inputs"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_odd_networks_are_problems_with_a_remedy(held: Held, unlearned: Callable[[nn.Module], Any], said: str) -> None:
+    with pytest.raises(audit.InputError, match=said):
+        audit.run(**{**held, "unlearned": unlearned(held["unlearned"])})
+
+
+class Selfish(nn.Linear):
+    """Holds itself: walking through it never ends."""
+
+    def __init__(self) -> None:
+        super().__init__(64, 10)
+        self.add_module("me", self)
+        nn.Module.eval(self.__dict__["_modules"].pop("me"))
+        self.add_module("me", self)
+
+
+class Uncopied(nn.Linear):
+    """Refuses to be copied."""
+
+    def __init__(self) -> None:
+        super().__init__(64, 10)
+        self.training = False
+
+    def __deepcopy__(self, _memo: object) -> nn.Module:
+        raise AttributeError("no copies")
+
+
+class Leaving(nn.Linear):
+    """Ends the program when it is called."""
+
+    def __init__(self) -> None:
+        super().__init__(64, 10)
+        self.training = False
+
+    def forward(self, _x: torch.Tensor) -> torch.Tensor:
+        raise SystemExit(0)
+
+
+def test_one_model_or_a_generator_of_models_is_a_list(held: Held) -> None:
+    models = held["retrained"]
+    expected = audit.plan(**held).models
+    assert audit.plan(**{**held, "retrained": (model for model in models)}).models == expected
+    assert audit.plan(**{**held, "retrained": models[0]}).models == expected - 1
+    assert audit.plan(**{**held, "retrained": None}).models == expected - 2
+    with pytest.raises(audit.UsageError, match="retrained is a int: give a list of models"):
+        audit.plan(**{**held, "retrained": 3})
+
+
+def test_odd_ids_are_refused_before_the_audit(held: Held) -> None:
+    x, y = held["forget"]
+    with pytest.raises(audit.InputError, match="ids holds text that is no Unicode"):
+        audit.plan(**{**held, "forget": {"x": x, "y": y, "ids": ["\ud800", *map(str, range(len(y) - 1))]}})
+    with pytest.raises(audit.InputError, match="it is masked"):
+        audit.plan(**{**held, "forget": (np.ma.masked_array(x), y)})
+
+
+def test_no_global_generator_is_moved(held: Held) -> None:
+    before = np.random.get_state()[1].copy(), torch.get_rng_state().clone()  # noqa: NPY002
+    audit.run(**held, attacks="default,svc_mia")
+    assert (np.random.get_state()[1] == before[0]).all()  # noqa: NPY002
+    assert torch.equal(torch.get_rng_state(), before[1])
+
+
+def test_a_key_that_is_missing_costs_nothing(held: Held) -> None:
+    with pytest.raises(audit.UsageError, match="no signing key"):
+        audit.plan(**held, sign_key="gone.key")
+
+
+def test_an_earlier_judgement_keeps_its_certificate(held: Held) -> None:
+    found = audit.run(**held)
+    certificate = found.certificate
+    assert certificate is not None
+    content = certificate.read_bytes()
+    strict = audit.score(found, "strict")
+    assert found.certificate is not None
+    assert found.certificate.parent.parent.name == "earlier"
+    assert found.certificate.read_bytes() == content
+    assert strict.certificate == certificate
 
 
 def test_a_missing_model_or_set_is_no_crash(held: Held) -> None:

@@ -1,0 +1,99 @@
+"""Which attacks of the suite a run runs, with which parameters, and why it leaves others out."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from attacks.base import GRANTS, Attack
+from audit.errors import UsageError
+from audit.inputs.config import AttacksSection
+from audit.record.result import ClaimRecord
+
+WORDS = ("default", "gated", "all")
+LEFT_OUT = "left out: "
+
+
+@dataclass(frozen=True, eq=False)
+class Suite:
+    """The attacks of a run.
+
+    Attributes:
+        classes: every attack there is, by name.
+        chosen: those that run.
+        left_out: those that do not, each with the reason.
+    """
+
+    classes: Mapping[str, type[Attack]]
+    chosen: tuple[Attack, ...]
+    left_out: dict[str, str]
+
+
+def gates(attack: type[Attack] | Attack, claim: ClaimRecord) -> bool:
+    """The attack is a gated primary of this claim."""
+    return claim.kind in attack.primary_for and attack.access <= GRANTS[claim.access]
+
+
+def choose(classes: Mapping[str, type[Attack]], section: AttacksSection, claim: ClaimRecord) -> Suite:
+    """The attacks that are asked for; by default all but those that cost much and gate nothing for this claim.
+
+    Args:
+        classes: every attack there is, by name.
+        section: what is asked for.
+        claim: what is audited.
+
+    Raises:
+        UsageError: an attack or a parameter that does not exist, or a value that it refuses.
+    """
+    _check_names(classes, [*section.run, *section.skip, *section.parameters], section)
+    chosen, left_out = [], {}
+    for name, attack in classes.items():
+        made = _made(attack, section.parameters.get(name, {}))  # wrong parameters are told of what is left out, too
+        reason = _reason(name, attack, section, claim)
+        if reason:
+            left_out[name] = LEFT_OUT + reason
+        else:
+            chosen.append(made)
+    return Suite(classes, tuple(chosen), left_out)
+
+
+def changed(attack: type[Attack], parameters: Mapping[str, object]) -> tuple[str, ...]:
+    """Names of the parameters that are not the defaults, with which the error rates were measured."""
+    return tuple(name for name, value in attack().parameters.items() if parameters.get(name, value) != value)
+
+
+def _reason(name: str, attack: type[Attack], section: AttacksSection, claim: ClaimRecord) -> str:
+    """Why an attack does not run; "" where it does."""
+    if name in section.skip:
+        return "skipped on request (--skip)"
+    if name in section.run or "all" in section.run:
+        return ""
+    if gates(attack, claim) and {"gated", "default"} & set(section.run):
+        return ""
+    if "default" not in section.run:
+        return "not asked for (--attacks)"
+    if attack.costly:
+        return f"it decides nothing about this claim and costs much; --attacks default,{name} runs it"
+    return ""
+
+
+def _check_names(classes: Mapping[str, type[Attack]], names: Iterable[str], section: AttacksSection) -> None:
+    unknown = sorted({name for name in names if name not in classes} - ({*WORDS} & set(section.run)))
+    if unknown:
+        raise UsageError(
+            f"no attack {', '.join(map(repr, unknown))}: choose from {', '.join(classes)}, or the words "
+            f"{', '.join(WORDS)} for --attacks."
+        )
+
+
+def _made(attack: type[Attack], parameters: Mapping[str, object]) -> Attack:
+    known = list(inspect.signature(attack).parameters)
+    unknown = sorted(parameters.keys() - set(known))
+    if unknown:
+        listed = ", ".join(known) or "none"
+        raise UsageError(f"[attacks.parameters.{attack.name}] {', '.join(unknown)}: its parameters are {listed}.")
+    try:
+        return attack(**parameters)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"[attacks.parameters.{attack.name}]: {error}.") from None
