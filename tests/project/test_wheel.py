@@ -18,6 +18,17 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 
 
+#: the Python interface as the notebook uses it, in the environment of the wheel
+NOTEBOOK = """
+import nbclient, nbformat
+notebook = nbformat.read("notebook.ipynb", as_version=4)
+nbclient.NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
+for cell in notebook.cells:
+    for output in cell.get("outputs", ()):
+        print(output.get("data", {}).get("text/plain", "") or output.get("text", ""))
+"""
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from a copy of what is committed or about to be, so that no build folder is left behind."""
@@ -39,6 +50,7 @@ def test_it_holds_the_three_packages_and_their_data(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     top = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
     assert top == {"audit", "attacks", "reports"}
+    assert "audit/inputs/audit.toml" in names
     for folder, pattern in (("audit/policy", "*.toml"), ("reports/templates", "*"), ("reports/frameworks", "*.toml")):
         ours = {f"{folder}/{path.name}" for path in (ROOT / folder).glob(pattern) if path.is_file()}
         assert ours
@@ -80,3 +92,10 @@ def test_it_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
     assert "authentic" in verified.stdout
     assert audit("gate", certificate, *trusted, "--policy", "standard").returncode == ExitCode.FAIL
     assert audit("report", Path(certificate).parent, "-f", "compliance").returncode == 0
+    subprocess.run([*pip, "pandas", "nbclient", "ipykernel"], check=True)
+    (here / "notebook.ipynb").write_bytes((ROOT / "docs" / "notebook.ipynb").read_bytes())
+    shown = subprocess.run(
+        [*found[:1], "-c", NOTEBOOK], cwd=here, env=clean, capture_output=True, text=True, check=False
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert "'one epoch': 'FAIL'" in shown.stdout
