@@ -32,6 +32,7 @@ FIFTHS = 5  # of the auxiliary rows, three fit the trees, one shifts the upper q
 COLUMNS = 64  # our choice: wider inputs are reduced by principal components of the auxiliary set
 ALPHA = 0.05  # of the check of the realised false positive rate, two-sided
 MAX_CROSSING = 0.01  # our choice: rows whose quantiles may stand in the wrong order
+FLOOR = 0.25  # our choice: quantiles closer than this share of their median distance are told apart by noise alone
 Predictor = Callable[[Floats], Floats]
 
 
@@ -48,6 +49,7 @@ class QuantileRegression(Attack):
     """
 
     name = "quantile"
+    version = "2"  # 2: the floor of the spread follows its typical size
     title = "Quantile regression"
     access = Access.LOGITS
     symmetric = True
@@ -68,7 +70,9 @@ class QuantileRegression(Attack):
         own = logit_confidence(canonical(view.logits("auxiliary"), both), case.labels["auxiliary"])
         fifth = np.arange(size) % FIFTHS
         predict = _conformal(inputs["auxiliary"][fifth > 0], own[fifth > 0], fifth[fifth > 0] == 1, carried[0])
-        floor = 1e-3 * max(float(own.std()), float(np.finfo(float).tiny))
+        between = predict(inputs["auxiliary"])
+        typical = float(np.median(np.abs(between[:, 1] - between[:, 0])))
+        floor = FLOOR * max(typical, float(np.finfo(float).tiny))
         found: dict[str, np.ndarray] = {}
         crossed = 0
         for role in SIDES:

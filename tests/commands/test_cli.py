@@ -231,7 +231,7 @@ def test_config_beside_the_forget_set_and_relative_paths(case: Path, cli: Cli) -
 
 
 def test_dry_run(case: Path, cli: Cli) -> None:
-    ended = cli("run", "--forget", case / "forget.npz", "--arch", ARCH, "--dry-run")
+    ended = cli("run", "--forget", case / "forget.npz", "--arch", ARCH, "--attacks", "all", "--dry-run")
     assert ended.code == 0, ended.err
     assert not Path("runs").exists()
     for part in (
@@ -266,7 +266,7 @@ def test_an_attack_that_raises_is_an_error_and_never_a_pass(
     package = {"lira": "membership", "probe": "representation", "uma": "recovery"}[module]
     attack = getattr(importlib.import_module(f"attacks.{package}.{module}"), name)
     monkeypatch.setattr(attack, "run", raising("boom [bold]"))
-    flags = ("--split", "attested", "--policy", lenient, "-q")
+    flags = ("--split", "attested", "--policy", lenient, "--attacks", "all", "-q")
     ended = cli("run", "--forget", case / "forget.npz", "--arch", ARCH, *flags)
     result = verdict(Path(ended.result["run"]))
     found = next(f for f in result["findings"] if f["id"] == f"{attack.name}.execution")

@@ -164,8 +164,8 @@ def findings(run: str | Path) -> dict[str, dict[str, Any]]:
 
 
 def judged(cli: Cli, *args: str | Path) -> dict[str, Any]:
-    """Run to a verdict, whatever it is, and return the JSON line."""
-    ended = cli("run", *args, "-q")
+    """Run every attack to a verdict, whatever it is, and return the JSON line."""
+    ended = cli("run", *args, "--attacks", "all", "-q")
     assert ended.code in (0, 1, 3), ended.err
     assert ended.result["exit_code"] == ended.code
     return ended.result
