@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from attacks.base import Attack
 
+    from .certify.issue import Signer
     from .collect.events import Event, Notify
     from .inputs.case import LoadedCase
     from .inputs.config import CertificateSection, Config
@@ -44,6 +45,7 @@ class Prepared:
         seed, batch_size: of the run.
         ledger: counts the looks at the forget set, where one is declared.
         signer: who signs the certificate.
+        project: folder whose ``.audit/`` holds the project key.
         settings: the configuration as ``config.toml`` keeps it.
     """
 
@@ -59,6 +61,7 @@ class Prepared:
     batch_size: int
     ledger: Path | None
     signer: CertificateSection
+    project: Path
     settings: str
 
 
@@ -122,6 +125,7 @@ def prepare(
         batch_size=config.batch_size,
         ledger=config.claim.ledger,
         signer=config.certificate,
+        project=given.project,
         settings=to_toml(config),
     )
 
@@ -137,7 +141,8 @@ def run_audit(prepared: Prepared, *, fresh: bool = False, notify: Notify = _sile
     Raises:
         InputError, UsageError, CouldNotRun: see their messages.
     """
-    from .certify.issue import check_signer, commit_data
+    from .certify.issue import Signer, signing_key
+    from .certify.kept import keep
     from .collect.collect import collect
     from .judge.judge import judge
     from .judge.records import rankings
@@ -145,7 +150,7 @@ def run_audit(prepared: Prepared, *, fresh: bool = False, notify: Notify = _sile
     from .training.shadow_list import remember_shadows
 
     case, run = prepared.case, prepared.run
-    check_signer(prepared.signer)  # a wrong key costs no audit
+    signer = Signer(signing_key(prepared.signer.sign_key), prepared.signer.signer_name, prepared.signer.signer_role)
     run.begin(prepared.settings, fresh=fresh or bool(case.unnamed))  # what has no name cannot be known again
     remember_shadows(run, prepared.order, case)
     look = _look(prepared)  # counted before anything is scored
@@ -158,61 +163,81 @@ def run_audit(prepared: Prepared, *, fresh: bool = False, notify: Notify = _sile
         notify=notify,
         look=look,
     )
-    evidence.save(run)
+    commitment = evidence.save(run, case.key)
     scores = score_all(evidence, prepared.suite)
     result = judge(evidence, prepared.policy, prepared.policy_sha256, scores)
     run.keep_private(rankings(evidence, scores.scored))
-    commit_data(run, case.files)
-    return _concluded("finished", run, result, prepared.signer)
+    kept = keep(run, case.files, prepared.settings, prepared.project, case.key)
+    return _concluded("finished", run, result.model_copy(update={"evidence": commitment}), signer, kept.commitments)
 
 
-def score_run(run: RunDir, policy_name: str, signer: CertificateSection, ledger: Path | None = None) -> Finished:
+def score_run(
+    run: RunDir,
+    policy_name: str,
+    sign_key: Path | None = None,
+    ledger: Path | None = None,
+    project: Path | None = None,
+) -> Finished:
     """Judge a finished run again under another policy, without touching a model.
 
     Another policy is another look: where the run declares a ledger, it is counted there. The record that stood in
-    the run is kept (``RunDir.keep_earlier``).
+    the run is kept (``RunDir.keep_earlier``). Nothing in the run directory is believed that the project key did not
+    seal, and the key that signs is never one that a file in it names.
 
     Args:
         run: a finished run.
         policy_name: the policy to judge by.
-        signer: who signs the new certificate.
+        sign_key: the private key that signs the new certificate; without one it stays unsigned.
         ledger: where the run's ledger lies now, if not where the run found it.
+        project: folder whose ``.audit/`` holds the project key, if not where the run found it.
 
     Raises:
-        UsageError: the run's ledger or the signing key cannot be used.
-        CouldNotRun: the run is not finished or was purged.
+        UsageError: the run's ledger, the project key or the signing key cannot be used.
+        CouldNotRun: the run is not finished, was purged, or is not what the audit wrote.
     """
     from attacks.base import discover
 
-    from .certify.issue import check_signer
+    from .certify.issue import Signer, signing_key
+    from .certify.kept import find_key, read_kept
     from .certify.ledger import look_again
     from .collect.evidence import read_evidence
+    from .inputs.config import CertificateSection
     from .judge.judge import judge
     from .judge.scoring import score_all
     from .policy.policy import load_policy
+    from .record.result import read_result
 
-    check_signer(signer)
+    signs = signing_key(sign_key)
     policy, policy_sha256 = load_policy(policy_name)
-    evidence = read_evidence(run)
+    key, _ = find_key(run, project)
+    commitment = read_result(run.result).evidence or ""
+    evidence, kept = read_evidence(run, key, commitment), read_kept(run, key)
+    section = CertificateSection.model_validate(kept.settings.get("certificate", {}))
     first = evidence.facts.look
     if first is not None:
-        look = look_again(ledger or run.ledger(), head=first.ledger_head, policy=(policy.name, policy_sha256))
+        look = look_again(ledger or kept.ledger(), head=first.ledger_head, policy=(policy.name, policy_sha256))
         evidence.facts = evidence.facts.model_copy(update={"look": look})
     result = judge(evidence, policy, policy_sha256, score_all(evidence, discover()))
-    return _concluded("scored", run, result, signer, policy=policy.name)
+    result = result.model_copy(update={"evidence": commitment})
+    signer = Signer(signs, section.signer_name, section.signer_role)
+    return _concluded("scored", run, result, signer, kept.commitments, policy=policy.name)
 
 
-def _concluded(event: str, run: RunDir, result: AuditResult, signer: CertificateSection, **fields: Any) -> Finished:
-    """Record, render, certify."""
+def _concluded(
+    event: str, run: RunDir, result: AuditResult, signer: Signer, commitments: Mapping[str, str], **fields: Any
+) -> Finished:
+    """Record, render, certify; what is certified is what is in hand, whatever becomes of the files."""
     from reports.render import Options, render_bytes
 
     from .certify.issue import issue
     from .record.files import write_bytes
     from .record.result import to_json
 
-    run.replace_result(to_json(result).encode("ascii"))
-    write_bytes(run.report, render_bytes(result, "html", Options(run=run)))
-    certificate = issue(run, result, signer)
+    content = to_json(result).encode("ascii")
+    run.replace_result(content, signed=signer.key is not None)
+    report = render_bytes(result, "html", Options(run=run, run_json=content))
+    write_bytes(run.report, report)
+    certificate = issue(run, result, signer, commitments, run_json=content, report=report)
     run.log(event, verdict=result.verdict.outcome.value, **fields)
     return Finished(result, run, certificate)
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+from audit.policy.policy import built_in
 from audit.record.digest import sha256_file
 from audit.record.result import FindingStatus, Outcome
 
@@ -25,11 +26,14 @@ from .certificate import (
     VERIFIED_VERSIONS,
     in_toto_result,
 )
+from .consistency import contradiction, denied_by
 from .envelope import ASK, CertificateError, open_envelope, parse_json
 from .keys import key_id, public_key
 
 QUALIFIERS = ("", "transfer", "with trace")
 CLOCK_SKEW = timedelta(minutes=5)
+#: versions whose PASS was not held against its policy when they were released: authentic for ever, and accepted by none
+ANY_PASS = ("1.0", "1.1", "1.2")
 
 _Field = TypeVar("_Field")
 
@@ -43,7 +47,11 @@ class Verified:
         qualifier: "" for a plain verdict; "transfer" or "with trace" for a PASS that only some policies admit.
         statement: the signed in-toto statement.
         key_id: SHA-256 of the public key that verified it.
-        expires: when it stops to hold.
+        expires: when a PASS or INCONCLUSIVE stops to hold; a FAIL does not.
+        policy: name of the policy that judged, as the signer stated it; "" in a certificate that names none.
+        policy_sha256: digest of its file; "" where the certificate names none or several.
+        contradiction: why the policy does not pass what a PASS says was found; "" where it does. Certificates from
+            version 1.3 on are refused for it; one of an earlier version is authentic, and its PASS is worth nothing.
     """
 
     verdict: Outcome
@@ -51,6 +59,14 @@ class Verified:
     statement: dict[str, Any]
     key_id: str
     expires: datetime
+    policy: str
+    policy_sha256: str
+    contradiction: str = ""
+
+    @property
+    def built_in(self) -> bool:
+        """The policy is one that ships with this version of the tool."""
+        return built_in(self.policy_sha256) is not None
 
 
 def verify_certificate(
@@ -61,13 +77,15 @@ def verify_certificate(
     held: Mapping[str, str] | None = None,
     architecture: str | None = None,
     policy_sha256: str | None = None,
+    policy_values: Mapping[str, Any] | None = None,
     max_age_days: int | None = None,
     now: datetime,
 ) -> Verified:
     """Verify a certificate against a trusted key and the files of the model.
 
     Steps: size and strict JSON, payload type, signature, statement, its types and version, model digests,
-    result against verdict, policy, dates.
+    result against verdict, policy, a PASS against its own content, dates. Dates limit what a PASS or INCONCLUSIVE is
+    worth; a FAIL stays what it is.
 
     Args:
         envelope: the bytes of ``certificate.dsse.json``.
@@ -76,6 +94,7 @@ def verify_certificate(
         held: name by digest of what a program holds in place of files: the state of a network, or outputs.
         architecture: digest of that network's code.
         policy_sha256: the policy that the audit must have used, if it matters.
+        policy_values: its values, by which a PASS is then checked, whatever the certificate ascribes to the policy.
         max_age_days: the greatest age to accept, if it matters.
         now: the current time, with a time zone.
 
@@ -102,10 +121,16 @@ def verify_certificate(
     _check_subjects(_field(statement, "subject", list), {**_files(model_files), **(held or {})})
     _check_architecture(configuration, architecture)
     verdict, qualifier = _check_result(predicate, extension)
+    policy, digest = _policy(configuration, extension)
     if policy_sha256 is not None:
-        _check_policy(configuration, policy_sha256)
-    expires = _check_dates(extension, max_age_days, now)
-    return Verified(verdict, qualifier, statement, key_id(key), expires)
+        _check_policy(digest, policy_sha256)
+    broken = ""
+    if verdict is Outcome.PASS:
+        broken = _check_consistent(extension, qualifier, digest, policy_values if policy_sha256 else None)
+    issued, expires = _time(extension, "issuedOn"), _time(extension, "expiresOn")
+    if verdict is not Outcome.FAIL:
+        _check_dates(issued, expires, max_age_days, now)
+    return Verified(verdict, qualifier, statement, key_id(key), expires, policy, digest, broken)
 
 
 def _field(container: object, key: str, kind: type[_Field]) -> _Field:
@@ -202,21 +227,55 @@ def _check_result(predicate: dict[str, Any], extension: dict[str, Any]) -> tuple
     return verdict, qualifier
 
 
-def _check_policy(configuration: list[Any], policy_sha256: str) -> None:
-    digests = [
-        _field(_field(item, "digest", dict), "sha256", str)
-        for item in configuration
-        if _field(item, "name", str) == "policy"
-    ]
-    if digests != [policy_sha256.lower()]:
+def _policy(configuration: list[Any], extension: dict[str, Any]) -> tuple[str, str]:
+    """Name and digest of the policy, as far as the certificate says one of each."""
+    found = [item for item in configuration if _field(item, "name", str) == "policy"]
+    digests = [_field(_field(item, "digest", dict), "sha256", str) for item in found]
+    if len(found) != 1 or not re.fullmatch("[0-9a-f]{64}", digests[0]):
+        return "", ""
+    named, annotations = extension.get("policy"), found[0].get("annotations")
+    name = named.get("name") if isinstance(named, dict) else None
+    if name is None and isinstance(annotations, dict):  # before version 1.2
+        name = annotations.get("title")
+    return (name if isinstance(name, str) else ""), digests[0]
+
+
+def _check_consistent(
+    extension: dict[str, Any], qualifier: str, policy_sha256: str, wanted: Mapping[str, Any] | None
+) -> str:
+    """A PASS must not be contradicted by what the same certificate says was found, under the policy that it names.
+
+    Returns:
+        ``Verified.contradiction``.
+    """
+    stated: Mapping[str, Any] = _field(extension.get("policy", {"values": {}}), "values", dict)  # absent before 1.2
+    known = built_in(policy_sha256)
+    values = wanted or (stated if known is None else known.model_dump(mode="json"))
+    try:
+        broken = contradiction(extension, qualifier)
+        denied = denied_by(values, extension, qualifier) if values else ""
+    except ValueError as error:
+        raise CertificateError(f"the certificate is malformed ({error}): {ASK}") from None
+    if not broken and (wanted is not None or extension["schemaVersion"] not in ANY_PASS):
+        broken = denied
+    if broken:
+        raise contradicted(broken)
+    return denied
+
+
+def contradicted(why: str) -> CertificateError:
+    """What to raise where a PASS is not what its own content says."""
+    return CertificateError(f"the certificate says PASS, but its own content contradicts that ({why}): {ASK}")
+
+
+def _check_policy(digest: str, policy_sha256: str) -> None:
+    if digest != policy_sha256.lower():
         raise CertificateError(
             "the audit was judged by another policy: verify with that one, or ask for an audit under yours."
         )
 
 
-def _check_dates(extension: dict[str, Any], max_age_days: int | None, now: datetime) -> datetime:
-    issued = _time(extension, "issuedOn")
-    expires = _time(extension, "expiresOn")
+def _check_dates(issued: datetime, expires: datetime, max_age_days: int | None, now: datetime) -> None:
     if now >= expires:
         raise CertificateError(f"the certificate expired on {expires:{TIME_FORMAT}}: audit the model again.")
     if max_age_days is not None and (now - issued) / timedelta(days=1) > max_age_days:
@@ -228,7 +287,6 @@ def _check_dates(extension: dict[str, Any], max_age_days: int | None, now: datet
             f"the certificate is dated in the future ({issued:{TIME_FORMAT}}): check the clocks here and at "
             "the signer's."
         )
-    return expires
 
 
 def _time(extension: dict[str, Any], key: str) -> datetime:
