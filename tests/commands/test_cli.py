@@ -118,7 +118,7 @@ def test_an_unknown_log_level_is_ignored() -> None:
 
 
 def test_help_verify_and_report_import_no_torch(
-    finished: Path, keys: tuple[Path, Path], built: Path, tmp_path: Path
+    finished: Path, keys: tuple[Path, Path], built: Path, tmp_path: Path, lenient: Path
 ) -> None:
     calls = [
         ["--help"],
