@@ -5,20 +5,22 @@ Everything is imported where it is used: `audit/__init__.py` imports this file b
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .certify.issue import Signer
     from .collect.events import Event, Notify
     from .collect.suite import Suite
     from .inputs.case import LoadedCase
-    from .inputs.config import CertificateSection, Config
+    from .inputs.config import Config
     from .inputs.given import Given
     from .inputs.order import Order
     from .policy.policy import Policy
     from .record.result import AuditResult
+    from .record.run_records import LookRecord
     from .record.rundir import RunDir
     from .training.service import Trained
     from .training.session import Progress
@@ -41,6 +43,7 @@ class Prepared:
         seed, batch_size: of the run.
         ledger: counts the looks at the forget set, where one is declared.
         signer: who signs the certificate.
+        project: folder whose ``.audit/`` holds the project key.
         settings: the configuration as ``config.toml`` keeps it.
     """
 
@@ -54,7 +57,8 @@ class Prepared:
     seed: int
     batch_size: int
     ledger: Path | None
-    signer: CertificateSection
+    signer: Signer
+    project: Path
     settings: str
 
 
@@ -83,7 +87,7 @@ def prepare(
     """
     from attacks.base import discover
 
-    from .certify.issue import check_signer
+    from .certify.issue import Signer, signing_key
     from .certify.ledger import check_ledger
     from .collect.identity import run_identifier
     from .collect.suite import choose
@@ -96,7 +100,10 @@ def prepare(
     from .training.references import check_order, with_trained
 
     policy, policy_sha256 = load_policy(config.policy)
-    check_signer(config.certificate)  # a wrong key costs no training and no audit
+    section = config.certificate
+    signer = Signer(
+        signing_key(section.sign_key), section.signer_name, section.signer_role
+    )  # a wrong key costs nothing
     if config.claim.ledger is not None:
         check_ledger(config.claim.ledger)
     given = given or given_of(config)
@@ -118,7 +125,8 @@ def prepare(
         seed=config.seed,
         batch_size=config.batch_size,
         ledger=config.claim.ledger,
-        signer=config.certificate,
+        signer=signer,
+        project=given.project,
         settings=to_toml(config),
     )
 
@@ -134,7 +142,7 @@ def run_audit(prepared: Prepared, *, fresh: bool = False, notify: Notify = _sile
     Raises:
         InputError, UsageError, CouldNotRun: see their messages.
     """
-    from .certify.issue import commit_data
+    from .certify.kept import keep
     from .collect.collect import collect
     from .judge.judge import judge
     from .judge.records import rankings
@@ -154,66 +162,87 @@ def run_audit(prepared: Prepared, *, fresh: bool = False, notify: Notify = _sile
         notify=notify,
         look=look,
     )
-    evidence.save(run)
+    commitment = evidence.save(run, case.key)
     scores = score_all(evidence, prepared.suite.classes)
     result = judge(evidence, prepared.policy, prepared.policy_sha256, scores)
     run.keep_private(rankings(evidence, scores.scored))
-    commit_data(run, case.files)
-    return _concluded("finished", run, result, prepared.signer)
+    kept = keep(run, case.files, prepared.settings, prepared.project, case.key)
+    result = result.model_copy(update={"evidence": commitment})
+    return _concluded("finished", run, result, prepared.signer, kept.commitments)
 
 
-def score_run(run: RunDir, policy_name: str, signer: CertificateSection, ledger: Path | None = None) -> Finished:
+def score_run(
+    run: RunDir,
+    policy_name: str,
+    sign_key: Path | None = None,
+    ledger: Path | None = None,
+    project: Path | None = None,
+) -> Finished:
     """Judge a finished run again under another policy, without touching a model.
 
     Another policy is another look: where the run declares a ledger, it is counted there. The record that stood in
-    the run is kept (``RunDir.keep_earlier``).
+    the run is kept (``RunDir.keep_earlier``). Nothing in the run directory is believed that the project key did not
+    seal, and the key that signs is never one that a file in it names.
 
     Args:
         run: a finished run.
         policy_name: the policy to judge by.
-        signer: who signs the new certificate.
+        sign_key: the private key that signs the new certificate; without one it stays unsigned.
         ledger: where the run's ledger lies now, if not where the run found it.
+        project: folder whose ``.audit/`` holds the project key, if not where the run found it.
 
     Raises:
-        UsageError: the run's ledger or the signing key cannot be used.
-        CouldNotRun: the run is not finished or was purged.
+        UsageError: the run's ledger, the project key or the signing key cannot be used.
+        CouldNotRun: the run is not finished, was purged, or is not what the audit wrote.
     """
     from attacks.base import discover
 
-    from .certify.issue import check_signer
+    from .certify.issue import Signer, signing_key
+    from .certify.kept import find_key, read_kept
     from .certify.ledger import look_again
     from .collect.evidence import read_evidence
+    from .inputs.config import CertificateSection
     from .judge.judge import judge
     from .judge.scoring import score_all
     from .policy.policy import load_policy
+    from .record.result import read_result
 
-    check_signer(signer)
+    signs = signing_key(sign_key)
     policy, policy_sha256 = load_policy(policy_name)
-    evidence = read_evidence(run)
+    key, _ = find_key(run, project)
+    commitment = read_result(run.result).evidence or ""
+    evidence, kept = read_evidence(run, key, commitment), read_kept(run, key)
+    section = CertificateSection.model_validate(kept.settings.get("certificate", {}))
     first = evidence.facts.look
     if first is not None:
-        look = look_again(ledger or run.ledger(), head=first.ledger_head, policy=(policy.name, policy_sha256))
+        look = look_again(ledger or kept.ledger(), head=first.ledger_head, policy=(policy.name, policy_sha256))
         evidence.facts = evidence.facts.model_copy(update={"look": look})
     result = judge(evidence, policy, policy_sha256, score_all(evidence, discover()))
-    return _concluded("scored", run, result, signer, policy=policy.name)
+    result = result.model_copy(update={"evidence": commitment})
+    signer = Signer(signs, section.signer_name, section.signer_role)
+    return _concluded("scored", run, result, signer, kept.commitments, policy=policy.name)
 
 
-def _concluded(event: str, run: RunDir, result: AuditResult, signer: CertificateSection, **fields: Any) -> Finished:
-    """Record, render, certify."""
+def _concluded(
+    event: str, run: RunDir, result: AuditResult, signer: Signer, commitments: Mapping[str, str], **fields: Any
+) -> Finished:
+    """Record, render, certify; what is certified is what is in hand, whatever becomes of the files."""
     from reports.render import Options, render_bytes
 
     from .certify.issue import issue
     from .record.files import write_bytes
     from .record.result import to_json
 
-    run.replace_result(to_json(result).encode("ascii"))
-    write_bytes(run.report, render_bytes(result, "html", Options(run=run)))
-    certificate = issue(run, result, signer)
+    content = to_json(result).encode("ascii")
+    run.replace_result(content, signed=signer.key is not None)
+    report = render_bytes(result, "html", Options(run=run, run_json=content))
+    write_bytes(run.report, report)
+    certificate = issue(run, result, signer, commitments, run_json=content, report=report)
     run.log(event, verdict=result.verdict.outcome.value, **fields)
     return Finished(result, run, certificate)
 
 
-def _look(prepared: Prepared) -> Any:
+def _look(prepared: Prepared) -> LookRecord | None:
     """Count this look in the ledger, where one is declared."""
     from .certify.ledger import forget_digest, open_look
 

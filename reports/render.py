@@ -49,6 +49,7 @@ class Options:
 
     Args:
         run: html: the run whose ``run.json`` the report names by its digest. mlflow: the run that is exported.
+        run_json: html: the bytes of that ``run.json``, where they are in hand; else the file is read.
         frameworks: html, compliance: ids of the frameworks whose clauses are listed; all where none is named.
         markdown: compliance: Markdown in place of a page.
         junit_inconclusive: junit: what INCONCLUSIVE becomes.
@@ -59,6 +60,7 @@ class Options:
     """
 
     run: RunDir | None = None
+    run_json: bytes | None = None
     frameworks: tuple[str, ...] = ()
     markdown: bool = False
     junit_inconclusive: Inconclusive = Inconclusive.ERROR

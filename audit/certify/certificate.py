@@ -26,8 +26,8 @@ from .envelope import encode
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://in-toto.io/attestation/test-result/v0.1"
 EXTENSION = "unlearningAudit"
-CERTIFICATE_VERSION = "1.2"
-VERIFIED_VERSIONS = ("1.0", "1.1", "1.2")
+CERTIFICATE_VERSION = "1.3"
+VERIFIED_VERSIONS = ("1.0", "1.1", "1.2", "1.3")
 ARCHITECTURE = "architecture/"  # and the role: digest of the code of a network that a program held
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -39,12 +39,7 @@ def in_toto_result(outcome: Outcome, qualifier: str) -> str:
     return "WARNED" if outcome is Outcome.PASS and qualifier else RESULTS[outcome]
 
 
-_UNPROVEN = {
-    FindingStatus.INCONCLUSIVE,
-    FindingStatus.NOT_COVERED,
-    FindingStatus.SKIPPED,
-    FindingStatus.ERROR,
-}
+_UNPROVEN = {FindingStatus.INCONCLUSIVE, FindingStatus.NOT_COVERED, FindingStatus.SKIPPED, FindingStatus.ERROR}
 
 
 def build_statement(
@@ -99,6 +94,7 @@ def build_statement(
         **_provenance(result),
         "reportSha256": report_sha256,
         "commitments": dict(commitments),
+        "evidenceCommitment": result.evidence,
         "signer": {"name": signer_name, "role": signer_role},
         "issuedOn": start,
         "expiresOn": end,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
 
 from pydantic import ValidationError
 
@@ -64,10 +63,19 @@ class Entry(Record):
 
 @dataclass(frozen=True)
 class Ledger:
-    """A ledger whose chain holds."""
+    """A ledger whose chain holds.
+
+    Attributes:
+        header: its key; None in a ledger of an older version, and where it is empty.
+        entries: the looks.
+        unended: the last look has lost the end of its line.
+        torn: behind the last look lies the beginning of a line whose writing was interrupted.
+    """
 
     header: Header | None
     entries: tuple[Entry, ...]
+    unended: bool = False
+    torn: bool = False
 
     @property
     def head(self) -> str:
@@ -83,21 +91,49 @@ def new_header() -> Header:
     return Header.model_validate({**fields, "digest": digest(fields)})
 
 
-def checked(path: Path, stream: IO[str]) -> Ledger:
-    """Read all lines of an open ledger and check that each fits the one before it.
+def checked(path: Path, content: bytes) -> Ledger:
+    """Read all lines of a ledger and check that each fits the one before it.
+
+    A last line without its end is an interrupted append, and no edit. Where it is a look that fits, it counts: only
+    its end was lost. Else it was never counted, and is left out.
+
+    Args:
+        path: of the ledger, for messages.
+        content: its bytes.
 
     Raises:
         UsageError: this is no ledger.
         CouldNotRun: a line does not fit.
     """
-    lines = list(stream)
+    *lines, rest = content.split(b"\n")
+    ledger = _chained(path, lines)
+    if not rest:
+        return ledger
+    if not lines and not _begun(rest):
+        _chained(path, [rest])  # raises where it is no ledger
+    try:
+        return replace(_chained(path, [*lines, rest]), unended=True)
+    except (CouldNotRun, UsageError):
+        return replace(ledger, torn=True)
+
+
+def _begun(rest: bytes) -> bool:
+    """Could a header have been interrupted here? Zeros are what a power failure leaves of a file that had grown."""
+    pattern = line(new_header())
+    hexadecimal = set(b"0123456789abcdef")
+    same = (a == b or {a, b} <= hexadecimal for a, b in zip(rest, pattern, strict=False))
+    return not rest.strip(b"\0") or (len(rest) < len(pattern) and all(same))
+
+
+def _chained(path: Path, lines: Sequence[bytes]) -> Ledger:
+    """Whole lines as a ledger."""
     header = _header(path, lines[0]) if lines else None
     start = 0 if header is None else 1
     entries: list[Entry] = []
     looks: dict[str, int] = {}
-    for number, line in enumerate(lines[start:], start + 1):
+    for number, text in enumerate(lines[start:], start + 1):
         try:
-            entry = Entry.model_validate_json(line)
+            entry = Entry.model_validate_json(text)
         except ValidationError:
             raise _broken(path, number) from None
         looks[entry.forget] = looks.get(entry.forget, 0) + 1
@@ -109,13 +145,13 @@ def checked(path: Path, stream: IO[str]) -> Ledger:
     return Ledger(header, tuple(entries))
 
 
-def _header(path: Path, line: str) -> Header | None:
+def _header(path: Path, text: bytes) -> Header | None:
     """The key of a ledger; None in a ledger of an older version, which begins with a look."""
     try:
-        header = Header.model_validate_json(line)
+        header = Header.model_validate_json(text)
     except ValidationError:
         try:
-            Entry.model_validate_json(line)
+            Entry.model_validate_json(text)
         except ValidationError:
             raise no_ledger(path) from None
         return None
@@ -137,11 +173,9 @@ def digest(fields: dict[str, object]) -> str:
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
-def append(stream: IO[str], record: Header | Entry) -> None:
-    """Write a line and wait until the disk has it."""
-    stream.write(json.dumps(record.model_dump(), sort_keys=True) + "\n")
-    stream.flush()
-    os.fsync(stream.fileno())
+def line(record: Header | Entry) -> bytes:
+    """A record as a line, without its end."""
+    return json.dumps(record.model_dump(), sort_keys=True).encode()
 
 
 def _broken(path: Path, line: int) -> CouldNotRun:

@@ -19,6 +19,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from audit.errors import AuditError, CouldNotRun, ExitCode
+from audit.record.readonce import read_once
 
 from .keys import key_id
 
@@ -80,8 +81,7 @@ def read_certificate(path: Path) -> bytes:
         CouldNotRun: the file cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
+        return read_once(path, MAX_BYTES + 1)
     except OSError as error:
         raise CouldNotRun(f"cannot read {path} ({error.strerror}): name a certificate file.") from error
 

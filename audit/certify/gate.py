@@ -1,7 +1,7 @@
 """The release gate: denied unless a valid PASS exists for exactly this model under this policy or a stricter one.
 
 The order of trust is that of `audit.certify.verify`. A FAIL of the same model that verifies denies too, whatever
-passes beside it: somebody asked, and the answer was no. Offline, without torch.
+passes beside it and however old it is: somebody asked, and the answer was no. Offline, without torch.
 """
 
 from __future__ import annotations
@@ -16,13 +16,11 @@ from audit.policy.policy import Policy
 from audit.record.result import Outcome
 
 from .certificate import EXTENSION, STATEMENT_TYPE
+from .consistency import ADMITTED, COVERED, denied_by
 from .envelope import CertificateError, parse_json, read_certificate
 from .strictness import weaker
 from .verify import Verified, verify_certificate
 
-#: access levels that a claim covers, as far as policies name figures for them
-COVERED = {"labels": (), "logits": ("logits",), "features": ("logits", "features")}
-COVERED["weights"] = (*COVERED["features"], "weights")
 ORDER = tuple(COVERED)
 
 
@@ -109,20 +107,27 @@ def _insufficient(verified: Verified, demand: Demand) -> str:
     extension: dict[str, Any] = predicate[EXTENSION]
     claim = extension.get("claim", {})
     access = claim.get("access") if isinstance(claim, dict) else None
-    if access not in COVERED:
+    if not isinstance(access, str) or access not in COVERED:
         return "the certificate does not say what access was claimed: audit the model again"
     if demand.access and ORDER.index(access) < ORDER.index(demand.access):
         return f"the claim grants the adversary {access}, less than {demand.access}: audit at that access"
-    digests = [item["digest"]["sha256"] for item in predicate["configuration"] if item.get("name") == "policy"]
-    if digests == [demand.policy_sha256.lower()]:
-        return ""
-    if verified.qualifier and not getattr(demand.policy, f"pass_{_QUALIFIED[verified.qualifier]}"):
+    if verified.policy_sha256 == demand.policy_sha256.lower():
+        return _denied(demand.policy, extension, verified.qualifier)
+    if verified.qualifier and not getattr(demand.policy, ADMITTED[verified.qualifier]):
         return f"the PASS is qualified ({verified.qualifier}), which the policy {demand.policy.name} does not admit"
     policy = extension.get("policy")
     if not isinstance(policy, dict) or not isinstance(policy.get("values"), dict):
         return "it was judged by another policy, and its version does not say which: ask for an audit under yours"
     gap = weaker(policy["values"], demand.policy, str(claim.get("kind")), COVERED[access])
-    return f"it was judged by a policy weaker than {demand.policy.name}: {gap}" if gap else ""
+    if gap:
+        return f"it was judged by a policy weaker than {demand.policy.name}: {gap}"
+    return f"its own content contradicts the PASS: {verified.contradiction}" if verified.contradiction else ""
 
 
-_QUALIFIED = {"with trace": "with_trace", "transfer": "on_transfer"}
+def _denied(policy: Policy, extension: dict[str, Any], qualifier: str) -> str:
+    """What the wanted policy itself says of the findings, whatever values the certificate ascribes to it."""
+    try:
+        denied = denied_by(policy.model_dump(mode="json"), extension, qualifier)
+    except ValueError as error:
+        return f"it is malformed: {error}"
+    return f"its own content contradicts the PASS: {denied}" if denied else ""

@@ -1,136 +1,130 @@
-"""Issue the certificate of a finished run: commitments to the data, statement, signature."""
+"""Issue the certificate of a finished run: statement and signature, of what is in hand and not of what lies on disk."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import json
-import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from audit.errors import CouldNotRun, UsageError
-from audit.inputs.config import CertificateSection
-from audit.inputs.data import Arrays
-from audit.record.digest import load_or_create_key
 from audit.record.files import write_bytes
-from audit.record.result import AuditResult
+from audit.record.readonce import read_once
+from audit.record.result import AuditResult, parse_result, read_record
 from audit.record.rundir import RunDir
 
 from .certificate import build_statement
 from .envelope import encode, sign
 from .keys import load_private_key
 
-COMMITMENTS = "commitments.json"
+
+@dataclass(frozen=True)
+class Signer:
+    """Who signs, and with which key; without one the statement stays unsigned."""
+
+    key: Ed25519PrivateKey | None
+    name: str
+    role: str
 
 
-def commit_data(run: RunDir, files: Mapping[str, Arrays]) -> None:
-    """Commit to every data file under the run's own random key, kept in ``private/``.
-
-    `audit purge` destroys the key: from then on nobody can test a guess against the certificate.
-    """
-    key = load_or_create_key(run.commitment_key)
-    commitments = {role: data.fingerprint(key) for role, data in files.items()}
-    write_bytes(run.private / COMMITMENTS, json.dumps(commitments, sort_keys=True).encode())
-
-
-def issue(run: RunDir, result: AuditResult, signer: CertificateSection) -> Path | None:
+def issue(
+    run: RunDir,
+    result: AuditResult,
+    signer: Signer,
+    commitments: Mapping[str, str],
+    *,
+    run_json: bytes,
+    report: bytes,
+) -> Path | None:
     """Write the signed certificate, or the bare statement where no key is given; return its path.
 
     None where a model has no digest: nothing is certified that cannot be named. The record says why.
 
+    Args:
+        run: where it is written.
+        result: the record.
+        signer: who signs.
+        commitments: keyed digest of every data file, by role.
+        run_json: the bytes of the record as they were written.
+        report: the bytes of the report.
+
     Raises:
-        CouldNotRun: the run was purged before a certificate was issued.
-        UsageError: the key cannot be used, or the report is missing.
+        UsageError: signer or file names cannot stand in a certificate.
     """
     for stale in (run.certificate, run.statement):
         stale.unlink(missing_ok=True)
     if any(item.sha256 is None for item in result.inputs if item.kind != "data"):
         return None
-    try:
-        commitments = json.loads((run.private / COMMITMENTS).read_text(encoding="utf-8"))
-        report = hashlib.sha256(run.report.read_bytes()).hexdigest()
-    except OSError as error:
-        raise CouldNotRun(f"{run.path} has no commitments or no report: run the audit again.") from error
-    subjects = [(item.name, item.sha256 or "") for item in result.inputs if item.role == "unlearned"]
     statement = build_statement(
         result,
-        subjects=subjects,
+        subjects=[(item.name, item.sha256 or "") for item in result.inputs if item.role == "unlearned"],
         commitments=commitments,
         issued=datetime.now(UTC),
         valid_days=int(result.policy.values["valid_days"]),
-        signer_name=signer.signer_name,
-        signer_role=signer.signer_role,
-        run_json_sha256=hashlib.sha256(run.result.read_bytes()).hexdigest(),
-        report_sha256=report,
+        signer_name=signer.name,
+        signer_role=signer.role,
+        run_json_sha256=hashlib.sha256(run_json).hexdigest(),
+        report_sha256=hashlib.sha256(report).hexdigest(),
     )
-    key = signing_key(signer)
-    if key is None:
+    if signer.key is None:
         write_bytes(run.statement, encode(statement))
         return run.statement
-    write_bytes(run.certificate, sign(encode(statement), key))
+    write_bytes(run.certificate, sign(encode(statement), signer.key))
     return run.certificate
 
 
-def check_signer(signer: CertificateSection) -> None:
-    """Called first, so that a wrong key costs no audit.
-
-    Raises:
-        UsageError: see ``signing_key``.
-    """
-    signing_key(signer)
-
-
-def signer_of(run: RunDir, sign_key: Path | None) -> CertificateSection:
-    """The signer of a run's own configuration, with another key where one is given."""
-    try:
-        section = tomllib.loads(run.config.read_text(encoding="utf-8")).get("certificate", {})
-    except (OSError, tomllib.TOMLDecodeError):
-        section = {}
-    found = CertificateSection.model_validate(section)
-    return found if sign_key is None else found.model_copy(update={"sign_key": sign_key})
-
-
-def signing_key(signer: CertificateSection) -> Ed25519PrivateKey | None:
-    """The signer's private key; None where none is given.
+def signing_key(path: Path | None) -> Ed25519PrivateKey | None:
+    """The private key, read once and first, so that a wrong one costs no audit; None where none is given.
 
     Raises:
         UsageError: the key is missing or cannot be used.
     """
-    if signer.sign_key is None:
+    if path is None:
         return None
-    if not signer.sign_key.is_file():
-        raise UsageError(f"no signing key at {signer.sign_key}: make one with `audit keygen`.")
-    return load_private_key(signer.sign_key)
+    if not path.exists():
+        raise UsageError(f"no signing key at {path}: make one with `audit keygen`.")
+    return load_private_key(path)
 
 
-def check_bound(run: RunDir) -> None:
-    """Refuse a ``run.json`` that is not the one its certificate (or unsigned statement) was issued for.
+def read_bound(run: RunDir) -> tuple[AuditResult, bytes]:
+    """The record of a run and its bytes, refused where it is not the one that its certificate (or unsigned statement)
+    was issued for.
 
     This finds an edited record; only `audit verify` proves who signed the certificate.
 
     Raises:
-        CouldNotRun: the digests differ, or the certificate cannot be read.
+        CouldNotRun: the record or the certificate cannot be read, or the digests differ.
     """
+    content = read_record(run.result)
+    result = parse_result(content, run.result)
+    bound = _bound(run)
+    if bound not in (None, hashlib.sha256(content).hexdigest()):
+        raise CouldNotRun(
+            f"{run.result} is not the record that its certificate was issued for: it was edited. Judge the evidence "
+            "again with `audit score`."
+        )
+    return result, content
+
+
+def _bound(run: RunDir) -> str | None:
+    """The digest of ``run.json`` in the certificate beside it; None where there is none."""
     try:
         if run.certificate.is_file():
-            statement = json.loads(base64.b64decode(json.loads(run.certificate.read_bytes())["payload"]))
+            statement = json.loads(base64.b64decode(json.loads(read_once(run.certificate))["payload"]))
         elif run.statement.is_file():
-            statement = json.loads(run.statement.read_bytes())
+            statement = json.loads(read_once(run.statement))
         else:
-            return
+            return None
         (bound,) = (
             item["digest"]["sha256"]
             for item in statement["predicate"]["configuration"]
             if item["name"] == run.result.name
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return str(bound)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CouldNotRun(f"{run.path}: its certificate cannot be read: run `audit score` to issue it anew.") from error
-    if bound != hashlib.sha256(run.result.read_bytes()).hexdigest():
-        raise CouldNotRun(
-            f"{run.result} is not the record that its certificate was issued for: it was edited. Judge the evidence "
-            "again with `audit score`."
-        )

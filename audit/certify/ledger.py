@@ -20,13 +20,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
 
 from audit.errors import UsageError
 from audit.judge.looks import share
+from audit.record.lines import append_line, mend_end, open_lines, read_all
+from audit.record.readonce import read_once
 from audit.record.run_records import LookRecord
 
-from .chain import GENESIS, Entry, Ledger, append, checked, new_header, no_ledger
+from .chain import GENESIS, Entry, Ledger, checked, line, new_header
 from .chain import digest as chain_digest
 
 
@@ -38,12 +39,9 @@ def read_ledger(path: Path) -> Ledger:
         CouldNotRun: a line does not fit the one before it.
     """
     try:
-        with path.open(encoding="utf-8") as stream:
-            return checked(path, stream)
+        return checked(path, read_once(path))
     except FileNotFoundError:
         return Ledger(None, ())
-    except UnicodeDecodeError:
-        raise no_ledger(path) from None
     except OSError as error:
         raise _unusable(path, error) from error
 
@@ -76,9 +74,9 @@ def open_look(
         UsageError: the ledger cannot be used.
         CouldNotRun: its chain is broken.
     """
-    with _locked(path) as (stream, ledger):
+    with _locked(path) as (descriptor, ledger):
         digest = forget(None if ledger.header is None else bytes.fromhex(ledger.header.key))
-        return _counted(stream, ledger, digest, unlearned, run_id, policy)
+        return _counted(descriptor, ledger, digest, unlearned, run_id, policy)
 
 
 def look_again(path: Path, *, head: str, policy: tuple[str, str]) -> LookRecord:
@@ -98,11 +96,11 @@ def look_again(path: Path, *, head: str, policy: tuple[str, str]) -> LookRecord:
     )
     if not path.is_file():
         raise missing
-    with _locked(path) as (stream, ledger):
+    with _locked(path) as (descriptor, ledger):
         first = next((entry for entry in ledger.entries if entry.digest == head), None)
         if first is None:
             raise missing
-        return _counted(stream, ledger, first.forget, first.unlearned, first.run_id, policy)
+        return _counted(descriptor, ledger, first.forget, first.unlearned, first.run_id, policy)
 
 
 def forget_digest(rows: Sequence[bytes], key: bytes) -> str:
@@ -114,28 +112,28 @@ def forget_digest(rows: Sequence[bytes], key: bytes) -> str:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[tuple[IO[str], Ledger]]:
+def _locked(path: Path) -> Iterator[tuple[int, Ledger]]:
     """The ledger open for appending, with a header: two runs side by side must not take the same number."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        with path.open("a+", encoding="utf-8") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
-            stream.seek(0)
-            ledger = checked(path, stream)
+        with open_lines(path, mode=0o600) as descriptor:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            ledger = checked(path, read_all(descriptor))
+            if ledger.unended:
+                append_line(descriptor, b"", sync=True)
+            elif ledger.torn:
+                mend_end(descriptor)
             if ledger.head == GENESIS:
-                ledger = Ledger(new_header(), ())
-                assert ledger.header is not None
-                append(stream, ledger.header)
-            yield stream, ledger
-    except UnicodeDecodeError:
-        raise no_ledger(path) from None
+                header = new_header()
+                append_line(descriptor, line(header), sync=True)
+                ledger = Ledger(header, ())
+            yield descriptor, ledger
     except OSError as error:
         raise _unusable(path, error) from error
 
 
 def _counted(
-    stream: IO[str], ledger: Ledger, forget: str, unlearned: str, run_id: str, policy: tuple[str, str]
+    descriptor: int, ledger: Ledger, forget: str, unlearned: str, run_id: str, policy: tuple[str, str]
 ) -> LookRecord:
     mine = [entry for entry in ledger.entries if entry.forget == forget]
     found = next((entry for entry in mine if entry.run_id == run_id and _same_policy(entry, policy)), None)
@@ -152,7 +150,7 @@ def _counted(
             "previous": ledger.head,
         }
         found = Entry.model_validate({**fields, "digest": chain_digest(fields)})
-        append(stream, found)
+        append_line(descriptor, line(found), sync=True)
     return LookRecord(number=found.look, alpha=found.share, ledger_head=found.digest)
 
 

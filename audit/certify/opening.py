@@ -8,6 +8,7 @@ from pathlib import Path
 from audit.errors import CouldNotRun, InputError, UsageError
 from audit.inputs.npz import read_data
 from audit.record.digest import KEY_BYTES
+from audit.record.readonce import read_once
 
 from .certificate import EXTENSION
 from .envelope import CertificateError, open_envelope, parse_json
@@ -42,7 +43,7 @@ def opens(envelope: bytes, *, public_key_pem: bytes, opening: Path, data: Path, 
     if role not in known:
         raise UsageError(f"the certificate commits to no {role} set: name one of {', '.join(sorted(known))}.")
     try:
-        key = opening.read_bytes()
+        key = read_once(opening, KEY_BYTES + 1)
     except FileNotFoundError:
         raise CouldNotRun(
             f"no opening at {opening}: name the run's private/commitment.key. Where `audit purge` destroyed it, the "

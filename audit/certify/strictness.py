@@ -43,6 +43,9 @@ def weaker(certified: Mapping[str, Any], wanted: Policy, kind: str, access: tupl
         (_NOT_ADDED, lambda mine, theirs: theirs or not mine),
         (("structural",), lambda mine, theirs: mine or not theirs),
     )
+    odd = ", ".join(key for key, value in values.items() if not _comparable(certified[key], value))
+    if odd:
+        return f"it cannot be compared: {odd} has another form"
     broken = [
         f"{key} is {certified[key]!r}, not {values[key]!r}"
         for keys, holds in rules
@@ -50,6 +53,19 @@ def weaker(certified: Mapping[str, Any], wanted: Policy, kind: str, access: tupl
         if type(certified[key]) is not type(values[key]) or not holds(certified[key], values[key])
     ]
     return "; ".join([*broken, *_missing(certified["mandatory"], values["mandatory"], kind, access)])
+
+
+def _comparable(mine: Any, wanted: Any) -> bool:
+    """Of one type, and all parts alike: what cannot be compared is not stricter."""
+    if isinstance(wanted, dict):
+        return isinstance(mine, dict) and all(
+            isinstance(levels, dict) and all(_names(names) for names in levels.values()) for levels in mine.values()
+        )
+    return _names(mine) if isinstance(wanted, list | tuple) else type(mine) is type(wanted)
+
+
+def _names(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
 
 
 def _missing(certified: Any, wanted: Mapping[str, Any], kind: str, access: tuple[str, ...]) -> list[str]:

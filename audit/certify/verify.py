@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
+from audit.policy.policy import built_in
 from audit.record.digest import sha256_file
 from audit.record.result import FindingStatus, Outcome
 
@@ -21,17 +22,17 @@ from .certificate import (
     EXTENSION,
     PREDICATE_TYPE,
     STATEMENT_TYPE,
-    TIME_FORMAT,
     VERIFIED_VERSIONS,
     in_toto_result,
 )
+from .consistency import contradiction, denied_by
 from .envelope import ASK, CertificateError, open_envelope, parse_json
+from .fields import check_dates, field, policy_of, time_of
 from .keys import key_id, public_key
 
 QUALIFIERS = ("", "transfer", "with trace")
-CLOCK_SKEW = timedelta(minutes=5)
-
-_Field = TypeVar("_Field")
+#: versions whose PASS was not held against its policy when they were released: authentic for ever, and accepted by none
+ANY_PASS = ("1.0", "1.1", "1.2")
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,11 @@ class Verified:
         qualifier: "" for a plain verdict; "transfer" or "with trace" for a PASS that only some policies admit.
         statement: the signed in-toto statement.
         key_id: SHA-256 of the public key that verified it.
-        expires: when it stops to hold.
+        expires: when a PASS or INCONCLUSIVE stops to hold; a FAIL does not.
+        policy: name of the policy that judged, as the signer stated it; "" in a certificate that names none.
+        policy_sha256: digest of its file; "" where the certificate names none or several.
+        contradiction: why the policy does not pass what a PASS says was found; "" where it does. Certificates from
+            version 1.3 on are refused for it; one of an earlier version is authentic, and its PASS is worth nothing.
     """
 
     verdict: Outcome
@@ -51,6 +56,14 @@ class Verified:
     statement: dict[str, Any]
     key_id: str
     expires: datetime
+    policy: str
+    policy_sha256: str
+    contradiction: str = ""
+
+    @property
+    def built_in(self) -> bool:
+        """The policy is one that ships with this version of the tool."""
+        return built_in(self.policy_sha256) is not None
 
 
 def verify_certificate(
@@ -61,13 +74,15 @@ def verify_certificate(
     held: Mapping[str, str] | None = None,
     architecture: str | None = None,
     policy_sha256: str | None = None,
+    policy_values: Mapping[str, Any] | None = None,
     max_age_days: int | None = None,
     now: datetime,
 ) -> Verified:
     """Verify a certificate against a trusted key and the files of the model.
 
     Steps: size and strict JSON, payload type, signature, statement, its types and version, model digests,
-    result against verdict, policy, dates.
+    result against verdict, policy, a PASS against its own content, dates. Dates limit what a PASS or INCONCLUSIVE is
+    worth; a FAIL stays what it is.
 
     Args:
         envelope: the bytes of ``certificate.dsse.json``.
@@ -76,6 +91,7 @@ def verify_certificate(
         held: name by digest of what a program holds in place of files: the state of a network, or outputs.
         architecture: digest of that network's code.
         policy_sha256: the policy that the audit must have used, if it matters.
+        policy_values: its values, by which a PASS is then checked, whatever the certificate ascribes to the policy.
         max_age_days: the greatest age to accept, if it matters.
         now: the current time, with a time zone.
 
@@ -98,32 +114,31 @@ def verify_certificate(
     payload = open_envelope(envelope, key)
     statement = parse_json(payload, "the statement")
     predicate, extension = _check_types(statement)
-    configuration = _field(predicate, "configuration", list)
-    _check_subjects(_field(statement, "subject", list), {**_files(model_files), **(held or {})})
+    configuration = field(predicate, "configuration", list)
+    _check_subjects(field(statement, "subject", list), {**_files(model_files), **(held or {})})
     _check_architecture(configuration, architecture)
     verdict, qualifier = _check_result(predicate, extension)
+    policy, digest = policy_of(configuration, extension)
     if policy_sha256 is not None:
-        _check_policy(configuration, policy_sha256)
-    expires = _check_dates(extension, max_age_days, now)
-    return Verified(verdict, qualifier, statement, key_id(key), expires)
-
-
-def _field(container: object, key: str, kind: type[_Field]) -> _Field:
-    value = container.get(key) if isinstance(container, dict) else None
-    if not isinstance(value, kind):
-        raise CertificateError(f"the statement has no valid {key!r}: {ASK}")
-    return value
+        _check_policy(digest, policy_sha256)
+    broken = ""
+    if verdict is Outcome.PASS:
+        broken = _check_consistent(extension, qualifier, digest, policy_values if policy_sha256 else None)
+    issued, expires = time_of(extension, "issuedOn"), time_of(extension, "expiresOn")
+    if verdict is not Outcome.FAIL:
+        check_dates(issued, expires, max_age_days, now)
+    return Verified(verdict, qualifier, statement, key_id(key), expires, policy, digest, broken)
 
 
 def _check_types(statement: object) -> tuple[dict[str, Any], dict[str, Any]]:
     """The statement is one of ours; returns its predicate and our extension."""
-    if _field(statement, "_type", str) != STATEMENT_TYPE:
+    if field(statement, "_type", str) != STATEMENT_TYPE:
         raise CertificateError(f"the statement type is not {STATEMENT_TYPE}: {ASK}")
-    if _field(statement, "predicateType", str) != PREDICATE_TYPE:
+    if field(statement, "predicateType", str) != PREDICATE_TYPE:
         raise CertificateError(f"the predicate type is not {PREDICATE_TYPE}: {ASK}")
-    predicate: dict[str, Any] = _field(statement, "predicate", dict)
-    extension: dict[str, Any] = _field(predicate, EXTENSION, dict)
-    if _field(extension, "schemaVersion", str) not in VERIFIED_VERSIONS:
+    predicate: dict[str, Any] = field(statement, "predicate", dict)
+    extension: dict[str, Any] = field(predicate, EXTENSION, dict)
+    if field(extension, "schemaVersion", str) not in VERIFIED_VERSIONS:
         raise CertificateError(
             f"the certificate's schema version is none of {', '.join(VERIFIED_VERSIONS)}: verify it with the version "
             "of this tool that made it."
@@ -146,7 +161,7 @@ def _check_subjects(subjects: list[Any], given: Mapping[str, str]) -> None:
     """What is in hand is what is certified: none missing, none extra."""
     named: dict[str, str] = {}
     for subject in subjects:
-        digest = _field(_field(subject, "digest", dict), "sha256", str)
+        digest = field(field(subject, "digest", dict), "sha256", str)
         if not re.fullmatch("[0-9a-f]{64}", digest):
             raise CertificateError(f"a subject has no valid SHA-256 digest: {ASK}")
         if digest in named:
@@ -169,9 +184,7 @@ def _check_architecture(configuration: list[Any], architecture: str | None) -> N
     """A network that was audited in memory is certified with its code; a file is certified by its bytes alone."""
     name = f"{ARCHITECTURE}unlearned"
     certified = [
-        _field(_field(item, "digest", dict), "sha256", str)
-        for item in configuration
-        if _field(item, "name", str) == name
+        field(field(item, "digest", dict), "sha256", str) for item in configuration if field(item, "name", str) == name
     ]
     if certified != ([] if architecture is None else [architecture]):
         raise CertificateError(
@@ -182,60 +195,56 @@ def _check_architecture(configuration: list[Any], architecture: str | None) -> N
 
 def _check_result(predicate: dict[str, Any], extension: dict[str, Any]) -> tuple[Outcome, str]:
     """What others read (``result``, ``passedTests``) claims no more than our verdict and findings."""
-    name = _field(extension, "verdict", str)
+    name = field(extension, "verdict", str)
     if name not in set(Outcome):
         raise CertificateError(f"the certificate's verdict is unknown: {ASK}")
     verdict = Outcome(name)
     qualifier = extension.get("qualifier", "")  # absent in version 1.0
     if qualifier not in QUALIFIERS or (qualifier and verdict is not Outcome.PASS):
         raise CertificateError(f"the certificate's qualifier is unknown: {ASK}")
-    if _field(predicate, "result", str) != in_toto_result(verdict, qualifier):
+    if field(predicate, "result", str) != in_toto_result(verdict, qualifier):
         raise CertificateError(f"the certificate's result contradicts its verdict {verdict}: {ASK}")
     passed = {
-        _field(finding, "id", str)
-        for finding in _field(extension, "findings", list)
-        if _field(finding, "status", str) == FindingStatus.PASS
+        field(finding, "id", str)
+        for finding in field(extension, "findings", list)
+        if field(finding, "status", str) == FindingStatus.PASS
     }
-    for test in _field(predicate, "passedTests", list):
+    for test in field(predicate, "passedTests", list):
         if not isinstance(test, str) or test not in passed:
             raise CertificateError(f"the certificate lists a test as passed whose finding did not: {ASK}")
     return verdict, qualifier
 
 
-def _check_policy(configuration: list[Any], policy_sha256: str) -> None:
-    digests = [
-        _field(_field(item, "digest", dict), "sha256", str)
-        for item in configuration
-        if _field(item, "name", str) == "policy"
-    ]
-    if digests != [policy_sha256.lower()]:
+def _check_policy(digest: str, policy_sha256: str) -> None:
+    if digest != policy_sha256.lower():
         raise CertificateError(
             "the audit was judged by another policy: verify with that one, or ask for an audit under yours."
         )
 
 
-def _check_dates(extension: dict[str, Any], max_age_days: int | None, now: datetime) -> datetime:
-    issued = _time(extension, "issuedOn")
-    expires = _time(extension, "expiresOn")
-    if now >= expires:
-        raise CertificateError(f"the certificate expired on {expires:{TIME_FORMAT}}: audit the model again.")
-    if max_age_days is not None and (now - issued) / timedelta(days=1) > max_age_days:
-        raise CertificateError(
-            f"the certificate is older than {max_age_days} days (issued {issued:{TIME_FORMAT}}): audit the model again."
-        )
-    if issued - now > CLOCK_SKEW:
-        raise CertificateError(
-            f"the certificate is dated in the future ({issued:{TIME_FORMAT}}): check the clocks here and at "
-            "the signer's."
-        )
-    return expires
+def _check_consistent(
+    extension: dict[str, Any], qualifier: str, policy_sha256: str, wanted: Mapping[str, Any] | None
+) -> str:
+    """A PASS must not be contradicted by what the same certificate says was found, under the policy that it names.
 
-
-def _time(extension: dict[str, Any], key: str) -> datetime:
-    text = _field(extension, key, str)
+    Returns:
+        ``Verified.contradiction``.
+    """
+    stated: Mapping[str, Any] = field(extension.get("policy", {"values": {}}), "values", dict)  # absent before 1.2
+    known = built_in(policy_sha256)
+    values = wanted or (stated if known is None else known.model_dump(mode="json"))
     try:
-        if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", text):
-            raise ValueError
-        return datetime.strptime(text, TIME_FORMAT).replace(tzinfo=UTC)
-    except ValueError:
-        raise CertificateError(f"the certificate's {key} is no UTC time: {ASK}") from None
+        broken = contradiction(extension, qualifier)
+        denied = denied_by(values, extension, qualifier) if values else ""
+    except ValueError as error:
+        raise CertificateError(f"the certificate is malformed ({error}): {ASK}") from None
+    if not broken and (wanted is not None or extension["schemaVersion"] not in ANY_PASS):
+        broken = denied
+    if broken:
+        raise contradicted(broken)
+    return denied
+
+
+def contradicted(why: str) -> CertificateError:
+    """What to raise where a PASS is not what its own content says."""
+    return CertificateError(f"the certificate says PASS, but its own content contradicts that ({why}): {ASK}")

@@ -9,7 +9,6 @@ import numpy as np
 from audit.errors import InputError
 from audit.inputs.case import LoadedCase
 from audit.inputs.provenance import copies
-from audit.record.digest import sha256_file
 from audit.record.run_records import LookRecord
 from audit.record.rundir import RunDir
 from audit.record.version import VERSION
@@ -54,14 +53,15 @@ def collect(
         InputError: references that are copies, or a model that fails on the data.
     """
     guard = Guard(case.models)
-    observations = Observations(run.observations, case.files, case.fingerprints, batch_size)
+    observations = Observations(run.observations, case.files, case.fingerprints, batch_size, case.key)
     views = observe_all(case.models, observations, case.selection, case.build, notify)
     guard.after_forward()
     _refuse_copies(case.claim.access, views)
     structure = _structure(case)
     attack_case = case.attack_case()
     shadows = shadow_views(case.shadows, observations, case.selection, case.build)
-    units = Units(suite.chosen, views, shadows, attack_case, unit_context(case, seed), run, seed, notify)
+    context = unit_context(case, seed)
+    units = Units(suite.chosen, views, shadows, attack_case, context, run, case.key, seed, notify)
     runs = [units.run(attack) for attack in suite.chosen]
     guard.after_attacks()
     sides = tuple(
@@ -120,7 +120,7 @@ def _facts(
         n_classes=case.n_classes,
         structure=structure,
         attacks=tuple(runs),
-        signal_files=tuple((a, m, path.name, sha256_file(path)) for (a, m), path in units.paths.items()),
+        signal_files=tuple((a, m, *file) for (a, m), file in units.files.items()),
         look=look,
         training=case.training,
         shadows={design: tuple(found) for design, found in shadows.items()},

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hmac
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -11,15 +14,19 @@ from pydantic import BaseModel, ConfigDict
 from attacks.base import Attack, Case, Floats, Ints, Shadows, Signals
 from audit.errors import CouldNotRun
 from audit.inputs.sets import Overlap
-from audit.record.digest import sha256_file
-from audit.record.files import load_arrays, save_arrays, write_bytes
+from audit.record.files import read_arrays, save_arrays, write_private
+from audit.record.readonce import read_once, sha256_of
 from audit.record.result import ClaimRecord, InputRecord
 from audit.record.run_records import LookRecord, TrainingRecord
 from audit.record.rundir import RunDir
+from audit.record.seal import seal
 
 from .structure import Structure
 
 FROZEN = ConfigDict(frozen=True, extra="forbid")
+FACTS, ARRAYS = "facts.json", "arrays.npz"
+
+Named = dict[str, np.ndarray[Any, Any]]
 
 
 class AttackRun(BaseModel):
@@ -129,37 +136,87 @@ class Evidence:
         """Duplicated content that was left out."""
         return tuple(Overlap(*item) for item in self.facts.overlaps)
 
-    def save(self, run: RunDir) -> None:
-        """Write facts and arrays; the signals themselves were written by the engine, unit by unit."""
-        save_arrays(run.evidence / "arrays.npz", self.arrays)
-        write_bytes(run.evidence / "facts.json", self.facts.model_dump_json(indent=1).encode())
+    def save(self, run: RunDir, key: bytes) -> str:
+        """Write facts and arrays; the signals themselves were written by the engine, unit by unit.
+
+        Args:
+            run: where to.
+            key: the project key.
+
+        Returns:
+            the commitment to all evidence: its keyed digest, of the bytes as they were written.
+        """
+        facts = self.facts.model_dump_json(indent=1).encode()
+        digests = {ARRAYS: save_arrays(run.evidence / ARRAYS, self.arrays), FACTS: sha256_of(facts)}
+        write_private(run.evidence / FACTS, facts)
+        return _commitment(key, digests | {name: digest for _, _, name, digest in self.facts.signal_files})
 
 
-def read_evidence(run: RunDir) -> Evidence:
-    """Read what ``save`` wrote.
+def read_evidence(run: RunDir, key: bytes | None = None, committed: str = "") -> Evidence:
+    """Read what ``save`` wrote, each file once: what is authenticated is what is judged.
+
+    Args:
+        run: a finished run.
+        key: the project key; None where the caller wrote the evidence himself a moment ago.
+        committed: the commitment that ``save`` returned.
 
     Raises:
-        CouldNotRun: the run was purged, is not finished, or is damaged.
+        CouldNotRun: the run was purged, is not finished, is damaged, or does not hold what the audit wrote.
     """
     if not run.private.exists():
         raise CouldNotRun(
             f"{run.path} has no private part (purged, or no run): a purged run can be reported and verified, but "
             "not judged again."
         )
-    arrays = load_arrays(run.evidence / "arrays.npz")
-    try:
-        facts = Facts.model_validate_json((run.evidence / "facts.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CouldNotRun(f"{run.path} holds no finished evidence: run the audit to its end first.") from error
-    signals: dict[tuple[str, str], Signals] = {}
+    content = {ARRAYS: _content(run.evidence / ARRAYS), FACTS: _content(run.evidence / FACTS)}
+    facts = _facts(run, content[FACTS])
     for attack, model, name, digest in facts.signal_files:
-        path = run.signals / name
-        if path.is_file() and sha256_file(path) != digest:
-            raise CouldNotRun(f"{run.path}: {name} is not what the audit wrote: run the audit again with --fresh.")
-        found = load_arrays(path)
-        if found is None:
+        content[name] = _content(_inside(run.signals, name))
+        if not content[name]:
             raise CouldNotRun(f"{run.path}: signals of {attack} on {model} are missing: run the audit again.")
-        signals[attack, model] = found
-    if arrays is None:
-        raise CouldNotRun(f"{run.path}: arrays of the evidence are missing: run the audit again.")
-    return Evidence(facts, arrays, signals)
+        if sha256_of(content[name]) != digest:
+            raise _edited(run, name)
+    digests = {name: sha256_of(found) for name, found in content.items()}
+    if key is not None and not hmac.compare_digest(_commitment(key, digests), committed):
+        raise _edited(run, "its evidence")
+    arrays = {name: read_arrays(found) for name, found in content.items() if name != FACTS}
+    signals: dict[tuple[str, str], Signals] = {(a, m): _whole(run, arrays, n) for a, m, n, _ in facts.signal_files}
+    return Evidence(facts, _whole(run, arrays, ARRAYS), signals)
+
+
+def _commitment(key: bytes, digests: Mapping[str, str]) -> str:
+    return seal(key, "evidence", digests)
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a file of ours; none where it is missing."""
+    try:
+        return read_once(path)
+    except OSError:
+        return b""
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """A file of a folder: names of the evidence lead nowhere else."""
+    return folder / Path(name).name
+
+
+def _facts(run: RunDir, content: bytes) -> Facts:
+    try:
+        return Facts.model_validate_json(content)
+    except ValueError as error:
+        raise CouldNotRun(f"{run.path} holds no finished evidence: run the audit to its end first.") from error
+
+
+def _whole(run: RunDir, arrays: Mapping[str, Named | None], name: str) -> Named:
+    found = arrays[name]
+    if found is None:
+        raise CouldNotRun(f"{run.path}: {name} of the evidence is missing or damaged: run the audit again.")
+    return found
+
+
+def _edited(run: RunDir, what: str) -> CouldNotRun:
+    return CouldNotRun(
+        f"{run.path}: {what} is not what the audit wrote under this project key, so nothing can be judged by it: "
+        "restore the run from a copy, or run the audit again with --fresh."
+    )

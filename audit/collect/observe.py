@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import mmap
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,11 @@ from audit.inputs.data import Arrays
 from audit.inputs.outputs import PrecomputedOutputs
 from audit.inputs.sets import Selection
 from audit.inputs.targets import Target, TorchTarget
-from audit.record.files import save_array
+from audit.record.files import write_private
+from audit.record.readonce import opened
+from audit.record.seal import is_ours, put_seal
+
+HELD = 128  # maps kept open: each holds a descriptor
 
 
 class Observations:
@@ -25,10 +32,15 @@ class Observations:
         files: data files by role.
         fingerprints: keyed digest of each file.
         batch_size: rows per forward pass.
+        key: the project key; arrays that it did not seal are none of ours and are computed anew.
     """
 
-    def __init__(self, folder: Path, files: dict[str, Arrays], fingerprints: dict[str, str], batch_size: int) -> None:
+    def __init__(
+        self, folder: Path, files: dict[str, Arrays], fingerprints: dict[str, str], batch_size: int, key: bytes
+    ) -> None:
         self.folder, self.files, self.fingerprints, self.batch_size = folder, files, fingerprints, batch_size
+        self._key = key
+        self._held: dict[Path, np.ndarray[Any, Any]] = {}
 
     def get(self, target: Target, digest: str, source: str) -> tuple[Floats, Floats | None]:
         """Logits (n, C) and features (n, d) or None of one model on one file, float64 or memory-mapped float32.
@@ -40,15 +52,13 @@ class Observations:
             return target.outputs(source, self.files[source], self.batch_size)
         stem = f"{digest[:24]}-{self.fingerprints[source][:24]}"
         paths = [self.folder / f"{stem}-{part}.npy" for part in ("logits", "features")]
-        found = [_mapped(path) for path in paths]
+        found = [self._mapped(path) for path in paths]
         if any(array is None for array in found):
             logits, features = target.outputs(source, self.files[source], self.batch_size)
             if features is None or not (np.isfinite(logits).all() and np.isfinite(features).all()):
                 raise ValueError(f"outputs on the {source} set are not finite: the model is broken, export it again")
             # float32 is what the network computed; features last, so that both exist once the second does
-            save_array(paths[0], logits.astype(np.float32))
-            save_array(paths[1], features.astype(np.float32))
-            found = [_mapped(path) for path in paths]
+            found = [self._kept(paths[0], logits), self._kept(paths[1], features)]
         logits_found, features_found = found
         if logits_found is None or features_found is None:
             raise ValueError(f"cannot read back {paths[0].name}: the disk loses data")
@@ -67,16 +77,35 @@ class Observations:
             return target.outputs(key, self.files[source], self.batch_size)[0]
         named = query.replace(":", "_").replace("+", "")
         path = self.folder / f"{digest[:24]}-{self.fingerprints[source][:24]}-{named}.npy"
-        found = _mapped(path)
+        found = self._mapped(path)
         if found is None:
             data = self.files[source]
             changed = replace(data, x=apply(query, data.batch(np.arange(len(data))), self._spread(source)))
             logits, _ = target.outputs(source, changed, self.batch_size)
-            save_array(path, logits.astype(np.float32))
-            found = _mapped(path)
+            found = self._kept(path, logits)
         if found is None:
             raise ValueError(f"cannot read back {path.name}: the disk loses data")
         return found
+
+    def _kept(self, path: Path, values: Floats) -> np.ndarray[Any, Any] | None:
+        """Keep an array as float32, and map it."""
+        content = io.BytesIO()
+        np.save(content, np.ascontiguousarray(values, np.float32), allow_pickle=False)
+        write_private(path, content.getbuffer())
+        put_seal(path, self._key, hashlib.sha256(content.getbuffer()).hexdigest())
+        self._held.pop(path, None)
+        return self._mapped(path)
+
+    def _mapped(self, path: Path) -> np.ndarray[Any, Any] | None:
+        """A memory-mapped array of ours, or None where it is missing, damaged, or not what was sealed."""
+        if path not in self._held:
+            found = _map(path)
+            if found is None or not is_ours(path, self._key, found[1]):
+                return None
+            if len(self._held) >= HELD:
+                self._held.pop(next(iter(self._held)))
+            self._held[path] = found[0]
+        return self._held[path]
 
     def _spread(self, source: str) -> float:
         """Standard deviation of a file's inputs; 0 where they have names."""
@@ -84,10 +113,15 @@ class Observations:
         return float(np.std(x)) if isinstance(x, np.ndarray) else 0.0
 
 
-def _mapped(path: Path) -> np.ndarray[Any, Any] | None:
-    """A memory-mapped array of ours, or None where it is missing or damaged."""
+def _map(path: Path) -> tuple[np.ndarray[Any, Any], str] | None:
+    """The array of a ``.npy`` file of ours, memory-mapped, and the SHA-256 of the file, by one descriptor."""
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+        with opened(path) as stream:
+            content = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+            np.lib.format.read_magic(stream)
+            shape, fortran, kind = np.lib.format.read_array_header_1_0(stream)
+            array = np.frombuffer(content, kind, offset=stream.tell()).reshape(shape, order="F" if fortran else "C")
+            return array, hashlib.sha256(content).hexdigest()
     except (OSError, ValueError, EOFError):
         return None
 

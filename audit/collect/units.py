@@ -15,8 +15,10 @@ import numpy as np
 from attacks.base import Attack, Case, NotApplicable, Signals
 from audit.inputs.case import LoadedCase
 from audit.record.digest import keyed_digest
-from audit.record.files import load_arrays, save_arrays
+from audit.record.files import read_arrays, save_arrays
+from audit.record.readonce import read_once, sha256_of
 from audit.record.rundir import RunDir
+from audit.record.seal import is_ours, put_seal
 
 from .events import Event, Notify, Status
 from .evidence import AttackRun
@@ -53,6 +55,7 @@ class Units:
         case: the case as attacks see it.
         context: ``unit_context``.
         run: where signals are kept.
+        key: the project key; signals that it did not seal are none of ours and are computed anew.
         seed: of the run; each attack draws from a generator of its own, the same for every model.
         notify: told of every unit.
     """
@@ -65,14 +68,15 @@ class Units:
         case: Case,
         context: Mapping[str, Any],
         run: RunDir,
+        key: bytes,
         seed: int,
         notify: Notify,
     ) -> None:
         self.views, self.shadows, self.case, self.context = views, shadows, case, context
-        self.run_dir, self.seed, self.notify = run, seed, notify
+        self.run_dir, self.key, self.seed, self.notify = run, key, seed, notify
         self.total = sum(len(self._views(attack)) for attack in attacks)
         self.signals: dict[tuple[str, str], Signals] = {}
-        self.paths: dict[tuple[str, str], Path] = {}
+        self.files: dict[tuple[str, str], tuple[str, str]] = {}  # name and SHA-256 of the bytes in hand
         self.done = 0
 
     def run(self, attack: Attack) -> AttackRun:
@@ -116,21 +120,31 @@ class Units:
         """No signal of an attack counts that did not run on every model."""
         for model in views:
             self.signals.pop((attack.name, model), None)
-            self.paths.pop((attack.name, model), None)
+            self.files.pop((attack.name, model), None)
 
     def _unit(self, attack: Attack, name: str, view: ModelView) -> Literal["done", "reused"]:
         original = self.views.get("original")
         key = self._key(attack, view, original)
         path = self.run_dir.signals / f"{attack.name}-{name.replace('/', '-')}-{key}.npz"
-        found = load_arrays(path)
+        found, digest = self._earlier(path)
         status: Literal["done", "reused"] = "reused"
         if found is None:
             rng = np.random.default_rng([self.seed, int.from_bytes(attack.name.encode(), "big") % 2**63])
             found = dict(attack.observe(view, original, self.case, rng))
-            save_arrays(path, found)
+            digest = save_arrays(path, found)
+            put_seal(path, self.key, digest)
             status = "done"
-        self.signals[attack.name, name], self.paths[attack.name, name] = found, path
+        self.signals[attack.name, name], self.files[attack.name, name] = found, (path.name, digest)
         return status
+
+    def _earlier(self, path: Path) -> tuple[Signals | None, str]:
+        """Signals of an interrupted run of the same case, with their digest; None where they are not ours."""
+        try:
+            content = read_once(path)
+        except OSError:
+            return None, ""
+        digest = sha256_of(content)
+        return (read_arrays(content) if is_ours(path, self.key, digest) else None), digest
 
     def _key(self, attack: Attack, view: ModelView, original: ModelView | None) -> str:
         parts = {

@@ -45,12 +45,24 @@ def keygen(
     path: Annotated[Path, typer.Argument(help="Private key to write; the public key gets .pub added.")] = Path(
         "audit.key"
     ),
+    passphrase: Annotated[
+        bool,
+        typer.Option(
+            "--passphrase",
+            help="Encrypt the key. The passphrase comes from AUDIT_KEY_PASSPHRASE, from the file descriptor that "
+            "AUDIT_KEY_PASSPHRASE_FD names, or is asked for.",
+        ),
+    ] = False,
 ) -> None:
-    """Make an Ed25519 key pair for signing certificates."""
+    """Make an Ed25519 key pair for signing certificates.
+
+    Signing with an encrypted key looks for its passphrase in the same places.
+    """
     from audit.certify.keys import generate_keypair
+    from audit.certify.passphrase import passphrase as ask
 
     public = path.with_name(path.name + ".pub")
-    generate_keypair(path, public)
+    generate_keypair(path, public, ask(str(path), twice=True) if passphrase else None)
     typer.echo(f"{path}\n{public}")
 
 
@@ -63,26 +75,36 @@ def verify(
 ) -> None:
     """Verify a certificate against a key and a model; exit 0 only for an authentic PASS of exactly this model.
 
+    Without --policy only the policies that ship with the tool are accepted: a signer can write any other.
+
     Exit codes: 0 PASS, 1 FAIL or a certificate that does not hold, 3 INCONCLUSIVE, 4 could not check.
     """
     from audit.certify.envelope import read_certificate
     from audit.certify.keys import read_public_key
-    from audit.certify.verify import verify_certificate
+    from audit.certify.verify import contradicted, verify_certificate
     from audit.policy.policy import load_policy
 
+    wanted, digest = load_policy(policy) if policy else (None, None)
     verified = verify_certificate(
         read_certificate(certificate),
         public_key_pem=read_public_key(key),
         model_files=model,
-        policy_sha256=load_policy(policy)[1] if policy else None,
+        policy_sha256=digest,
+        policy_values=None if wanted is None else wanted.model_dump(mode="json"),
         max_age_days=max_age,
         now=datetime.now(UTC),
     )
-    typer.echo(f"authentic, signed with key {verified.key_id}, valid until {verified.expires:%Y-%m-%d}")
+    if verified.contradiction:
+        raise contradicted(verified.contradiction)
+    until = "" if verified.verdict == "FAIL" else f", valid until {verified.expires:%Y-%m-%d}"  # a FAIL does not expire
+    typer.echo(f"authentic, signed with key {verified.key_id}{until}")
+    known = "" if verified.built_in else ", which does not ship with this version of the tool"
+    typer.echo(f"judged by the policy {verified.policy!a} (SHA-256 {verified.policy_sha256 or 'not stated'}){known}")
     qualifier = f" ({verified.qualifier})" if verified.qualifier else ""
     typer.echo(f"verdict for this model: {verified.verdict}{qualifier}")
-    if verified.qualifier and policy is None:
-        typer.echo("only some policies admit this kind of PASS: name the one that you accept with --policy")
+    if policy is None and (verified.qualifier or not verified.built_in) and verified.verdict == "PASS":
+        why = "only some policies admit this kind of PASS" if verified.qualifier else "anybody can write a policy"
+        typer.echo(f"{why}: name the one that you accept with --policy")
         raise typer.Exit(int(ExitCode.INCONCLUSIVE))
     raise typer.Exit(int(VERDICT_EXIT[verified.verdict.value]))
 

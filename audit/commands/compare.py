@@ -19,19 +19,14 @@ def compare(
     Prints a table, or writes a page with -o FILE.html. Runs that answer different questions (claim, access, policy,
     forget set) are flagged. A comparison is no verdict: the exit code is 0 whatever the verdicts are.
     """
-    from audit.certify.issue import check_bound
+    from audit.certify.issue import read_bound
     from audit.record.files import write_bytes
-    from audit.record.result import read_result
     from audit.record.rundir import open_run
     from reports.comparison.compare import compare as compared
 
     if len(runs) < 2:
         raise UsageError("a comparison needs two runs or more: name another run directory.")
-    opened = [open_run(path) for path in runs]
-    records = [read_result(run.result) for run in opened]
-    for run in opened:
-        check_bound(run)
-    comparison = compared(records)
+    comparison = compared([read_bound(open_run(path))[0] for path in runs])
     if output is None:
         from rich.console import Console
 

@@ -44,14 +44,12 @@ def report(
     junit, sarif, json, model-card and terminal go to standard output, or to -o FILE. mlflow exports to the store that
     MLFLOW_TRACKING_URI names and prints the id. The exit code says whether it was rendered, not the verdict.
     """
-    from audit.certify.issue import check_bound
+    from audit.certify.issue import read_bound
     from audit.record.files import write_bytes
-    from audit.record.result import read_result
     from audit.record.rundir import open_run
 
     run = open_run(run_dir)
-    result = read_result(run.result)
-    check_bound(run)
+    result, run_json = read_bound(run)
     if format_ == "mlflow" and output is not None:
         raise UsageError("mlflow writes no file: leave --output out and set MLFLOW_TRACKING_URI.")
     if format_ == "terminal" and output is None:  # in the colours, width and encoding of this terminal
@@ -63,6 +61,7 @@ def report(
         return
     options = Options(
         run=run,
+        run_json=run_json,
         frameworks=tuple(name.strip() for name in framework.split(",") if name.strip()),
         markdown=output is not None and output.suffix.lower() in (".md", ".markdown"),
         junit_inconclusive=junit_inconclusive,

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from attacks.base import Access, Floats
-from audit.record.digest import sha256_file
+from audit.record.readonce import read_once, sha256_of
 
 from .data import Arrays
-from .npz import read_npz
+from .npz import npz_of
 from .outputs import outputs_target
 from .targets import Target, TorchTarget
 from .usercode import describe, named_function
@@ -62,19 +63,18 @@ def check_device(device: str) -> None:
 def load_model(
     path: Path, *, arch: str | None, device: str, head: str | None, trust_pickle: bool
 ) -> tuple[Target, str]:
-    """Load one model file without running code from it; return it with the file's SHA-256.
+    """Load one model file without running code from it; return it with the SHA-256 of the bytes that were loaded.
 
     Raises:
         ValueError: with every problem of this file, ending with the remedy.
     """
-    if not path.is_file():
-        raise ValueError(f"{path} does not exist: check the path")
-    digest = sha256_file(path)
+    content = _content(path)
+    digest = sha256_of(content)
     if path.suffix in OUTPUT_SUFFIXES:
-        return outputs_target(read_npz(path), str(path)), digest
+        return outputs_target(npz_of(io.BytesIO(content), path), str(path)), digest
     if path.suffix not in TORCH_SUFFIXES:
         raise ValueError(f"{path}: unknown model format: use .safetensors, .pt, .pth, or .npz with logits")
-    state = _read_state(path, trust_pickle)
+    state = _read_state(path, content, trust_pickle)
     if not isinstance(state, Mapping):
         return _checked_mode(path, state, device, head), digest
     if arch is None:
@@ -84,17 +84,27 @@ def load_model(
     return TorchTarget(module.eval(), device, head), digest
 
 
-def _read_state(path: Path, trust_pickle: bool) -> Any:
+def _content(path: Path) -> bytes:
+    """All bytes of a model file, so that no other file can take its place between its digest and its loading."""
+    try:
+        return read_once(path)
+    except FileNotFoundError:
+        raise ValueError(f"{path} does not exist: check the path") from None
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror}): give a readable file") from None
+
+
+def _read_state(path: Path, content: bytes, trust_pickle: bool) -> Any:
     import pickle
 
     import torch
 
     try:
         if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
+            from safetensors.torch import load
 
-            return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+            return load(content)
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         if not trust_pickle:
             raise ValueError(
@@ -105,7 +115,7 @@ def _read_state(path: Path, trust_pickle: bool) -> Any:
     except Exception as error:  # noqa: BLE001 - torch and safetensors raise many types on damaged files
         raise ValueError(f"{path} is no readable model file ({describe(error)}): save it again") from None
     try:
-        return torch.load(path, map_location="cpu", weights_only=False)
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=False)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - code from the file, on the user's word
         raise ValueError(
             f"{path} cannot be unpickled ({describe(error)}): run where its classes can be imported, or save the "
@@ -153,7 +163,10 @@ def _shape(value: object) -> tuple[int, ...] | str:
 
 @dataclass(frozen=True)
 class StoredTarget:
-    """A model that stays on disk: loaded for one forward pass at a time, for there may be hundreds."""
+    """A model that stays on disk: loaded for one forward pass at a time, for there may be hundreds.
+
+    Each time it must be the file that it was the first time.
+    """
 
     path: Path
     arch: str
@@ -161,6 +174,7 @@ class StoredTarget:
     head: str | None
     key: str
     access: Access = Access.LOGITS
+    seen: list[str] = field(default_factory=list, compare=False)
 
     @property
     def state(self) -> Mapping[str, np.ndarray[Any, Any]]:
@@ -176,4 +190,8 @@ class StoredTarget:
         return self.key
 
     def _load(self) -> Target:
-        return load_model(self.path, arch=self.arch, device=self.device, head=self.head, trust_pickle=False)[0]
+        model, digest = load_model(self.path, arch=self.arch, device=self.device, head=self.head, trust_pickle=False)
+        if digest not in (self.seen or [digest]):
+            raise ValueError(f"{self.path} changed during the audit: run it again")
+        self.seen[:] = [digest]
+        return model

@@ -6,11 +6,12 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from attacks.base import Inputs
+from audit.record.readonce import opened
 
 from .data import Arrays
 from .usercode import describe
@@ -26,13 +27,25 @@ def read_npz(path: Path) -> dict[str, np.ndarray[Any, Any]]:
         ValueError: with a message that ends in the remedy.
     """
     try:
-        with path.open("rb") as stream:  # np.load leaves a damaged file open
-            archive = np.load(stream, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("it holds one bare array: save named arrays with numpy.savez")
-            found = {key: archive[key] for key in archive.files}
+        with opened(path) as stream:  # np.load leaves a damaged file open
+            return npz_of(stream, path)
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist: check the path") from None
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror}): give a readable .npz file") from None
+
+
+def npz_of(stream: IO[bytes], path: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """All arrays of an open ``.npz`` file; ``path`` is for messages.
+
+    Raises:
+        ValueError: as ``read_npz``.
+    """
+    try:
+        archive = np.load(stream, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ValueError("it holds one bare array: save named arrays with numpy.savez")
+        found = {key: archive[key] for key in archive.files}
     except ValueError as error:
         if "Object arrays" in str(error):
             raise ValueError(

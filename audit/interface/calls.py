@@ -129,25 +129,26 @@ def score(
     *,
     sign_key: str | os.PathLike[str] | None = None,
     ledger: str | os.PathLike[str] | None = None,
+    project: str | os.PathLike[str] | None = None,
 ) -> AuditRun:
     """Judge a finished run again under another policy, without touching a model; another policy is another look.
 
     Args:
         run: the run, or its directory.
         policy: ``screening``, ``standard``, ``strict``, or the path of a policy file.
-        sign_key: signs the new certificate; by default the key that the run was configured with.
+        sign_key: signs the new certificate; without one it stays unsigned, whatever key the run was configured with.
         ledger: where the run's ledger lies now, if it was moved.
+        project: folder whose ``.audit/`` holds the project key (that of the forget set), if it was moved.
 
     Raises:
         UsageError, CouldNotRun: see their messages.
     """
-    from audit.certify.issue import signer_of
     from audit.record.rundir import open_run
     from audit.run import score_run
 
     directory = run.directory if isinstance(run, AuditRun) else open_run(Path(run))
-    signer = signer_of(directory, None if sign_key is None else Path(sign_key))
-    finished = score_run(directory, policy, signer, None if ledger is None else Path(ledger))
+    paths = [None if path is None else Path(path) for path in (sign_key, ledger, project)]
+    finished = score_run(directory, policy, *paths)
     return AuditRun(finished.result, finished.run)
 
 
@@ -158,14 +159,11 @@ def load(run_dir: str | os.PathLike[str]) -> AuditRun:
         UsageError: there is no such folder.
         CouldNotRun: it holds no finished run, or a record other than the one its certificate was issued for.
     """
-    from audit.certify.issue import check_bound
-    from audit.record.result import read_result
+    from audit.certify.issue import read_bound
     from audit.record.rundir import open_run
 
     directory = open_run(Path(run_dir))
-    result = read_result(directory.result)
-    check_bound(directory)
-    return AuditRun(result, directory)
+    return AuditRun(read_bound(directory)[0], directory)
 
 
 def verify(
@@ -188,7 +186,8 @@ def verify(
         now: the current time, with a time zone; by default that of the clock.
 
     Returns:
-        what was verified. A certificate of a failed audit verifies too: look at its ``verdict``.
+        what was verified. A certificate of a failed audit verifies too: look at its ``verdict``. Any policy will do
+        where none was named: look at ``policy``, ``policy_sha256`` and ``built_in`` as well.
 
     Raises:
         CertificateError: it does not hold; the message says why.
@@ -196,22 +195,27 @@ def verify(
     """
     from audit.certify.envelope import read_certificate
     from audit.certify.keys import read_public_key
-    from audit.certify.verify import verify_certificate
+    from audit.certify.verify import contradicted, verify_certificate
     from audit.policy.policy import load_policy
 
     from .in_hand import in_hand
 
     files, held, architecture = in_hand(model)
-    return verify_certificate(
+    wanted, digest = (None, None) if policy is None else load_policy(policy)
+    verified = verify_certificate(
         read_certificate(Path(certificate)),
         public_key_pem=read_public_key(Path(key)),
         model_files=files,
         held=held,
         architecture=architecture,
-        policy_sha256=None if policy is None else load_policy(policy)[1],
+        policy_sha256=digest,
+        policy_values=None if wanted is None else wanted.model_dump(mode="json"),
         max_age_days=max_age_days,
         now=_zoned(now),
     )
+    if verified.contradiction:
+        raise contradicted(verified.contradiction)
+    return verified
 
 
 def _zoned(now: datetime | None) -> datetime:

@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from audit.errors import UsageError, wrong_values
+from audit.record.readonce import read_once
 
 BUILT_IN = ("screening", "standard", "strict")
 FIGURES = ("auc", "tpr_upper", "tpr_lower", "share")
@@ -50,6 +51,14 @@ class Policy(BaseModel):
     structural: bool = True
     mandatory: dict[Literal["random", "class", "subject", "other"], dict[Level, tuple[str, ...]]]
 
+    @field_validator("name")
+    @classmethod
+    def _plain_name(cls, name: str) -> str:
+        """Letters of other scripts look like ours: a certificate's reader must see which policy it was."""
+        if not (name.isascii() and name.isprintable() and name.strip() == name and name):
+            raise ValueError("use printable ASCII characters, none of them a space at an end")
+        return name
+
     @field_validator("d2_features")
     @classmethod
     def _each_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -65,7 +74,7 @@ def load_policy(name: str) -> tuple[Policy, str]:
         UsageError: unknown name, unreadable file, or a key or value that is wrong.
     """
     try:
-        content = _built_in(name) if name in BUILT_IN else Path(name).read_bytes()
+        content = _built_in(name) if name in BUILT_IN else read_once(Path(name))
     except OSError as error:
         raise UsageError(
             f"policy {name!r}: {error.strerror}. Use {', '.join(BUILT_IN)} or the path of a policy file."
@@ -88,6 +97,15 @@ def load_policy(name: str) -> tuple[Policy, str]:
     if unknown:
         raise UsageError(f"policy {name!r}: unknown figures {', '.join(unknown)}: use <attack>.{'|'.join(FIGURES)}")
     return policy, hashlib.sha256(content).hexdigest()
+
+
+def built_in(sha256: str) -> Policy | None:
+    """The policy that ships with the tool under this digest of its file; None where it is none of them."""
+    for name in BUILT_IN:
+        policy, digest = load_policy(name)
+        if digest == sha256:
+            return policy
+    return None
 
 
 def _built_in(name: str) -> bytes:

@@ -19,6 +19,8 @@ import numpy.typing as npt
 
 from audit.errors import CouldNotRun
 
+from .readonce import opened, read_once
+
 KEY_BYTES = 32
 _DATA_DOMAIN = b"unlearn-audit/data-commitment/v1"
 _STATE_DOMAIN = b"unlearn-audit/model-state/v1"
@@ -36,8 +38,8 @@ def sha256_file(path: Path) -> str:
         CouldNotRun: the file cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        with opened(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # a buffered reader is one
     except OSError as error:
         raise CouldNotRun(f"cannot read {path} ({error.strerror}): name a readable file, not a folder.") from error
 
@@ -93,8 +95,7 @@ def load_or_create_key(path: Path) -> bytes:
     try:
         if not path.exists():
             _create_key(path)
-        with path.open("rb") as file:
-            key = file.read(KEY_BYTES + 1)
+        key = read_once(path, KEY_BYTES + 1)
     except OSError as error:
         raise CouldNotRun(
             f"cannot read or create the commitment key {path} ({error.strerror}): make its folder writable, "

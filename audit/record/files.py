@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 import zipfile
 import zlib
@@ -50,22 +52,25 @@ def write_bytes(path: Path, content: bytes) -> None:
         stream.write(content)
 
 
-def save_array(path: Path, array: np.ndarray[Any, Any]) -> None:
-    """Replace a private ``.npy`` file atomically."""
+def write_private(path: Path, content: bytes | memoryview) -> None:
+    """Replace a file atomically that its owner alone can read."""
     with replacing(path, private=True) as stream:
-        np.save(stream, array, allow_pickle=False)
+        stream.write(content)
 
 
-def save_arrays(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
-    """Replace a private ``.npz`` file atomically."""
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> str:
+    """Replace a private ``.npz`` file atomically; return the SHA-256 of what was written, not of what lies there."""
+    content = io.BytesIO()
+    np.savez(content, **dict(arrays))  # type: ignore[arg-type]
     with replacing(path, private=True) as stream:
-        np.savez(stream, **dict(arrays))  # type: ignore[arg-type]
+        stream.write(content.getbuffer())
+    return hashlib.sha256(content.getbuffer()).hexdigest()
 
 
-def load_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]] | None:
-    """Arrays of a ``.npz`` file of ours, or None where it is missing or damaged."""
+def read_arrays(content: bytes) -> dict[str, np.ndarray[Any, Any]] | None:
+    """Arrays of the bytes of a ``.npz`` file of ours, or None where they are damaged."""
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
         return None

@@ -14,10 +14,11 @@ from typing import Any, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from .attack_record import AttackRecord, Record
+from .readonce import read_once
 from .run_records import LookRecord, TrainingRecord
 
-#: 1.2: several charts an attack, bands, histograms, pictures. 1.0 and 1.1 are read (``attack_record.AttackRecord``).
-SCHEMA_VERSION = "1.2"
+#: 1.3: the commitment to the evidence. 1.2: several charts an attack, bands, histograms, pictures. Older ones are read.
+SCHEMA_VERSION = "1.3"
 
 
 class Outcome(StrEnum):
@@ -234,6 +235,17 @@ class AuditResult(Record):
     utility: UtilityRecord | None = None
     not_tested: tuple[str, ...]
     verdict: Verdict
+    evidence: str | None = Field(
+        default=None, description="keyed digest of all evidence, under the project key; absent before schema 1.3"
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Records of earlier versions have no ``evidence`` key."""
+        document: dict[str, Any] = dump(self)
+        if self.evidence is None:
+            document.pop("evidence", None)
+        return document
 
 
 def to_json(result: AuditResult) -> str:
@@ -248,12 +260,33 @@ def read_result(path: Path) -> AuditResult:
     Raises:
         CouldNotRun: the file is missing, is no strict JSON, or does not fit the schema.
     """
+    return parse_result(read_record(path), path)
+
+
+def read_record(path: Path) -> bytes:
+    """The bytes of a ``run.json``, read once: parse them and take their digest.
+
+    Raises:
+        CouldNotRun: the file is missing or cannot be read.
+    """
+    from audit.errors import CouldNotRun
+
+    try:
+        return read_once(path)
+    except OSError as error:
+        raise CouldNotRun(f"cannot read {path} ({error.strerror}): name a finished run directory.") from error
+
+
+def parse_result(content: bytes, path: Path) -> AuditResult:
+    """The record that the bytes of a ``run.json`` hold; ``path`` is for the message.
+
+    Raises:
+        CouldNotRun: it is no strict JSON, or does not fit the schema.
+    """
     from audit.errors import CouldNotRun, wrong_values
 
     try:
-        return AuditResult.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise CouldNotRun(f"cannot read {path} ({error.strerror}): name a finished run directory.") from error
+        return AuditResult.model_validate_json(content)
     except ValidationError as error:
         raise CouldNotRun(
             f"{path} is not a run record of schema {SCHEMA_VERSION} ({wrong_values(error)[0]}): run the audit again, "

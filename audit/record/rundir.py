@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
-import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from audit.errors import CouldNotRun, UsageError
 
 from .files import replacing, unwritable, write_bytes
+from .lines import append_line, mend_end, open_lines
 
 
 class RunDir:
@@ -65,37 +67,34 @@ class RunDir:
         self.log("start", run_id=self.path.name)
         write_bytes(self.config, settings.encode())
 
-    def ledger(self) -> Path:
-        """The ledger that the run's configuration names.
-
-        Raises:
-            UsageError: it names none.
-        """
-        try:
-            return Path(tomllib.loads(self.config.read_text(encoding="utf-8"))["claim"]["ledger"])
-        except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError):
-            raise UsageError(
-                f"{self.path} counted a look, but its config.toml names no ledger: name it with --ledger."
-            ) from None
-
     def keep_private(self, texts: Mapping[str, str]) -> None:
         """Write files below ``private/``, by name."""
         for name, text in texts.items():
             with replacing(self.private / name, private=True) as stream:
                 stream.write(text.encode("utf-8"))
 
-    def replace_result(self, content: bytes) -> None:
-        """Write ``run.json``; another record that stood there is kept."""
-        if self.result.is_file() and self.result.read_bytes() != content:
-            self.keep_earlier()
+    def replace_result(self, content: bytes, *, signed: bool) -> None:
+        """Write ``run.json``; another record that stood there is kept, and a signed certificate that loses its place.
+
+        Args:
+            content: the record.
+            signed: whether its certificate will be signed.
+        """
+        if self.result.is_file():
+            loses = self.certificate.is_file() and not signed
+            if loses or self.result.read_bytes() != content:
+                self.keep_earlier()
         write_bytes(self.result, content)
 
     def log(self, event: str, **fields: Any) -> None:
         """Append one event with its time."""
         line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, **fields}
         try:
-            with self.events.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(line, sort_keys=True) + "\n")
+            with open_lines(self.events, mode=0o666) as descriptor:
+                with suppress(OSError):  # a file system without locks
+                    fcntl.flock(descriptor, fcntl.LOCK_EX)
+                mend_end(descriptor)
+                append_line(descriptor, json.dumps(line, sort_keys=True).encode(), sync=False)
         except OSError as error:
             raise unwritable(self.events, error) from error
 

@@ -58,11 +58,11 @@ class Group:
 
 def render(result: AuditResult, options: Options) -> str:
     """The report with the clauses that its evidence bears on; see `reports.render.render`."""
-    return render_html(
-        result,
-        clauses=clauses_of(result, choose(options.frameworks)),
-        run_sha256=None if options.run is None else sha256_file(options.run.result),
-    )
+    if options.run_json is not None:
+        digest: str | None = hashlib.sha256(options.run_json).hexdigest()
+    else:
+        digest = None if options.run is None else sha256_file(options.run.result)
+    return render_html(result, clauses=clauses_of(result, choose(options.frameworks)), run_sha256=digest)
 
 
 def render_html(result: AuditResult, *, clauses: Sequence[Clause] = (), run_sha256: str | None = None) -> str:

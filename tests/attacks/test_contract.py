@@ -43,7 +43,7 @@ class Bench:
         self.loaded: LoadedCase = load_case(given, load_policy("standard")[0].overlap_share)
         run = RunDir(folder)
         run.create()
-        store = Observations(run.observations, self.loaded.files, self.loaded.fingerprints, batch_size)
+        store = Observations(run.observations, self.loaded.files, self.loaded.fingerprints, batch_size, self.loaded.key)
         self.case: Case = self.loaded.attack_case()
         self.views = {
             name: ModelView(model, f"model-{i}-".ljust(64, "0"), store, self.loaded.selection)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases.certified import ISSUED, KEY, PUBLIC, WEIGHTS, audit_result, statement
+from cases.certified import ISSUED, KEY, PUBLIC, WEIGHTS, audit_result, finding, statement
 from cases.synthetic import audit
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -28,7 +28,7 @@ from audit.commands.certificate import annotation
 from audit.errors import CouldNotRun, ExitCode, InputError, UsageError
 from audit.inputs.npz import read_data
 from audit.policy.policy import Policy, load_policy
-from audit.record.result import AuditResult, Outcome, PolicyRecord
+from audit.record.result import AuditResult, FindingStatus, Outcome, PolicyRecord
 
 STANDARD, STANDARD_DIGEST = load_policy("standard")
 NOW = ISSUED + timedelta(days=1)
@@ -38,6 +38,8 @@ def judged(policy: Policy = STANDARD, digest: str = STANDARD_DIGEST, **changes: 
     record = PolicyRecord(name=policy.name, sha256=digest, values=policy.model_dump(mode="json"))
     result = audit_result(changes.pop("outcome", Outcome.PASS)).model_copy(update={"policy": record})
     claim = result.claim.model_copy(update={"access": changes.pop("access", "features")})
+    figures = {name for level in STANDARD.mandatory["random"].values() for name in level}
+    result = result.model_copy(update={"findings": tuple(finding(n, FindingStatus.PASS) for n in sorted(figures))})
     verdict = result.verdict.model_copy(update=changes)
     return result.model_copy(update={"claim": claim, "verdict": verdict})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -117,7 +118,7 @@ def test_an_unknown_log_level_is_ignored() -> None:
 
 
 def test_help_verify_and_report_import_no_torch(
-    finished: Path, keys: tuple[Path, Path], built: Path, tmp_path: Path
+    finished: Path, keys: tuple[Path, Path], built: Path, tmp_path: Path, lenient: Path
 ) -> None:
     calls = [
         ["--help"],
@@ -313,7 +314,8 @@ def test_score_needs_no_model(run_dir: Path, cli: Cli, monkeypatch: pytest.Monke
     ended = cli("score", run_dir, "--policy", "strict")
     assert ended.code == ended.result["exit_code"] != 0
     assert verdict(run_dir)["policy"]["name"] == "strict"
-    assert (run_dir / "certificate.dsse.json").is_file()  # signed again by the run's own key
+    assert (run_dir / "certificate.unsigned.json").is_file()  # never signed by the key that config.toml names
+    assert not (run_dir / "certificate.dsse.json").exists()
     assert "strict" in (run_dir / "report.html").read_text()
 
 
@@ -387,8 +389,11 @@ def verify(cli: Cli, run: Path, public: Path, model: Path, *flags: str) -> tuple
 
 def test_verify(finished: Path, keys: tuple[Path, Path], built: Path, cli: Cli, tmp_path: Path, lenient: Path) -> None:
     model = built / "unlearned.safetensors"
-    assert verify(cli, finished, keys[1], model)[0] == 0
-    assert verify(cli, finished, keys[1], model, "--policy", str(lenient))[0] == 0
+    code, text = verify(cli, finished, keys[1], model)
+    assert (code, "anybody can write a policy: name the one" in text) == (3, True)
+    code, text = verify(cli, finished, keys[1], model, "--policy", str(lenient))
+    digest = hashlib.sha256(lenient.read_bytes()).hexdigest()
+    assert (code, f"judged by the policy 'lenient' (SHA-256 {digest})" in text) == (0, True)
     code, text = verify(cli, finished, keys[1], model, "--policy", "strict")
     assert (code, "judged by another policy" in text) == (1, True)
     assert verify(cli, finished, keys[1], model, "--policy", "lax")[0] == 2
@@ -418,7 +423,7 @@ def test_verify_a_fail_and_an_inconclusive(case: Path, keys: tuple[Path, Path], 
     assert (code, "verdict for this model: FAIL" in text) == (1, True)
 
 
-def test_purge(run_dir: Path, keys: tuple[Path, Path], built: Path, cli: Cli) -> None:
+def test_purge(run_dir: Path, keys: tuple[Path, Path], built: Path, cli: Cli, lenient: Path) -> None:
     assert stat.S_IMODE((run_dir / "private").stat().st_mode) == 0o700
     ended = cli("purge", run_dir)
     assert (ended.code, "not confirmed, nothing was destroyed" in ended.text) == (2, True)
@@ -432,7 +437,7 @@ def test_purge(run_dir: Path, keys: tuple[Path, Path], built: Path, cli: Cli) ->
     assert "has no private part (purged, or no run)" in ended.text
     assert "can be reported and verified, but not judged again" in ended.text
     assert cli("report", run_dir).code == 0
-    assert verify(cli, run_dir, keys[1], built / "unlearned.safetensors")[0] == 0
+    assert verify(cli, run_dir, keys[1], built / "unlearned.safetensors", "--policy", str(lenient))[0] == 0
     ended = cli("purge", run_dir, "-y")
     assert (ended.code, "nothing to purge" in ended.out) == (0, True)
 
