@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +24,11 @@ VERDICT_EXIT = {"PASS": ExitCode.PASS, "FAIL": ExitCode.FAIL, "INCONCLUSIVE": Ex
 def human() -> Console:
     """Human output goes to standard error; standard output is for machines."""
     return Console(stderr=True, highlight=False)
+
+
+def told(console: Console) -> Callable[[str], None]:
+    """What `resolve` found, for people: a line each, never read as markup."""
+    return lambda line: console.print(line, markup=False, soft_wrap=True)
 
 
 def finish(console: Console, finished: Finished) -> None:

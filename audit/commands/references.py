@@ -30,7 +30,7 @@ Pipelines = Annotated[int | None, typer.Option(help="Shadow models that your own
 Minutes = Annotated[float | None, typer.Option(help="Start no further model after this time.")]
 Most = Annotated[int | None, typer.Option(help="Never train more references than this.")]
 StorePath = Annotated[Path | None, typer.Option(help="Where trained models are kept. Default: .audit/store.")]
-ConfigPath = Annotated[Path | None, typer.Option(help="audit.toml with the [recipe].")]
+ConfigPath = Annotated[Path | None, typer.Option(help="audit.toml with the [recipe]. Default: in this folder.")]
 
 
 @app.command()
@@ -101,7 +101,10 @@ def _ordered(settings: Config) -> tuple[Order, dict[str, Arrays], Sets, Policy, 
 def _settings(given: dict[str, Any]) -> Config:
     from audit.inputs.resolve import OPTIONS, resolve
 
-    return resolve({name: value for name, value in given.items() if name in OPTIONS}, given["config"])[0]
+    from .ending import human, told
+
+    named = {name: value for name, value in given.items() if name in OPTIONS}
+    return resolve(named, given["config"], tell=told(human()))[0]
 
 
 def _line(progress: Progress) -> None:

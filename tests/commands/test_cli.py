@@ -222,9 +222,10 @@ def test_variables_for_everything(case: Path, cli: Cli, monkeypatch: pytest.Monk
     assert "seed: Input should be a valid integer" in ended.text
 
 
-def test_config_beside_the_forget_set_and_relative_paths(case: Path, cli: Cli) -> None:
+def test_a_named_config_beside_the_forget_set_and_relative_paths(case: Path, cli: Cli) -> None:
     (case / "audit.toml").write_text(f'[data]\nforget = "forget.npz"\nholdout = "test.npz"\n[model]\narch = "{ARCH}"\n')
-    ended = cli("run", "--forget", f"../{case.name}/forget.npz", "--dry-run")
+    flags = ("--forget", f"../{case.name}/forget.npz", "--dry-run")
+    ended = cli("run", *flags, "--config", f"../{case.name}/audit.toml")
     assert ended.code == 0, ended.err
     assert "/test.npz (audit.toml)" in ended.text
     assert "found beside the forget set" in ended.text
