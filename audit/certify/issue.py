@@ -34,7 +34,7 @@ def commit_data(run: RunDir, files: Mapping[str, Arrays]) -> None:
     """
     key = load_or_create_key(run.commitment_key)
     commitments = {role: data.fingerprint(key) for role, data in files.items()}
-    write_bytes(run.private / COMMITMENTS, json.dumps(commitments, sort_keys=True).encode())
+    write_bytes(run.private / COMMITMENTS, json.dumps(commitments, sort_keys=True).encode(), private=True)
 
 
 def issue(run: RunDir, result: AuditResult, signer: CertificateSection) -> Path | None:

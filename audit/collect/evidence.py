@@ -127,7 +127,7 @@ class Evidence:
     def save(self, run: RunDir) -> None:
         """Write facts and arrays; the signals themselves were written by the engine, unit by unit."""
         save_arrays(run.evidence / "arrays.npz", self.arrays)
-        write_bytes(run.evidence / "facts.json", self.facts.model_dump_json(indent=1).encode())
+        write_bytes(run.evidence / "facts.json", self.facts.model_dump_json(indent=1).encode(), private=True)
 
 
 def read_evidence(run: RunDir) -> Evidence:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attacks.base import Access, Floats
+from audit.errors import CouldNotRun
 from audit.record.digest import sha256_file
 
 from .data import Arrays
@@ -160,6 +161,7 @@ class StoredTarget:
     device: str
     head: str | None
     key: str
+    sha256: str
     access: Access = Access.LOGITS
 
     @property
@@ -176,4 +178,7 @@ class StoredTarget:
         return self.key
 
     def _load(self) -> Target:
-        return load_model(self.path, arch=self.arch, device=self.device, head=self.head, trust_pickle=False)[0]
+        target, digest = load_model(self.path, arch=self.arch, device=self.device, head=self.head, trust_pickle=False)
+        if digest != self.sha256:
+            raise CouldNotRun(f"{self.path} changed after it was trained: see who writes there, and run again.")
+        return target

@@ -84,7 +84,9 @@ def _defer(session: Session, task: Task, base: Task, todo: deque[Task], waiting:
 
 
 def _payload(work: Work, session: Session, task: Task) -> bytes:
-    base = None if task.base is None else session.store.path(task.base.key).read_bytes()
+    base = None if task.base is None else session.store.read(task.base.key)
+    if task.base is not None and base is None:
+        raise TrainingError(f"{session.store.path(task.base.key)} changed while it was used: run the command again")
     return pack(work.recipe, work.arch, work.sources, work.pool, task.job, base, work.device)
 
 
