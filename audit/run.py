@@ -160,6 +160,7 @@ def run_audit(prepared: Prepared, *, fresh: bool = False, notify: Notify = _sile
     )
     evidence.save(run)
     scores = score_all(evidence, prepared.suite)
+    run.keep_errors((failed.title, failed.text) for failed in scores.failures if failed.text)
     result = judge(evidence, prepared.policy, prepared.policy_sha256, scores)
     run.keep_private(rankings(evidence, scores.scored))
     commit_data(run, case.files)
@@ -198,7 +199,9 @@ def score_run(run: RunDir, policy_name: str, signer: CertificateSection, ledger:
     if first is not None:
         look = look_again(ledger or run.ledger(), head=first.ledger_head, policy=(policy.name, policy_sha256))
         evidence.facts = evidence.facts.model_copy(update={"look": look})
-    result = judge(evidence, policy, policy_sha256, score_all(evidence, discover()))
+    scores = score_all(evidence, discover())
+    run.keep_errors((failed.title, failed.text) for failed in scores.failures if failed.text)
+    result = judge(evidence, policy, policy_sha256, scores)
     return _concluded("scored", run, result, signer, policy=policy.name)
 
 

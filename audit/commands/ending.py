@@ -37,6 +37,8 @@ def finish(console: Console, finished: Finished) -> None:
 
     result, run, certificate = finished.result, finished.run, finished.certificate
     render_terminal(result, console)
+    if run.errors.is_file():
+        console.print(f"errors of attacks and of your code, in full: {run.errors}", markup=False, soft_wrap=True)
     console.print(f"report: {run.report}", markup=False, soft_wrap=True)
     note = "" if certificate == run.certificate else " (unsigned: make a key with `audit keygen` and pass --sign-key)"
     console.print(f"certificate: {certificate}{note}", markup=False, soft_wrap=True)

@@ -272,7 +272,12 @@ def test_an_attack_that_raises_is_an_error_and_never_a_pass(
     result = verdict(Path(ended.result["run"]))
     found = next(f for f in result["findings"] if f["id"] == f"{attack.name}.execution")
     assert found["status"] == "ERROR"
-    assert "ArithmeticError on unlearned: boom [bold]" in found["reason"]
+    title = f"{attack.name} on unlearned"
+    assert found["reason"] == f"ArithmeticError on unlearned: its text is in private/errors.log ({title})"
+    log = Path(ended.result["run"]) / "private" / "errors.log"
+    assert f"== {title}\nTraceback" in log.read_text()
+    assert "boom [bold]" in log.read_text()
+    assert f"in full: {log}" in ended.text
     assert ended.code == (0 if attack.name == "uma" else 3)  # supplementary on random claims
     if attack.name != "uma":
         assert ended.result["verdict"] == "INCONCLUSIVE"
