@@ -90,6 +90,7 @@ def prepare(
     from .certify.ledger import check_ledger
     from .collect.identity import run_identifier
     from .inputs.case import load_case
+    from .inputs.contained import contained
     from .inputs.given import given_of, is_outputs
     from .inputs.order import order_of
     from .inputs.resolve import to_toml
@@ -106,7 +107,8 @@ def prepare(
     check_order(order, case.claim.kind, beside_outputs=is_outputs(given.models["unlearned"]))
     if train and order.wanted.asked:
         case, trained = with_trained(case, order, notify)
-    suite = discover()
+    with contained("a plug-in"):
+        suite = discover()
     attacks = [attack() for attack in suite.values()]
     run_id = run_identifier(case, attacks, policy_sha256=policy_sha256, seed=config.seed)
     return Prepared(

@@ -15,6 +15,7 @@ import numpy as np
 from attacks.base import Attack, Case, NotApplicable, Signals
 from audit.errors import AuditError
 from audit.inputs.case import LoadedCase
+from audit.inputs.contained import contained
 from audit.record.digest import keyed_digest
 from audit.record.files import load_arrays, save_arrays
 from audit.record.rundir import RunDir
@@ -136,7 +137,8 @@ class Units:
         status: Literal["done", "reused"] = "reused"
         if found is None:
             rng = np.random.default_rng([self.seed, int.from_bytes(attack.name.encode(), "big") % 2**63])
-            found = dict(attack.observe(view, original, self.case, rng))
+            with contained("the network, or the attack,"):
+                found = dict(attack.observe(view, original, self.case, rng))
             save_arrays(path, found)
             status = "done"
         self.signals[attack.name, name], self.paths[attack.name, name] = found, path

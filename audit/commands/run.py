@@ -13,7 +13,8 @@ import typer
 from audit.inputs.choices import AccessLevel, Kind, Provenance, Split, Strata
 
 from . import references
-from .ending import SignKey, finish, human, told
+from .channel import limit_user_code
+from .ending import SignKey, Timeout, finish, human, told
 
 
 def run(
@@ -68,6 +69,7 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan, its cost and the smallest visible leak.")
     ] = False,
+    timeout: Timeout = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Audit a model and end with a verdict, a run directory and an exit code.
@@ -83,6 +85,7 @@ def run(
 
     given = {k: _plain(v) for k, v in locals().items() if k in OPTIONS}
     console = human()
+    limit_user_code(timeout)
     settings, origin = resolve(given, config, tell=told(console))
     with training_progress(console, quiet) as trained, redirect_stdout(sys.stderr):  # the user's own code may print
         prepared = prepare(settings, train=not dry_run, notify=trained)

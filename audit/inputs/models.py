@@ -13,6 +13,7 @@ from attacks.base import Access, Floats
 from audit.errors import CouldNotRun
 from audit.record.digest import sha256_file
 
+from .contained import Meddling, contained, timed
 from .data import Arrays
 from .npz import read_npz
 from .outputs import outputs_target
@@ -34,9 +35,13 @@ def build_module(arch: str) -> torch.nn.Module:
     """
     import torch
 
-    factory = named_function(f"--arch {arch}", arch)
+    said = f"--arch {arch}"
+    factory = named_function(said, arch)
     try:
-        module = factory()
+        with contained(said), timed(said):
+            module = factory()
+    except Meddling:
+        raise
     except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise ValueError(
             f"--arch {arch}: the function fails ({describe(error)}): it must build the model without arguments"
@@ -106,7 +111,10 @@ def _read_state(path: Path, trust_pickle: bool) -> Any:
     except Exception as error:  # noqa: BLE001 - torch and safetensors raise many types on damaged files
         raise ValueError(f"{path} is no readable model file ({describe(error)}): save it again") from None
     try:
-        return torch.load(path, map_location="cpu", weights_only=False)
+        with contained(str(path)), timed(str(path)):
+            return torch.load(path, map_location="cpu", weights_only=False)
+    except Meddling:
+        raise
     except (Exception, SystemExit) as error:  # noqa: BLE001 - code from the file, on the user's word
         raise ValueError(
             f"{path} cannot be unpickled ({describe(error)}): run where its classes can be imported, or save the "

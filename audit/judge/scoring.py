@@ -13,6 +13,7 @@ import numpy as np
 from attacks.base import Attack, NotApplicable, Scores, discover
 from audit.collect.evidence import AttackRun, Evidence
 from audit.collect.failures import Failure, failure, skip
+from audit.inputs.contained import contained
 
 from .fidelity import shadow_mismatch
 from .scored import Scored, by_subject
@@ -53,7 +54,8 @@ def score_all(evidence: Evidence, suite: Suite | None = None) -> Scoring:
     for run in evidence.facts.attacks:
         if run.status == "ok":
             try:
-                scored.append(_score(suite[run.name], run, evidence))
+                with contained(f"the attack {run.name}"):  # a plug-in's code is not ours
+                    scored.append(_score(suite[run.name], run, evidence))
             except NotApplicable as reason:
                 failures.append(skip(reason, suite[run.name], "in scoring"))
                 run = _failed(run, "skipped", failures[-1])  # noqa: PLW2901
