@@ -190,6 +190,7 @@ def score_run(run: RunDir, policy_name: str, signer: CertificateSection, ledger:
     from .certify.issue import check_signer
     from .certify.ledger import look_again
     from .collect.evidence import read_evidence
+    from .inputs.contained import contained
     from .judge.judge import judge
     from .judge.scoring import score_all
     from .policy.policy import load_policy
@@ -201,7 +202,9 @@ def score_run(run: RunDir, policy_name: str, signer: CertificateSection, ledger:
     if first is not None:
         look = look_again(ledger or run.ledger(), head=first.ledger_head, policy=(policy.name, policy_sha256))
         evidence.facts = evidence.facts.model_copy(update={"look": look})
-    scores = score_all(evidence, discover())
+    with contained("a plug-in"):
+        suite = discover()
+    scores = score_all(evidence, suite)
     run.keep_errors((failed.title, failed.text) for failed in scores.failures if failed.text)
     result = judge(evidence, policy, policy_sha256, scores)
     return _concluded("scored", run, result, signer, policy=policy.name)

@@ -444,12 +444,12 @@ def test_purge(run_dir: Path, keys: tuple[Path, Path], built: Path, cli: Cli) ->
 
 
 def test_private_part_stays_private(finished: Path) -> None:
-    """Folders 0700 and arrays 0600 whatever the umask; what may be shared lies outside."""
+    """Folders 0700 and files 0600 whatever the umask; what may be shared lies outside."""
     private = finished / "private"
     for path in [private, *private.rglob("*")]:
         if path.is_dir():
             assert stat.S_IMODE(path.stat().st_mode) == 0o700, path
-        elif path.suffix in (".npy", ".npz", ".key"):
+        else:
             assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
     outside = {path.name for path in finished.iterdir()}
     assert outside == {"private", "run.json", "report.html", "certificate.dsse.json", "config.toml", "events.jsonl"}

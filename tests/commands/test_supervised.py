@@ -141,6 +141,20 @@ def test_the_child_ends_with_its_parent(case: Path, how: signal.Signals) -> None
         time.sleep(0.05)
 
 
+def test_an_interruption_from_the_terminal_is_one(case: Path) -> None:
+    """A terminal sends it to parent and child, and the parent passes it on."""
+    write_nets("waits", factory="open('child', 'w').write('x'), time.sleep(1000)")
+    command = [sys.executable, "-m", "audit", *map(str, flags(case, "waits:make"))]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as started:
+        while not Path("child").is_file():
+            time.sleep(0.05)
+        os.killpg(started.pid, signal.SIGINT)
+        _, err = started.communicate(timeout=30)
+    assert started.returncode == 130
+    assert err.count("interrupted: run the same command again to continue") == 1
+    assert "Traceback" not in err
+
+
 def test_bars_on_a_terminal(case: Path) -> None:
     """The child writes to the terminal of its parent."""
     ours, theirs = pty.openpty()
