@@ -57,6 +57,7 @@ __all__ = [
     "Floats",
     "Inputs",
     "Ints",
+    "Malformed",
     "NotApplicable",
     "Plot",
     "Scores",
@@ -176,16 +177,23 @@ class Attack(ABC):
         expected = ((scores.examples, (models, rows)), (scores.statistic, (models,)))
         for value, shape in expected:
             if value is not None and (value.shape != shape or not np.isfinite(value).all()):
-                raise ValueError(f"{self.name}: scores must be finite with shape {shape}, got {value.shape}")
+                raise Malformed(f"{self.name}: scores must be finite with shape {shape}, got {value.shape}")
         for plot in scores.plots.values():
             plot.check(models)
         return scores
 
 
+NO_SIGNAL = "a signal is not finite numbers"
+
+
+class Malformed(ValueError):
+    """An attack returned what is no signal or score. The text is ours and quotes no data."""
+
+
 def _frozen(attack: str, key: str, value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     array = np.array(value)
     if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
-        raise ValueError(f"{attack}: signal {key!r} is not finite numbers")
+        raise Malformed(f"{attack}: signal {key!r} is not finite numbers" if key.isidentifier() else NO_SIGNAL)
     array.setflags(write=False)
     return array
 

@@ -16,6 +16,11 @@ it is used.
 
 from __future__ import annotations
 
+import sys
+
+if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:  # `python -m audit`: Python put the working directory first,
+    sys.path.append(sys.path.pop(0))  # where files would take the place of what is imported below
+
 from typing import TYPE_CHECKING, Any
 
 # The file audit/run.py and the function audit.run share a name. Imported first and let go of here, the file can not

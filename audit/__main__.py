@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 
+from .commands.supervise import supervised
 from .errors import AuditError, ExitCode
 
 
@@ -13,7 +14,7 @@ def main() -> None:
     """Run the command line and exit; an uncaught exception is 4, never 1."""
     level = logging.getLevelNamesMapping().get(os.environ.get("AUDIT_LOGLEVEL", "").upper(), logging.CRITICAL)
     logging.basicConfig(level=level, stream=sys.stderr)
-    sys.exit(_run())
+    sys.exit(supervised(sys.argv[1:], _run))
 
 
 def _run() -> int:

@@ -92,6 +92,7 @@ def prepare(
     from .collect.identity import run_identifier
     from .collect.suite import choose
     from .inputs.case import load_case
+    from .inputs.contained import contained
     from .inputs.given import given_of, is_outputs
     from .inputs.order import order_of
     from .inputs.resolve import to_toml
@@ -112,7 +113,9 @@ def prepare(
     check_order(order, case.claim.kind, beside_outputs=is_outputs(given.models["unlearned"]))
     if train and order.wanted.asked:
         case, trained = with_trained(case, order, notify)
-    suite = choose(discover(), config.attacks, case.claim)
+    with contained("a plug-in"):
+        classes = discover()
+    suite = choose(classes, config.attacks, case.claim)
     run_id = run_identifier(case, suite.chosen, policy_sha256=policy_sha256, seed=config.seed)
     return Prepared(
         case=case,
@@ -164,6 +167,7 @@ def run_audit(prepared: Prepared, *, fresh: bool = False, notify: Notify = _sile
     )
     commitment = evidence.save(run, case.key)
     scores = score_all(evidence, prepared.suite.classes)
+    run.keep_errors((failed.title, failed.text) for failed in scores.failures if failed.text)
     result = judge(evidence, prepared.policy, prepared.policy_sha256, scores)
     run.keep_private(rankings(evidence, scores.scored))
     kept = keep(run, case.files, prepared.settings, prepared.project, case.key)
@@ -202,6 +206,7 @@ def score_run(
     from .certify.ledger import look_again
     from .collect.evidence import read_evidence
     from .inputs.config import CertificateSection
+    from .inputs.contained import contained
     from .judge.judge import judge
     from .judge.scoring import score_all
     from .policy.policy import load_policy
@@ -217,8 +222,11 @@ def score_run(
     if first is not None:
         look = look_again(ledger or kept.ledger(), head=first.ledger_head, policy=(policy.name, policy_sha256))
         evidence.facts = evidence.facts.model_copy(update={"look": look})
-    result = judge(evidence, policy, policy_sha256, score_all(evidence, discover()))
-    result = result.model_copy(update={"evidence": commitment})
+    with contained("a plug-in"):
+        suite = discover()
+    scores = score_all(evidence, suite)
+    run.keep_errors((failed.title, failed.text) for failed in scores.failures if failed.text)
+    result = judge(evidence, policy, policy_sha256, scores).model_copy(update={"evidence": commitment})
     signer = Signer(signs, section.signer_name, section.signer_role)
     return _concluded("scored", run, result, signer, kept.commitments, policy=policy.name)
 

@@ -104,7 +104,7 @@ def _verdicts(toy: Toy) -> list[Check]:
 
 def _audit(folder: Path) -> AuditResult:
     flags: dict[str, Any] = {"forget": folder / "forget.npz", "arch": demo.ARCH, "split": "attested"}
-    settings, _ = resolve({**flags, "out": folder / "runs"}, config_file=None)
+    settings, _ = resolve({**flags, "out": folder / "runs"}, variables={}, search=False)
     prepared = prepare(settings)
     run_audit(prepared)
     from .collect.evidence import read_evidence

@@ -147,7 +147,7 @@ def mlps() -> None:
 def pooled(recipe: RecipeSection, pool: Pool, jobs: Sequence[Job]) -> None:
     """The engine with two workers and an empty store."""
     with tempfile.TemporaryDirectory() as folder:
-        made = train_models(recipe, CNN, pool, jobs, Store(Path(folder)), key=bytes(32))
+        made = train_models(recipe, CNN, pool, jobs, Store(Path(folder), bytes(32)), key=bytes(32))
     assert made.trained == len(jobs), made.failed
 
 
@@ -183,7 +183,7 @@ def distributions() -> None:
         for first, engine in ((100, "vectorised"), (200, "pool")):
             with tempfile.TemporaryDirectory() as folder:
                 recipe = RecipeSection(**SHORT, engine=engine)
-                made = train_models(recipe, arch, pool, coins(40, first), Store(Path(folder)), key=bytes(32))
+                made = train_models(recipe, arch, pool, coins(40, first), Store(Path(folder), bytes(32)), key=bytes(32))
                 found[engine] = accuracy(arch, pool, made)
         said = ", ".join(f"{engine} {a.mean():.4f} (sd {a.std(ddof=1):.4f})" for engine, a in found.items())
         print(f"{arch.partition(':')[2]}: {said}, KS p = {ks_2samp(*found.values()).pvalue:.2f}", flush=True)

@@ -13,7 +13,9 @@ from typing import Any, Literal
 import numpy as np
 
 from attacks.base import Attack, Case, NotApplicable, Signals
+from audit.errors import AuditError
 from audit.inputs.case import LoadedCase
+from audit.inputs.contained import contained
 from audit.record.digest import keyed_digest
 from audit.record.files import read_arrays, save_arrays
 from audit.record.readonce import read_once, sha256_of
@@ -22,6 +24,7 @@ from audit.record.seal import is_ours, put_seal
 
 from .events import Event, Notify, Status
 from .evidence import AttackRun
+from .failures import Failure, failure, skip
 from .observe import ModelView
 
 log = logging.getLogger("audit")
@@ -89,7 +92,7 @@ class Units:
             return AttackRun(name=attack.name, parameters=attack.parameters, status="skipped", reason=reason)
         for at, (name, view) in enumerate(views.items()):
             started = time.monotonic()
-            status, reason = self._tried(attack, name, view)
+            status, reason = self._tried(attack, name, view)  # a reason may be shared
             self.done += len(views) - at if reason else 1
             seconds = time.monotonic() - started
             self.run_dir.log(
@@ -110,11 +113,19 @@ class Units:
         """How a unit went, and why it did not run where it did not."""
         try:
             return self._unit(attack, name, view), ""
-        except NotApplicable as skip:
-            return "skipped", str(skip)
+        except AuditError:
+            raise
+        except NotApplicable as reason:
+            return "skipped", self._kept(skip(reason, type(attack), f"on {name}"))
         except Exception as error:
             log.exception("%s failed on %s", attack.name, name)
-            return "error", f"{type(error).__name__} on {name}: {error}"
+            return "error", self._kept(failure(error, type(attack), f"on {name}"))
+
+    def _kept(self, failed: Failure) -> str:
+        """What may be shared of a failure; the rest goes to ``private/errors.log``."""
+        if failed.text:
+            self.run_dir.keep_errors([(failed.title, failed.text)])
+        return failed.reason
 
     def _forget(self, attack: Attack, views: Mapping[str, ModelView]) -> None:
         """No signal of an attack counts that did not run on every model."""
@@ -130,7 +141,8 @@ class Units:
         status: Literal["done", "reused"] = "reused"
         if found is None:
             rng = np.random.default_rng([self.seed, int.from_bytes(attack.name.encode(), "big") % 2**63])
-            found = dict(attack.observe(view, original, self.case, rng))
+            with contained("the network, or the attack,"):
+                found = dict(attack.observe(view, original, self.case, rng))
             digest = save_arrays(path, found)
             put_seal(path, self.key, digest)
             status = "done"

@@ -58,7 +58,7 @@ def shadow_views(
     return {
         design: {
             name: ModelView(
-                StoredTarget(path, str(build.arch), build.device, build.head, found.keys[name]),
+                StoredTarget(path, str(build.arch), build.device, build.head, found.keys[name], found.digests[name]),
                 _marked(found.keys[name], build),
                 observations,
                 selection,

@@ -35,7 +35,7 @@ def demo(
             }
             if case == "random":
                 flags["split"] = "attested"  # the demo drew it at random itself
-            settings, _ = resolve(flags)
+            settings, _ = resolve(flags, search=False)
             console.print(f"auditing {path.stem} on the {case} forget set")
             finished = run_audit(prepare(settings))
             name, verdict = path.stem.removeprefix("candidate-"), finished.result.verdict

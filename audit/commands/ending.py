@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,11 +12,17 @@ from rich.console import Console
 
 from audit.errors import ExitCode
 
+from . import channel
+
 if TYPE_CHECKING:
     from audit.run import Finished
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory (runs/<id>).")]
 SignKey = Annotated[Path | None, typer.Option(help="Ed25519 private key that signs the certificate.")]
+Timeout = Annotated[
+    float | None,
+    typer.Option(min=0.001, envvar="AUDIT_TIMEOUT", help="Seconds that one call of your code may take: else exit 4."),
+]
 VERDICT_EXIT = {"PASS": ExitCode.PASS, "FAIL": ExitCode.FAIL, "INCONCLUSIVE": ExitCode.INCONCLUSIVE}
 
 
@@ -25,24 +31,28 @@ def human() -> Console:
     return Console(stderr=True, highlight=False)
 
 
+def told(console: Console) -> Callable[[str], None]:
+    """What `resolve` found, for people: a line each, never read as markup."""
+    return lambda line: console.print(line, markup=False, soft_wrap=True)
+
+
 def finish(console: Console, finished: Finished) -> None:
     """Print the verdict and where its evidence is, and exit with its code."""
     from reports.formats.terminal import render_terminal
 
+    from .proof import digests_of, line_of
+
     result, run, certificate = finished.result, finished.run, finished.certificate
     render_terminal(result, console)
+    if run.errors.is_file():
+        console.print(f"errors of attacks and of your code, in full: {run.errors}", markup=False, soft_wrap=True)
     console.print(f"report: {run.report}", markup=False, soft_wrap=True)
     note = "" if certificate == run.certificate else " (unsigned: make a key with `audit keygen` and pass --sign-key)"
     console.print(f"certificate: {certificate}{note}", markup=False, soft_wrap=True)
-    outcome = result.verdict.outcome.value
-    code = int(VERDICT_EXIT[outcome])
-    line = {
-        "verdict": outcome,
-        "qualifier": result.verdict.qualifier,
-        "exit_code": code,
-        "run": os.fspath(run.path),
-        "report": os.fspath(run.report),
-        "certificate": None if certificate is None else os.fspath(certificate),
-    }
-    typer.echo(json.dumps(line, sort_keys=True))
+    code = int(VERDICT_EXIT[result.verdict.outcome.value])
+    line = line_of(finished, code)
+    if channel.current is None:
+        typer.echo(json.dumps(line, sort_keys=True))
+    else:  # the process that watches this one says it, once it has seen the record
+        channel.current.record(line, digests_of(run, certificate))
     raise typer.Exit(code)

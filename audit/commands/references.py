@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from .channel import limit_user_code
+from .ending import Timeout, human, told
+
 if TYPE_CHECKING:
     from audit.inputs.config import Config
     from audit.inputs.data import Arrays
@@ -30,7 +33,7 @@ Pipelines = Annotated[int | None, typer.Option(help="Shadow models that your own
 Minutes = Annotated[float | None, typer.Option(help="Start no further model after this time.")]
 Most = Annotated[int | None, typer.Option(help="Never train more references than this.")]
 StorePath = Annotated[Path | None, typer.Option(help="Where trained models are kept. Default: .audit/store.")]
-ConfigPath = Annotated[Path | None, typer.Option(help="audit.toml with the [recipe].")]
+ConfigPath = Annotated[Path | None, typer.Option(help="audit.toml with the [recipe]. Default: in this folder.")]
 
 
 @app.command()
@@ -41,6 +44,7 @@ def plan(
     train_shadows: Shadows = None,
     train_pipelines: Pipelines = None,
     store: StorePath = None,
+    timeout: Timeout = None,
     config: ConfigPath = None,
 ) -> None:
     """Say what training would cost and what it would buy; trains nothing but a few timed steps."""
@@ -66,6 +70,7 @@ def train(
     max_minutes: Minutes = None,
     max_references: Most = None,
     store: StorePath = None,
+    timeout: Timeout = None,
     config: ConfigPath = None,
 ) -> None:
     """Train what is not in the store yet and print the files; `audit run` with the same options reuses them."""
@@ -101,7 +106,9 @@ def _ordered(settings: Config) -> tuple[Order, dict[str, Arrays], Sets, Policy, 
 def _settings(given: dict[str, Any]) -> Config:
     from audit.inputs.resolve import OPTIONS, resolve
 
-    return resolve({name: value for name, value in given.items() if name in OPTIONS}, given["config"])[0]
+    limit_user_code(given["timeout"])
+    named = {name: value for name, value in given.items() if name in OPTIONS}
+    return resolve(named, given["config"], tell=told(human()))[0]
 
 
 def _line(progress: Progress) -> None:

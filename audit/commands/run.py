@@ -13,7 +13,8 @@ import typer
 from audit.inputs.choices import AccessLevel, Kind, Provenance, Split, Strata
 
 from . import references
-from .ending import SignKey, finish, human
+from .channel import limit_user_code
+from .ending import SignKey, Timeout, finish, human, told
 
 
 def run(
@@ -63,7 +64,7 @@ def run(
     batch_size: Annotated[int | None, typer.Option(help="Rows per forward pass.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the run directories. Default: runs.")] = None,
     config: Annotated[
-        Path | None, typer.Option(help="audit.toml. Default: in this folder or beside the forget set.")
+        Path | None, typer.Option(help="audit.toml. Default: the one in this folder; never one beside the data.")
     ] = None,
     sign_key: SignKey = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Do not continue an earlier run of the same case.")] = False,
@@ -73,6 +74,7 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan, its cost and the smallest visible leak.")
     ] = False,
+    timeout: Timeout = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Audit a model and end with a verdict, a run directory and an exit code.
@@ -87,8 +89,9 @@ def run(
     from .console import print_inputs, print_plan
 
     given = {k: _plain(v) for k, v in locals().items() if k in OPTIONS}
-    settings, origin = resolve(given, config)
     console = human()
+    limit_user_code(timeout)
+    settings, origin = resolve(given, config, tell=told(console))
     with training_progress(console, quiet) as trained, redirect_stdout(sys.stderr):  # the user's own code may print
         prepared = prepare(settings, train=not dry_run, notify=trained)
     print_inputs(console, settings, origin, prepared)

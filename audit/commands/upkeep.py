@@ -95,15 +95,19 @@ def purge(
 ) -> None:
     """Close a case: destroy what the forget set left behind, and the key of its commitments."""
     from audit.record.rundir import open_run
-    from audit.training.shadow_list import destroy_shadows
+    from audit.training.shadow_list import destroy_shadows, read_shadows
 
     run_ = open_run(run_dir)
-    if not run_.events.is_file():
+    if not run_.events.is_file() and not run_.private.is_dir():
         raise UsageError(f"{run_dir} holds no run: nothing was purged. Name a run directory (runs/<id>).")
     if not yes and not _confirmed(f"destroy {run_.private} for good?"):
         raise UsageError("not confirmed, nothing was destroyed: answer y or pass --yes.")
-    shadows = destroy_shadows(run_)
-    if not run_.purge():
+    listed = read_shadows(run_)
+    try:
+        shadows = destroy_shadows(listed)
+    finally:  # whatever the list of shadow models is like
+        destroyed = run_.purge()
+    if not destroyed:
         typer.echo(f"{run_.path}: nothing to purge")
         return
     run_.log("purged")

@@ -32,11 +32,13 @@ class ShadowModels:
     Attributes:
         paths: file of each model by its name in the run.
         keys: what its content depends on, as a digest.
+        digests: SHA-256 of the file of each, as it was when it was found sound.
         member: (S, n_F + n_H), forget rows first.
     """
 
     paths: Mapping[str, Path]
     keys: Mapping[str, str]
+    digests: Mapping[str, str]
     member: Bools
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from attacks.base import Access, Floats
+from audit.errors import CouldNotRun
 from audit.record.readonce import read_once, sha256_of
 
+from .contained import Meddling, contained, timed
 from .data import Arrays
 from .npz import npz_of
 from .outputs import outputs_target
@@ -34,9 +36,13 @@ def build_module(arch: str) -> torch.nn.Module:
     """
     import torch
 
-    factory = named_function(f"--arch {arch}", arch)
+    said = f"--arch {arch}"
+    factory = named_function(said, arch)
     try:
-        module = factory()
+        with contained(said), timed(said):
+            module = factory()
+    except Meddling:
+        raise
     except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise ValueError(
             f"--arch {arch}: the function fails ({describe(error)}): it must build the model without arguments"
@@ -115,7 +121,10 @@ def _read_state(path: Path, content: bytes, trust_pickle: bool) -> Any:
     except Exception as error:  # noqa: BLE001 - torch and safetensors raise many types on damaged files
         raise ValueError(f"{path} is no readable model file ({describe(error)}): save it again") from None
     try:
-        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=False)
+        with contained(str(path)), timed(str(path)):
+            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=False)
+    except Meddling:
+        raise
     except (Exception, SystemExit) as error:  # noqa: BLE001 - code from the file, on the user's word
         raise ValueError(
             f"{path} cannot be unpickled ({describe(error)}): run where its classes can be imported, or save the "
@@ -173,8 +182,8 @@ class StoredTarget:
     device: str
     head: str | None
     key: str
+    sha256: str
     access: Access = Access.LOGITS
-    seen: list[str] = field(default_factory=list, compare=False)
 
     @property
     def state(self) -> Mapping[str, np.ndarray[Any, Any]]:
@@ -190,8 +199,7 @@ class StoredTarget:
         return self.key
 
     def _load(self) -> Target:
-        model, digest = load_model(self.path, arch=self.arch, device=self.device, head=self.head, trust_pickle=False)
-        if digest not in (self.seen or [digest]):
-            raise ValueError(f"{self.path} changed during the audit: run it again")
-        self.seen[:] = [digest]
-        return model
+        target, digest = load_model(self.path, arch=self.arch, device=self.device, head=self.head, trust_pickle=False)
+        if digest != self.sha256:
+            raise CouldNotRun(f"{self.path} changed after it was trained: see who writes there, and run again.")
+        return target

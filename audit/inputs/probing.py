@@ -7,6 +7,7 @@ import numpy as np
 from attacks.base import Floats
 from audit.errors import AuditError
 
+from .contained import contained
 from .data import Arrays, layout
 from .outputs import PrecomputedLabels
 from .targets import Target, TorchTarget
@@ -32,7 +33,8 @@ def probe_models(models: dict[str, Target], files: dict[str, Arrays], problems: 
                     found.setdefault(str(error), []).append(name)
             continue
         try:
-            widths[name] = _probe_network(model, rows)
+            with contained("the network"):
+                widths[name] = _probe_network(model, rows)
         except AuditError:
             raise
         except ValueError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -49,15 +49,18 @@ def resolve(
     variables: Mapping[str, str] | None = None,
     search: bool = True,
     discover: bool = True,
+    tell: Callable[[str], None] = lambda _line: None,
 ) -> tuple[Config, dict[str, str]]:
     """Merge flags, environment, file and discovery.
 
     Args:
         flags: option name (as in ``OPTIONS``) -> value; None or empty = not given.
-        config_file: an explicit ``audit.toml``; else the one in the working directory or beside the forget set.
+        config_file: an explicit ``audit.toml``; else the one in the working directory. One that lies beside the data
+            is never read: it came with them, and a configuration names code, keys and trust.
         variables: in place of the environment's.
         search: look for an ``audit.toml`` where none is named.
         discover: take what lies beside the forget set under the standard names.
+        tell: called with a line on every configuration that was found, before anything that it names is loaded.
 
     Returns:
         the configuration with absolute paths, and where each option came from.
@@ -74,8 +77,11 @@ def resolve(
             given[name] = variable.split(os.pathsep) if name in ("retrained", "runs") else variable
             origin[name] = f"AUDIT_{name.upper()}"
     base = Path.cwd()
-    path = config_file or (_find_config(given.get("forget")) if search else None)
+    found = base / CONFIG_NAME
+    path = config_file or (found if search and found.is_file() else None)
     document = _read_toml(path) if path else {}
+    for line in _config_lines(path, document, named=config_file is not None):
+        tell(line)
     if path:
         origin |= {name: path.name for name, where in OPTIONS.items() if name not in given and _has(document, where)}
         _make_absolute(document, path.resolve().parent)
@@ -83,6 +89,8 @@ def resolve(
         section, key = OPTIONS[name]
         target = document.setdefault(section, {}) if section else document
         target[key] = _absolute(value, base) if name in _PATHS else value
+    for line in _unread_lines(path, document.get("data", {}).get("forget")) if search else ():
+        tell(line)
     if discover:
         _discover(document, origin)
     try:
@@ -96,9 +104,34 @@ def resolve(
 _PATHS = {*DATA_ROLES, "original", "unlearned", "retrained", "runs", "out", "sign_key", "ledger", "store"}
 
 
-def _find_config(forget: Any) -> Path | None:
-    places = [Path.cwd()] + ([Path(str(forget)).resolve().parent] if forget else [])
-    return next((place / CONFIG_NAME for place in places if (place / CONFIG_NAME).is_file()), None)
+def _config_lines(path: Path | None, document: Mapping[str, Any], *, named: bool) -> list[str]:
+    """Which file was read and every key that it sets."""
+    if path is None:
+        return []
+    where = "named by --config" if named else "found in the working directory"
+    return [f"configuration: {path} ({where}) sets {', '.join(_keys(document)) or 'nothing'}"]
+
+
+def _unread_lines(path: Path | None, forget: object) -> list[str]:
+    """A configuration that lies beside the data and was not read."""
+    beside = Path(str(forget)).parent / CONFIG_NAME if forget else None
+    if beside is None or not beside.is_file() or (path is not None and beside.samefile(path)):
+        return []
+    return [f"not read: {beside} came with the data; if it is yours, name it with --config"]
+
+
+def _keys(document: Mapping[str, Any]) -> list[str]:
+    """Every key of a document; those that name code, keys or trust with their value."""
+    found = []
+    for name, value in document.items():
+        for key, item in (value if isinstance(value, dict) else {"": value}).items():
+            dotted = f"{name}.{key}" if key else name
+            dotted = dotted if dotted.isprintable() else ascii(dotted)
+            found.append(f"{dotted} = {item!r}" if dotted in _TELLING else dotted)
+    return found
+
+
+_TELLING = ("model.arch", "model.trust_pickle", "recipe.train", "recipe.unlearn", "certificate.sign_key", "policy")
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

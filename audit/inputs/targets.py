@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from attacks.base import Access, Floats, Inputs
+from attacks.base import Access, Floats, Inputs, NotApplicable
 from audit.record.digest import state_digest
 
+from .contained import contained, forward_pass
 from .data import Arrays
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class TorchTarget:
 
     def forward(self, x: Any) -> Any:
         """Logits (b, C), C >= 2, differentiable in ``x``."""
-        logits = self.module(x)
+        logits = self._called(x)
         if logits.ndim == 2 and logits.shape[1] == 1:
             import torch
 
@@ -92,7 +93,7 @@ class TorchTarget:
 
         try:
             with torch.no_grad():
-                first, again = self.module(self._input(inputs)), self.module(self._input(inputs))
+                first, again = self._called(self._input(inputs)), self._called(self._input(inputs))
         except ValueError as error:  # the user's forward pass: no check of ours
             raise RuntimeError(str(error)) from error
         if not isinstance(first, torch.Tensor):
@@ -126,10 +127,11 @@ class TorchTarget:
 
     def outputs(self, role: str, data: Arrays, batch_size: int) -> tuple[Floats, Floats | None]:  # noqa: ARG002
         """Logits and features of a whole set, in batches."""
-        parts = [
-            self.call(data.batch(np.arange(start, min(start + batch_size, len(data)))))
-            for start in range(0, len(data), batch_size)
-        ]
+        with contained("the network"):
+            parts = [
+                self.call(data.batch(np.arange(start, min(start + batch_size, len(data)))))
+                for start in range(0, len(data), batch_size)
+            ]
         return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
     def head(self) -> tuple[Floats, Floats]:
@@ -168,7 +170,7 @@ class TorchTarget:
         ]
         try:
             with torch.no_grad():
-                output = self.module(self._input(inputs))
+                output = self._called(self._input(inputs))
         finally:
             for handle in handles:
                 handle.remove()
@@ -181,6 +183,14 @@ class TorchTarget:
             "cannot find the head: no linear layer's output is the model's output. Name the final linear layer "
             f"with --head (linear layers: {', '.join(linear) or 'none'})"
         )
+
+    def _called(self, x: Any) -> Any:
+        """The network's own forward pass, which is the user's code."""
+        try:
+            with forward_pass("a forward pass of the network"):
+                return self.module(x)
+        except NotApplicable as error:  # only an attack may say so, in words that are shared
+            raise RuntimeError("the network raises NotApplicable") from error
 
     def _input(self, inputs: Inputs) -> Any:
         if isinstance(inputs, Mapping):

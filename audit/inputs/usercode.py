@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 from collections.abc import Callable
+from importlib.machinery import PathFinder
 from pathlib import Path
+from types import ModuleType
 from typing import Any
+
+from .contained import Meddling, contained, timed
 
 
 def describe(error: BaseException) -> str:
@@ -16,6 +21,9 @@ def describe(error: BaseException) -> str:
 
 def named_function(said: str, spec: str) -> Callable[..., Any]:
     """Import the function, also from the working directory.
+
+    The module that the user names is taken from there first; everything else that is imported, then or later, is the
+    library's or the tool's own before a file of the working directory can take its place.
 
     Args:
         said: where the user named it, the start of every message: ``--arch package.module:function``.
@@ -27,11 +35,11 @@ def named_function(said: str, spec: str) -> Callable[..., Any]:
     module_name, _, attribute = spec.partition(":")
     if not module_name or not attribute:
         raise ValueError(f"{said} is not of the form package.module:function")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
     try:
-        module = importlib.import_module(module_name)
+        with contained(said), timed(said):
+            module = _import(module_name)
+    except Meddling:
+        raise
     except ImportError as error:
         raise ValueError(
             f"{said}: cannot import {module_name} ({error}): run from the folder that holds it, or install it"
@@ -42,3 +50,27 @@ def named_function(said: str, spec: str) -> Callable[..., Any]:
     if not callable(function):
         raise ValueError(f"{said}: {module_name} has no function {attribute!r}: name the function as it is written")
     return function  # type: ignore[no-any-return]
+
+
+def _import(name: str) -> ModuleType:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)  # last: a file there must not shadow what the tool or a library imports
+    package = name.partition(".")[0]
+    if package not in sys.modules and package not in sys.stdlib_module_names:
+        _import_from(here, package)
+    return importlib.import_module(name)
+
+
+def _import_from(folder: str, package: str) -> None:
+    """Import a package or module of a folder before any other of its name; nothing where the folder has none."""
+    spec = PathFinder.find_spec(package, [folder])
+    if spec is None or spec.loader is None:
+        return
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[package] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(package, None)
+        raise

@@ -57,6 +57,10 @@ def run(
     names, unless some model is an object. Neither environment variables nor an ``audit.toml`` are read, but for
     ``config``. The project key (``.audit/project.key``, private) lies beside a forget file, else in the working folder.
 
+    The audit shares the process of its caller: what networks, hooks and plug-ins change beside their answer is put back
+    after each call, but one that ends the process ends it, and none has a time limit. The command line runs them in a
+    process of their own.
+
     Args:
         forget: what had to be forgotten.
         retain: what the model may still know.

@@ -67,7 +67,7 @@ def _repair(run: AttackRun, attack: type[Attack], evidence: Evidence) -> tuple[s
     if run.reason.startswith(LEFT_OUT):
         return ("run the suite as it is: leave --attacks and --skip out",)
     if run.status == "error":
-        return ("repair what the reason names and run the same command again",)
+        return ("repair what the reason names or refers to and run the same command again",)
     if attack.access > Access.LOGITS and any(i.kind == "outputs" for i in evidence.facts.inputs):
         return ("give the networks in place of precomputed outputs (state dicts and --arch), or claim --access logits",)
     if attack.needs_original and "original" not in evidence.facts.models:

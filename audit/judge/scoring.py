@@ -6,11 +6,14 @@ import inspect
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from attacks.base import Attack, NotApplicable, Scores, discover
 from audit.collect.evidence import AttackRun, Evidence
+from audit.collect.failures import Failure, failure, skip
+from audit.inputs.contained import contained
 
 from .fidelity import shadow_mismatch
 from .scored import Scored, by_subject
@@ -28,11 +31,13 @@ class Scoring:
         runs: one an attack; scoring may have turned it into a skip or an error.
         scored: the scores.
         suite: the attacks by name.
+        failures: with the whole text of each error, which belongs in ``private/`` alone.
     """
 
     runs: tuple[AttackRun, ...]
     scored: tuple[Scored, ...]
     suite: Suite
+    failures: tuple[Failure, ...] = ()
 
 
 def score_all(evidence: Evidence, suite: Suite | None = None) -> Scoring:
@@ -45,18 +50,25 @@ def score_all(evidence: Evidence, suite: Suite | None = None) -> Scoring:
     suite = discover() if suite is None else suite
     runs: list[AttackRun] = []
     scored: list[Scored] = []
+    failures: list[Failure] = []
     for run in evidence.facts.attacks:
         if run.status == "ok":
             try:
-                scored.append(_score(suite[run.name], run, evidence))
-            except NotApplicable as skip:
-                run = run.model_copy(update={"status": "skipped", "reason": str(skip)})  # noqa: PLW2901
+                with contained(f"the attack {run.name}"):  # a plug-in's code is not ours
+                    scored.append(_score(suite[run.name], run, evidence))
+            except NotApplicable as reason:
+                failures.append(skip(reason, suite[run.name], "in scoring"))
+                run = _failed(run, "skipped", failures[-1])  # noqa: PLW2901
             except Exception as error:
                 log.exception("scoring %s failed", run.name)
-                reason = f"scoring: {type(error).__name__}: {error}"
-                run = run.model_copy(update={"status": "error", "reason": reason})  # noqa: PLW2901
+                failures.append(failure(error, suite[run.name], "in scoring"))
+                run = _failed(run, "error", failures[-1])  # noqa: PLW2901
         runs.append(run)
-    return Scoring(tuple(runs), tuple(scored), suite)
+    return Scoring(tuple(runs), tuple(scored), suite, tuple(failures))
+
+
+def _failed(run: AttackRun, status: Literal["skipped", "error"], failed: Failure) -> AttackRun:
+    return run.model_copy(update={"status": status, "reason": failed.reason})
 
 
 def _score(kind: type[Attack], run: AttackRun, evidence: Evidence) -> Scored:

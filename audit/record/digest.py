@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from audit.errors import CouldNotRun
 
+from .files import temporary_file
 from .readonce import opened, read_once
 
 KEY_BYTES = 32
@@ -90,16 +91,16 @@ def load_or_create_key(path: Path) -> bytes:
         path: the key file; a missing parent folder is created with mode 0700.
 
     Raises:
-        CouldNotRun: the file cannot be read or created, or does not hold exactly 32 bytes.
+        CouldNotRun: the file cannot be read or created, is a link, or does not hold exactly 32 bytes.
     """
     try:
-        if not path.exists():
+        if not os.path.lexists(path):
             _create_key(path)
         key = read_once(path, KEY_BYTES + 1)
     except OSError as error:
         raise CouldNotRun(
-            f"cannot read or create the commitment key {path} ({error.strerror}): make its folder writable, "
-            "on a file system with permissions and hard links."
+            f"cannot read or create the commitment key {path} ({error.strerror}): make it a file of its "
+            "own, no link, in a writable folder on a file system with permissions and hard links."
         ) from error
     if len(key) != KEY_BYTES:
         raise CouldNotRun(
@@ -112,8 +113,7 @@ def load_or_create_key(path: Path) -> bytes:
 def _create_key(path: Path) -> None:
     """Write the key to a temporary name, then link it: linking fails if someone else was first."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    temporary, descriptor = temporary_file(path.parent, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(secrets.token_bytes(KEY_BYTES))

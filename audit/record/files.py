@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
 import os
+import re
+import secrets
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -27,28 +30,68 @@ def unwritable(path: Path, error: OSError) -> CouldNotRun:
 def replacing(path: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
     """Open a temporary file that takes the place of ``path`` when the block ends without an exception.
 
+    Its name is random, it is made and never opened where something stands, and it is locked while it is written, so
+    that ``sweep`` leaves it alone.
+
+    Args:
+        path: the file to replace; where it is a symbolic link, the link is replaced and not followed.
+        private: readable by its owner only.
+
     Raises:
         CouldNotRun: the disk is full or the folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    mode = 0o600 if private else 0o666
+    temporary = None
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        temporary, descriptor = temporary_file(path.parent, 0o600 if private else 0o666)
         with os.fdopen(descriptor, "wb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.replace(path)
+            temporary.replace(path)
     except OSError as error:
         raise unwritable(path, error) from error
     finally:
-        with suppress(OSError):
-            temporary.unlink()
+        if temporary is not None:
+            with suppress(OSError):
+                temporary.unlink()
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def temporary_file(folder: Path, mode: int) -> tuple[Path, int]:
+    """A new file that nobody else can have prepared, locked by this process."""
+    while True:
+        path = folder / f".audit-{secrets.token_hex(16)}.tmp"
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+        with suppress(OSError):  # a file system without locks; nothing is swept there
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return path, descriptor
+        os.close(descriptor)  # swept between the two calls
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left half-written in a folder; what a living one writes is locked and stays."""
+    with suppress(OSError):
+        for path in [path for path in folder.iterdir() if _TEMPORARY.fullmatch(path.name)]:
+            with suppress(OSError):
+                _remove_unlocked(path)
+
+
+def _remove_unlocked(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
+    finally:
+        os.close(descriptor)
+
+
+#: ours, and those of versions that named them after the file and the process
+_TEMPORARY = re.compile(r"\.audit-[0-9a-f]{32}\.tmp|\..+\.[0-9]+\.tmp")
+
+
+def write_bytes(path: Path, content: bytes, *, private: bool = False) -> None:
     """Replace a file atomically."""
-    with replacing(path) as stream:
+    with replacing(path, private=private) as stream:
         stream.write(content)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 from collections.abc import Iterator
@@ -13,19 +14,38 @@ _CHUNK = 65536
 
 
 @contextmanager
-def open_lines(path: Path, *, mode: int) -> Iterator[int]:
+def open_lines(path: Path, *, mode: int, follow: bool = True) -> Iterator[int]:
     """The descriptor of a file of lines, for reading and appending; made with ``mode`` where it is missing.
+
+    Args:
+        path: the file.
+        mode: of a new one.
+        follow: it may be a symbolic link.
 
     Raises:
         OSError: it cannot be opened, or is no regular file.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC, mode)
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path, flags if follow else flags | os.O_NOFOLLOW, mode)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def append(path: Path, line: bytes, *, mode: int) -> None:
+    """Append a line to a file of the run, which is made with ``mode`` where it is missing; no link is followed.
+
+    Raises:
+        OSError: it cannot be written, or is a link or no regular file.
+    """
+    with open_lines(path, mode=mode, follow=False) as descriptor:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        mend_end(descriptor)
+        append_line(descriptor, line, sync=False)
 
 
 def read_all(descriptor: int) -> bytes:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,8 +12,8 @@ from typing import Any
 
 from audit.errors import CouldNotRun, UsageError
 
-from .files import replacing, unwritable, write_bytes
-from .lines import append_line, mend_end, open_lines
+from .files import replacing, sweep, unwritable, write_bytes
+from .lines import append
 
 
 class RunDir:
@@ -33,6 +32,7 @@ class RunDir:
         self.statement = path / "certificate.unsigned.json"
         self.config = path / "config.toml"
         self.events = path / "events.jsonl"
+        self.errors = self.private / "errors.log"
         self.earlier = path / "earlier"
 
     def create(self) -> None:
@@ -43,15 +43,16 @@ class RunDir:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            for folder in (self.private, self.observations, self.signals, self.evidence):
+            for folder in self._private_folders():
                 folder.mkdir(mode=0o700, exist_ok=True)
+                folder.chmod(0o700)  # where it stood already, with another mode
         except OSError as error:
             raise CouldNotRun(
                 f"cannot write {self.path} ({error.strerror}): choose another folder with --out."
             ) from error
 
     def begin(self, settings: str, *, fresh: bool) -> None:
-        """Make the folders, note the start and the configuration.
+        """Make the folders, sweep what a killed run left half-written, note the start and the configuration.
 
         Args:
             settings: ``config.toml``.
@@ -64,8 +65,19 @@ class RunDir:
             for folder in (self.observations, self.signals, self.evidence):
                 shutil.rmtree(folder, ignore_errors=True)
         self.create()
+        self.sweep()
+        with suppress(OSError):
+            self.errors.unlink()  # a repeated run meets its errors again
         self.log("start", run_id=self.path.name)
         write_bytes(self.config, settings.encode())
+
+    def sweep(self) -> None:
+        """Remove half-written files of killed processes."""
+        for folder in (self.path, *self._private_folders()):
+            sweep(folder)
+
+    def _private_folders(self) -> tuple[Path, ...]:
+        return self.private, self.observations, self.signals, self.evidence
 
     def keep_private(self, texts: Mapping[str, str]) -> None:
         """Write files below ``private/``, by name."""
@@ -90,13 +102,24 @@ class RunDir:
         """Append one event with its time."""
         line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, **fields}
         try:
-            with open_lines(self.events, mode=0o666) as descriptor:
-                with suppress(OSError):  # a file system without locks
-                    fcntl.flock(descriptor, fcntl.LOCK_EX)
-                mend_end(descriptor)
-                append_line(descriptor, json.dumps(line, sort_keys=True).encode(), sync=False)
+            append(self.events, json.dumps(line, sort_keys=True).encode(), mode=0o666)
         except OSError as error:
             raise unwritable(self.events, error) from error
+
+    def keep_errors(self, errors: Iterable[tuple[str, str]]) -> None:
+        """Keep whole texts of errors in ``private/errors.log``; what may be shared refers to them by their titles.
+
+        Args:
+            errors: title and text of each.
+
+        Raises:
+            CouldNotRun: the file cannot be written.
+        """
+        try:
+            for title, text in errors:
+                append(self.errors, f"== {title}\n{text}".encode("utf-8", "backslashreplace"), mode=0o600)
+        except OSError as error:
+            raise unwritable(self.errors, error) from error
 
     def keep_earlier(self) -> Path:
         """Copy record, report and certificate to ``earlier/<n>/``, before a new judgement takes their place.
@@ -117,7 +140,17 @@ class RunDir:
         return kept
 
     def purge(self) -> bool:
-        """Destroy ``private/`` with the commitment key; False where it was gone already."""
+        """Destroy ``private/`` with the commitment key, and half-written files; False where it was gone already.
+
+        Raises:
+            CouldNotRun: not all of it could be removed, or it is a link to somewhere else.
+        """
+        sweep(self.path)
+        if self.private.is_symlink():
+            raise CouldNotRun(
+                f"{self.private} is a link, which is not followed: destroy {self.private.readlink()} by hand, then the "
+                "link, and purge again."
+            )
         if not self.private.exists():
             return False
         try:

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Sequence
 
+from audit.inputs.contained import Meddling, contained
 from audit.inputs.usercode import describe
 
 from .by_units import Work, run_units
@@ -71,9 +72,12 @@ def _train_group(work: Work, session: Session, batches: Batches, group: Sequence
     jobs = [task.job for task in group]
     try:
         stack = Stack(work.arch, [job.seed for job in jobs], work.device)
-        result = stack.train(work.recipe, batches, streams_of(jobs, steps, batches.ways), steps)
+        with contained("the network of --arch"):
+            result = stack.train(work.recipe, batches, streams_of(jobs, steps, batches.ways), steps)
     except TrainingError:
         raise
+    except Meddling as error:
+        raise TrainingError(str(error)) from error
     except (Exception, SystemExit) as error:  # the user's network may raise anything
         if not is_out_of_memory(error):
             raise TrainingError(

@@ -7,7 +7,9 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor, Future
 from dataclasses import dataclass
+from functools import partial
 
+from audit.inputs.contained import begin, end
 from audit.inputs.recipe import RecipeSection
 from audit.inputs.usercode import describe
 
@@ -57,6 +59,8 @@ def run_units(work: Work, session: Session, crew: Crew, tasks: Sequence[Task]) -
                 except BrokenExecutor as error:
                     raise _killed(session, running, task) from error
                 running[future] = task
+                if work.recipe.train is not None or task.base is not None:  # the built-in recipe takes its time
+                    future.add_done_callback(partial(_ended, begin(f"training of {task.job.name}")))
                 future.add_done_callback(done.put)
             else:
                 todo.extendleft(waiting.pop(task.key, ()))
@@ -68,6 +72,10 @@ def run_units(work: Work, session: Session, crew: Crew, tasks: Sequence[Task]) -
         task = running.pop(future)
         _keep(session, task, _answer(future))
         todo.extendleft(waiting.pop(task.key, ()))
+
+
+def _ended(number: int, _future: Future[bytes]) -> None:
+    end(number)
 
 
 def _defer(session: Session, task: Task, base: Task, todo: deque[Task], waiting: dict[str, list[Task]]) -> None:
@@ -84,7 +92,9 @@ def _defer(session: Session, task: Task, base: Task, todo: deque[Task], waiting:
 
 
 def _payload(work: Work, session: Session, task: Task) -> bytes:
-    base = None if task.base is None else session.store.path(task.base.key).read_bytes()
+    base = None if task.base is None else session.store.read(task.base.key)
+    if task.base is not None and base is None:
+        raise TrainingError(f"{session.store.path(task.base.key)} changed while it was used: run the command again")
     return pack(work.recipe, work.arch, work.sources, work.pool, task.job, base, work.device)
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from audit.inputs.contained import Meddling, contained, timed
 from audit.inputs.recipe import RecipeSection
 from audit.inputs.usercode import describe
 
@@ -82,8 +83,11 @@ def check_network(recipe: RecipeSection, arch: str, batches: Batches, job: Job) 
     index = torch.from_numpy(job.rows[: steps.batch]).to(batches.device)
     try:
         network = fresh(arch, job.seed, batches.device).eval()
-        with torch.no_grad(), seeded(job.seed, batches.device):
+        said = f"--arch {arch}"
+        with contained(said), timed(said), torch.no_grad(), seeded(job.seed, batches.device):
             logits = network(batches.inputs(index, None))
+    except Meddling as error:
+        raise TrainingError(str(error)) from error
     except (Exception, SystemExit) as error:  # the user's network may raise anything
         if isinstance(error, TrainingError) or is_out_of_memory(error):
             raise in_training(recipe, error) from error
@@ -116,8 +120,11 @@ def measure(recipe: RecipeSection, arch: str, batches: Batches, jobs: Sequence[J
     steps = steps_of(recipe, len(jobs[0].rows), jobs[0].steps_rows)
     workers = min(workers, len(jobs))
     try:
-        single = _single_step(recipe, arch, batches, jobs[0], steps)
-        reason = _unlike(recipe, arch, batches, jobs[0], steps)
+        with contained(f"--arch {arch}"):
+            single = _single_step(recipe, arch, batches, jobs[0], steps)
+            reason = _unlike(recipe, arch, batches, jobs[0], steps)
+    except Meddling as error:
+        raise TrainingError(str(error)) from error
     except (Exception, SystemExit) as error:  # the user's network may raise anything
         raise in_training(recipe, error) from error
     pool = single * steps.count / workers + POOL_START / len(jobs)

@@ -6,7 +6,9 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing.queues import SimpleQueue
 from types import TracebackType
 from typing import Self
@@ -15,6 +17,7 @@ from audit.inputs.recipe import RecipeSection
 
 from . import unit
 
+SAFE_PATH = "PYTHONSAFEPATH"
 IN_FLIGHT = 16  # units given to a foreign executor at once, where [recipe] workers says nothing
 
 
@@ -52,16 +55,20 @@ class Crew:
 
     def submit(self, key: str, payload: bytes) -> Future[bytes]:
         """Hand a unit over."""
-        return (self._executor or self._pool()).submit(unit.run_unit, key, payload)
+        if self._executor is not None:
+            return self._executor.submit(unit.run_unit, key, payload)
+        safe = SAFE_PATH in os.environ
+        with _safe_path():
+            return self._pool(safe).submit(unit.run_unit, key, payload)
 
-    def _pool(self) -> ProcessPoolExecutor:
+    def _pool(self, safe: bool) -> ProcessPoolExecutor:
         if self._own is None:
             context = multiprocessing.get_context("spawn")
             devices = context.SimpleQueue()
             names = _devices(self._device)
             for k in range(self.limit):
                 devices.put(names[k % len(names)])
-            self._own = ProcessPoolExecutor(self.limit, context, _start, (devices,))
+            self._own = ProcessPoolExecutor(self.limit, context, _start, (devices, safe))
         return self._own
 
     def __enter__(self) -> Self:
@@ -78,13 +85,29 @@ class Crew:
         self._own.shutdown(wait=True, cancel_futures=True)
 
 
-def _start(devices: SimpleQueue[str]) -> None:
+@contextmanager
+def _safe_path() -> Iterator[None]:
+    """Processes that start in this block do not look into the working directory before they have this one's path."""
+    before = os.environ.get(SAFE_PATH)
+    os.environ[SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[SAFE_PATH]
+        else:
+            os.environ[SAFE_PATH] = before
+
+
+def _start(devices: SimpleQueue[str], safe: bool) -> None:
     """Of each worker: one thread on a CPU, a device of its own, and an end with the parent, however that ends.
 
     What the user's functions print goes to standard error: standard output belongs to the caller.
     """
     import torch
 
+    if not safe:  # what the user's functions start is their own business
+        os.environ.pop(SAFE_PATH, None)
     os.dup2(2, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     unit.assigned = devices.get()

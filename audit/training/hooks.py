@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from audit.errors import CouldNotRun
+from audit.inputs.contained import Meddling, contained
 from audit.inputs.recipe import RecipeSection
 from audit.inputs.usercode import describe, named_function
 from audit.record.digest import sha256_file
@@ -104,8 +105,10 @@ def call_hook(
     sets = {name: Rows(pool, device) for name, pool in data.items()}
     before = {name: _content(rows) for name, rows in sets.items()}
     try:
-        with seeded(seed, device):
+        with contained(said), seeded(seed, device):
             made = function(model, *sets.values(), seed)
+    except Meddling as error:
+        raise TrainingError(str(error)) from error
     except (Exception, SystemExit) as error:  # the user's code may raise anything
         if is_out_of_memory(error):
             raise TrainingError(out_of_memory(recipe, line)) from error

@@ -54,7 +54,7 @@ def training_lines(
 
 def _held(order: Order, design: Design, jobs: Sequence[Job], key: bytes) -> int:
     """How many of the models are there already, in the mode that has most."""
-    addresses, store = addresses_of(order, design, key), Store(order.store)
+    addresses, store = addresses_of(order, design, key), Store(order.store, key)
     return max(sum(store.has(addresses.of(job, mode)) for job in jobs) for mode in MODES)
 
 

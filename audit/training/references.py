@@ -102,7 +102,7 @@ def train(
         order.factory,
         design.pool,
         jobs,
-        Store(order.store),
+        Store(order.store, key),
         key=key,
         device=order.device,
         deadline=None if minutes is None else time.monotonic() + 60 * minutes,
@@ -124,13 +124,15 @@ def with_trained(
         UsageError, CouldNotRun: see ``train``.
     """
     design, trained = train(order, case.files, case.selection, case.key, notify)
-    found = [path for name, path in trained.paths.items() if name.startswith("reference ")]
+    found = {name: path for name, path in trained.paths.items() if name.startswith("reference ")}
     models, digests, inputs = dict(case.models), dict(case.digests), list(case.inputs)
-    for i, path in enumerate(found):
+    for i, (job, path) in enumerate(found.items()):
         name = f"retrained/{len(case.references) + i}"
         models[name], digests[name] = load_model(
             path, arch=order.arch, device=order.device, head=case.build.head, trust_pickle=False
         )
+        if digests[name] != trained.digests[job]:
+            raise CouldNotRun(f"{path} changed after it was trained: see who writes there, and run again.")
         inputs.append(
             InputRecord(
                 role=name,
@@ -174,6 +176,7 @@ def _shadow_models(design: Design, trained: Trained, kind: str) -> ShadowModels:
     return ShadowModels(
         paths={f"{kind}/{i}": trained.paths[name] for name, i in index.items()},
         keys={f"{kind}/{i}": trained.keys[name] for name, i in index.items()},
+        digests={f"{kind}/{i}": trained.digests[name] for name, i in index.items()},
         member=member,
     )
 

@@ -28,6 +28,7 @@ class Trained:
     Attributes:
         paths: safetensors file of each job whose model exists, by name.
         keys: address of every job's model, by name.
+        digests: SHA-256 of the file of each job whose model exists, by name.
         failed: message of each job whose model cannot be made, by name.
         mode: ``vectorised``, ``pool`` or ``executor``.
         why: how the mode was chosen, with the measured figures.
@@ -38,6 +39,7 @@ class Trained:
 
     paths: dict[str, Path]
     keys: dict[str, str]
+    digests: dict[str, str]
     failed: dict[str, str]
     mode: str
     why: str
@@ -206,6 +208,7 @@ def _summary(session: Session, keys: dict[str, str], choice: Choice) -> Trained:
     return Trained(
         paths={name: session.store.path(key) for name, key in present.items()},
         keys=keys,
+        digests={name: session.digest(key) for name, key in present.items()},
         failed=failed,
         mode=choice.way,
         why=choice.why,

@@ -60,7 +60,7 @@ class Session:
         self._names: dict[str, list[str]] = {}
         for name, key in keys.items():
             self._names.setdefault(key, []).append(name)
-        self._present = {key for key in self._names if store.has(key)}
+        self._present = {key: str(facts["sha256"]) for key in self._names if (facts := store.facts(key)) is not None}
         self._busy: dict[str, Task] = {}
         self._locks: dict[str, Lock] = {}
         self._total, self._notify, self._start = len(keys), notify, time.monotonic()
@@ -71,10 +71,14 @@ class Session:
 
     def has(self, key: str) -> bool:
         """Is the model there?"""
-        if key not in self._present and self.store.has(key):  # another process has finished it
-            self._present.add(key)
+        if key not in self._present and (facts := self.store.facts(key)) is not None:  # another process finished it
+            self._present[key] = str(facts["sha256"])
             self._tell(key)
         return key in self._present
+
+    def digest(self, key: str) -> str:
+        """SHA-256 of the file of a model that is there."""
+        return self._present[key]
 
     def settled(self, task: Task) -> bool:
         """Is nothing left to do for it?"""
@@ -106,9 +110,9 @@ class Session:
 
     def keep(self, task: Task, state: bytes, facts: Mapping[str, Any]) -> None:
         """Store a model that we made."""
-        self.store.save(task.key, state, {"name": task.job.name, "seed": task.job.seed, **facts})
+        facts = {"name": task.job.name, "seed": task.job.seed, **facts}
+        self._present[task.key] = self.store.save(task.key, state, facts)
         self.made.add(task.key)
-        self._present.add(task.key)
         self._release(task.key)
 
     def fail(self, task: Task, message: str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audit.inputs.contained import Meddling, contained
 from audit.inputs.recipe import RecipeSection
 
 from .descent import Batches
@@ -131,7 +132,10 @@ def _train(
     try:
         batches = Batches(pool, recipe.augmentation, device)
         stream = Stream(np.arange(len(pool)), steps.batch, batches.ways, seed)
-        result = train_single(recipe, module, batches, stream, steps, seed)
+        with contained("the network of --arch"):
+            result = train_single(recipe, module, batches, stream, steps, seed)
+    except Meddling as error:
+        raise TrainingError(str(error)) from error
     except (Exception, SystemExit) as error:  # the user's network may raise anything
         raise in_training(recipe, error) from error
     if result.diverged[0] or first_bad(module):

@@ -223,9 +223,10 @@ def test_variables_for_everything(case: Path, cli: Cli, monkeypatch: pytest.Monk
     assert "seed: Input should be a valid integer" in ended.text
 
 
-def test_config_beside_the_forget_set_and_relative_paths(case: Path, cli: Cli) -> None:
+def test_a_named_config_beside_the_forget_set_and_relative_paths(case: Path, cli: Cli) -> None:
     (case / "audit.toml").write_text(f'[data]\nforget = "forget.npz"\nholdout = "test.npz"\n[model]\narch = "{ARCH}"\n')
-    ended = cli("run", "--forget", f"../{case.name}/forget.npz", "--dry-run")
+    flags = ("--forget", f"../{case.name}/forget.npz", "--dry-run")
+    ended = cli("run", *flags, "--config", f"../{case.name}/audit.toml")
     assert ended.code == 0, ended.err
     assert "/test.npz (audit.toml)" in ended.text
     assert "found beside the forget set" in ended.text
@@ -272,7 +273,12 @@ def test_an_attack_that_raises_is_an_error_and_never_a_pass(
     result = verdict(Path(ended.result["run"]))
     found = next(f for f in result["findings"] if f["id"] == f"{attack.name}.execution")
     assert found["status"] == "ERROR"
-    assert "ArithmeticError on unlearned: boom [bold]" in found["reason"]
+    title = f"{attack.name} on unlearned"
+    assert found["reason"] == f"ArithmeticError on unlearned: its text is in private/errors.log ({title})"
+    log = Path(ended.result["run"]) / "private" / "errors.log"
+    assert f"== {title}\nTraceback" in log.read_text()
+    assert "boom [bold]" in log.read_text()
+    assert f"in full: {log}" in ended.text
     assert ended.code == (0 if attack.name == "uma" else 3)  # supplementary on random claims
     if attack.name != "uma":
         assert ended.result["verdict"] == "INCONCLUSIVE"
@@ -443,12 +449,12 @@ def test_purge(run_dir: Path, keys: tuple[Path, Path], built: Path, cli: Cli, le
 
 
 def test_private_part_stays_private(finished: Path) -> None:
-    """Folders 0700 and arrays 0600 whatever the umask; what may be shared lies outside."""
+    """Folders 0700 and files 0600 whatever the umask; what may be shared lies outside."""
     private = finished / "private"
     for path in [private, *private.rglob("*")]:
         if path.is_dir():
             assert stat.S_IMODE(path.stat().st_mode) == 0o700, path
-        elif path.suffix in (".npy", ".npz", ".key"):
+        else:
             assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
     outside = {path.name for path in finished.iterdir()}
     assert outside == {"private", "run.json", "report.html", "certificate.dsse.json", "config.toml", "events.jsonl"}

@@ -64,7 +64,7 @@ def test_another_seed_flips_other_coins() -> None:
 
 @pytest.fixture
 def recipe(case: Path) -> Path:
-    """The random case without references, with a recipe beside it."""
+    """The random case without references, with a recipe in the working directory."""
     for path in case.glob("retrained*"):
         path.unlink()
     data = demo.digits(0, wrong=0.15)  # the same data as the case's: the rows that it leaves out
@@ -75,8 +75,8 @@ def recipe(case: Path) -> Path:
 
 
 def write_recipe(case: Path, text: str, training: str = "") -> None:
-    (case / "audit.toml").write_text(
-        f'[data]\nforget = "forget.npz"\n[model]\narch = "{ARCH}"\n[claim]\nsplit = "attested"\n[recipe]\n{text}'
+    Path("audit.toml").write_text(
+        f'[data]\nforget = "{case}/forget.npz"\n[model]\narch = "{ARCH}"\n[claim]\nsplit = "attested"\n[recipe]\n{text}'
         f"[training]\n{training}"
     )
 
@@ -165,7 +165,7 @@ def test_what_is_missing_or_wrong_is_said_with_the_remedy(
     flags: dict[str, int], text: str | None, said: str, recipe: Path, cli: Cli
 ) -> None:
     if text is None:
-        (recipe / "audit.toml").unlink()
+        Path("audit.toml").unlink()
     else:
         write_recipe(recipe, text)
     options = [part for name, value in flags.items() for part in (f"--{name.replace('_', '-')}", str(value))]

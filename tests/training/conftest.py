@@ -42,7 +42,7 @@ def pictures(digits: Pool) -> Pool:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "models")
+    return Store(tmp_path / "models", KEY)
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ if __name__ == "__main__":
     pool = Pool(rng.normal(size=(40, 64)), rng.integers(0, 10, 40))
     jobs = [Job(f"shadow {k}", np.arange(k, 30 + k), k) for k in range(6)]
     recipe = RecipeSection(train="slow:train", workers=1)
-    made = train_models(recipe, "hooks.nets:mlp", pool, jobs, Store(Path(sys.argv[1])), key=bytes(32))
+    made = train_models(recipe, "hooks.nets:mlp", pool, jobs, Store(Path(sys.argv[1]), bytes(32)), key=bytes(32))
     print(made.trained, made.reused, len(made.paths))
 """
 

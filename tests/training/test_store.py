@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import sys
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from audit.errors import CouldNotRun
 from audit.training import by_groups, service
 from audit.training.choice import Choice
 from audit.training.jobs import Job, Pool
@@ -170,10 +172,10 @@ def test_a_group_is_cut_to_what_the_deadline_leaves(train: Train, monkeypatch: p
 
 
 def test_the_kernel_releases_a_lock(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = Store(tmp_path, KEY)
     lock = store.lock("a")
     assert lock is not None
-    assert Store(tmp_path).lock("a") is None
+    assert Store(tmp_path, KEY).lock("a") is None
     lock.release()
     again = store.lock("a")
     assert again is not None
@@ -187,3 +189,73 @@ def test_keys_do_not_betray_the_data(train: Train) -> None:
     assert len(KEY) == 32
     with pytest.raises(ValueError, match="32 bytes"):
         train([job], MLP, key=b"short")
+
+
+# --- entries of others (A7: whatever lay under an address was taken for a model of ours)
+
+
+@pytest.mark.parametrize("forgery", ["another key", "moved", "facts changed", "old version", "mac is no text"])
+def test_an_entry_that_is_not_ours_is_trained_again(train: Train, store: Store, forgery: str) -> None:
+    made = train(coin_jobs(2))
+    first, second = made.keys["shadow 0"], made.keys["shadow 1"]
+    path = store.path(first)
+    state, facts = path.read_bytes(), json.loads(path.with_suffix(".json").read_text())
+    if forgery == "another key":
+        Store(store.folder, bytes(32)).save(first, state, {"name": "shadow 0"})
+    elif forgery == "moved":
+        for suffix in (".safetensors", ".json"):
+            path.with_suffix(suffix).write_bytes(store.path(second).with_suffix(suffix).read_bytes())
+    else:
+        facts |= {"facts changed": {"loss": 0.0}, "old version": {"mac": None}, "mac is no text": {"mac": "\ud800"}}[
+            forgery
+        ]
+        path.with_suffix(".json").write_text(json.dumps(facts))
+    assert not store.has(first)
+    again = train(coin_jobs(2))
+    assert (again.trained, again.reused) == (1, 1)
+    assert store.has(first)
+
+
+def test_links_and_pipes_are_no_models(train: Train, store: Store, tmp_path: Path) -> None:
+    made = train(coin_jobs(3))
+    linked, piped = (store.path(made.keys[f"shadow {k}"]) for k in range(2))
+    linked.rename(tmp_path / "elsewhere")
+    linked.symlink_to(tmp_path / "elsewhere")
+    piped.unlink()
+    os.mkfifo(piped)
+    before = (tmp_path / "elsewhere").read_bytes()
+    assert train(coin_jobs(3)).trained == 2
+    assert (tmp_path / "elsewhere").read_bytes() == before
+    assert not linked.is_symlink()
+
+
+@pytest.mark.parametrize("rights", [0o770, 0o707, 0o1777])
+def test_a_store_that_others_may_write_is_refused(tmp_path: Path, rights: int) -> None:
+    folder = tmp_path / "models"
+    Store(folder, KEY)
+    folder.chmod(rights)
+    with pytest.raises(CouldNotRun, match=f"chmod go-w {folder}"):
+        Store(folder, KEY)
+    folder.chmod(0o755)  # others may read where the user lets them: no harm to the models
+    Store(folder, KEY)
+    (folder / "locks").chmod(rights)
+    with pytest.raises(CouldNotRun, match="chmod go-w"):
+        Store(folder, KEY)
+
+
+def test_a_store_behind_a_link_is_refused(tmp_path: Path) -> None:
+    Store(tmp_path / "models", KEY)
+    (tmp_path / "link").symlink_to(tmp_path / "models")
+    with pytest.raises(CouldNotRun, match="name its target"):
+        Store(tmp_path / "link", KEY)
+
+
+def test_a_shadow_model_that_is_exchanged_after_the_check_is_not_used(train: Train, store: Store) -> None:
+    from audit.inputs.models import StoredTarget
+
+    made = train(coin_jobs(2))
+    target = StoredTarget(made.paths["shadow 0"], MLP, "cpu", None, "key", made.digests["shadow 0"])
+    assert target.state
+    target.path.write_bytes(store.path(made.keys["shadow 1"]).read_bytes())
+    with pytest.raises(CouldNotRun, match="changed after it was trained"):
+        _ = target.state
