@@ -19,15 +19,14 @@ from audit.statistics.subjects import worst_subject
 from .d2 import FEATURE_TITLES, strata_codes
 from .equivalence import Context
 from .scored import Scored
-from .shams import sham_d1
 
 FALSE_DISCOVERY_RATE = 0.1  # our choice (statistics.md 2.5)
 
 
 def exploratory(scored: Scored, context: Context) -> list[Finding]:
-    """What the scores of a symmetric attack say besides the gated figures; for attacks of D1 their own shams alone."""
+    """What the scores of a symmetric attack say besides the gated figures; nothing for attacks outside D2."""
     if scored not in context.families.d2:
-        return _own_sham(scored, context) if scored in context.families.d1 else []
+        return []
     found = [*_features(scored, context), *_privacy_loss(scored, context)]
     if context.evidence.facts.claim.split == "coins":
         found.append(_one_run(scored, context))
@@ -58,34 +57,6 @@ def _finding(scored: Scored, context: Context, metric: str, title: str, reason: 
         reason=f"exploratory: {reason}",
         **fields,
     )
-
-
-def _own_sham(scored: Scored, context: Context) -> list[Finding]:
-    """The audited model's scores of never-seen rows scatter out of the references' line: a finding about that model."""
-    sides = scored.sides()
-    if sides is None or context.evidence.facts.claim.kind == "class":
-        return []
-    rng = np.random.default_rng([context.evidence.facts.seed, 0x5A, 3])
-    sham = sham_d1([sides[1]], context.policy.shams, rng)
-    if sham.ok:
-        return []
-    return [
-        Finding(
-            id=f"{scored.attack.name}.sham",
-            attack=scored.attack.name,
-            metric="sham",
-            title="Parts of the never-seen rows differ from each other more than in the references",
-            kind="exploratory",
-            role="supplementary",
-            access=scored.attack.access.name.lower(),
-            n_holdout=scored.rows()[1],
-            n_references=len(context.evidence.facts.references),
-            p=sham.smallest,
-            status=FindingStatus.NOTE,
-            reason=f"smallest p of {sham.count} parts {sham.smallest:.3g}: this model's scores scatter otherwise than "
-            "those of an honest retrain",
-        )
-    ]
 
 
 def _features(scored: Scored, context: Context) -> list[Finding]:

@@ -211,16 +211,10 @@ def _shams(name: str, members: Sequence[Scored], evidence: Evidence, policy: Pol
         return Shams(1.0, 0)  # statistics per model of a class: no part of the holdout set can stand in for it
     holdout = [s.require_sides()[1] for s in with_rows]
     if name == "D1":
-        return sham_d1([scores[1:] for scores in holdout], policy.shams, rng, turns=True)
-    models = np.stack(holdout, axis=1)[1:]
-    if not len(models):  # no references: the original, and nothing where there is none
-        controls = [s.sides(control=True) for s in with_rows]
-        models = np.stack([sides[1][0] for sides in controls if sides is not None])[None] if all(controls) else models
-    if not len(models):
-        return Shams(1.0, 0)
+        return sham_d1(holdout, policy.shams, rng)
     labels = strata_codes(evidence)
     own = None if labels is None else labels[len(evidence.labels("forget")) :]
-    return sham_d2(models, policy.shams, policy.permutations, rng, own)
+    return sham_d2(np.stack([scores[0] for scores in holdout]), policy.shams, policy.permutations, rng, own)
 
 
 def _use_rank(evidence: Evidence, policy: Policy, families: int) -> bool:

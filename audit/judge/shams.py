@@ -3,9 +3,6 @@
 A family that finds a leak of rows that nobody trained on tests something else than it says: it is invalid then and
 can neither FAIL nor PASS. The pseudo-forget sets are drawn at random, so that a sham rejects by chance with the
 chance below alone; they check the scores and the test, not the pipeline of the references.
-
-Shams are run on the references, in turn (on the original where there are none): a leaking model whose scores scatter
-out of line must not close the family that finds it (10.10). Its own sham is a finding about that model.
 """
 
 from __future__ import annotations
@@ -47,38 +44,27 @@ class Shams:
 
 
 def sham_d2(holdout: Floats, shams: int, permutations: int, rng: np.random.Generator, strata: Ints | None) -> Shams:
-    """Each of ``shams`` disjoint parts of the holdout scores against the rest, by permutation.
-
-    Args:
-        holdout: (M, A, n_H) scores of M models by A attacks; the models take turns.
-        shams: number of parts.
-        permutations: of each test.
-        rng: generator.
-        strata: (n_H,) codes within which rows permute, or None.
-    """
+    """Each of ``shams`` disjoint parts of the holdout scores (A, n_H) against the rest, by permutation."""
     p = []
-    for turn, (part, rest) in enumerate(_parts(holdout.shape[2], shams, rng)):
+    for part, rest in _parts(holdout.shape[1], shams, rng):
         order = np.concatenate([part, rest])
         codes = None if strata is None else strata[order]
-        scores = holdout[turn % len(holdout)][:, order]
-        p.append(permutation_max_t(scores, len(part), permutations, rng, codes).p)
+        p.append(permutation_max_t(holdout[:, order], len(part), permutations, rng, codes).p)
     return Shams(min(p, default=1.0), len(p))
 
 
-def sham_d1(holdout: Sequence[Floats], shams: int, rng: np.random.Generator, *, turns: bool = False) -> Shams:
-    """One model's contrast of each part against the other models' contrasts, by t.
+def sham_d1(holdout: Sequence[Floats], shams: int, rng: np.random.Generator) -> Shams:
+    """The audited model's contrast of each part against the references' contrasts, by t.
 
     Args:
-        holdout: per attack (M, n_H) scores.
+        holdout: per attack (K + 1, n_H) scores, the audited model in row 0.
         shams: number of parts.
         rng: generator.
-        turns: every model stands in row 0 in its turn; else the first one does for each part.
     """
     p = []
-    for turn, (part, rest) in enumerate(_parts(holdout[0].shape[1], shams, rng)):
-        ordered = [np.roll(scores, -turn if turns else 0, axis=0) for scores in holdout]
-        statistics = np.stack([scores[:, part].mean(axis=1) - scores[:, rest].mean(axis=1) for scores in ordered])
-        floors = [np.sqrt(scores[1:].var(axis=1).mean() * (1 / len(part) + 1 / len(rest))) for scores in ordered]
+    for part, rest in _parts(holdout[0].shape[1], shams, rng):
+        statistics = np.stack([scores[:, part].mean(axis=1) - scores[:, rest].mean(axis=1) for scores in holdout])
+        floors = [np.sqrt(scores[1:].var(axis=1).mean() * (1 / len(part) + 1 / len(rest))) for scores in holdout]
         p.append(t_family(statistics, np.array(floors)).p)
     return Shams(min(p, default=1.0), len(p))
 

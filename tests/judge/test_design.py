@@ -280,34 +280,14 @@ def test_a_sham_that_rejects_invalidates_its_family(monkeypatch):
     assert not gate(result, "sham audits D2").ok
 
 
-def test_an_out_of_line_model_does_not_close_the_family_that_finds_it():
-    """Random labels and smoothing scatter the scores of all rows; the references' shams say whether the test holds."""
-    setup = Setup(split="unknown", references=8, leak=EVERY)
-    evidence = setup.evidence()
-    for name in ATTACKS:
-        signals = evidence.signals[name, "unlearned"]
-        middle = signals["holdout"].mean()
-        evidence.signals[name, "unlearned"] = {
-            **signals,
-            "holdout": middle + 40 * (signals["holdout"] - middle),
-            "forget": signals["forget"] + 60.0,
-        }
-    result = judge(evidence, load_policy("standard")[0], "0" * 64)
-    assert gate(result, "sham audits D1").ok
-    assert result.verdict.outcome is Outcome.FAIL
-    assert any(f.metric == "sham" and f.status is FindingStatus.NOTE for f in result.findings)
-
-
 def test_shams_see_a_test_that_is_wrong():
     rng = np.random.default_rng(0)
-    assert sham_d2(rng.normal(size=(1, 2, 300)), 5, 999, rng, None).ok
+    assert sham_d2(rng.normal(size=(2, 300)), 5, 999, rng, None).ok
     assert sham_d1([rng.normal(size=(6, 300))], 5, rng).ok
     outlier = rng.normal(size=(6, 300))
     outlier[0] *= 40  # scatters beyond anything that the references do
     assert not sham_d1([outlier], 5, rng).ok
-    outlier[0] *= 100
-    assert not sham_d1([np.roll(outlier, 2, axis=0)], 5, rng, turns=True).ok  # whichever model it is
-    assert sham_d2(rng.normal(size=(1, 1, 30)), 5, 99, rng, None).count == 0  # too few rows to divide
+    assert sham_d2(rng.normal(size=(1, 30)), 5, 99, rng, None).count == 0  # too few rows to divide
 
 
 # --- utility ---------------------------------------------------------------------------------------------------
