@@ -56,7 +56,7 @@ def _gates(gates: Sequence[Any]) -> list[str]:
 
 
 def _blocks(gate: Mapping[str, Any]) -> bool:
-    return "PASS" in gate["effect"]
+    return "blocks PASS" in gate["effect"]
 
 
 def _failures(findings: Sequence[Any], families: Sequence[Any], qualifier: str) -> list[str]:

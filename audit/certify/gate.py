@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from audit.policy.policy import Policy
-from audit.record.result import Outcome
+from audit.record.result import WEAKER_ACCESS, Outcome
 
 from .certificate import EXTENSION, STATEMENT_TYPE
 from .consistency import ADMITTED, COVERED, denied_by
@@ -87,8 +87,19 @@ def _decide(path: Path, demand: Demand, now: datetime) -> Decision:
             refused = str(error)
             continue
         reason = _insufficient(verified, demand)
-        return Decision(str(path), not reason, reason or "a valid PASS", verified.verdict is Outcome.FAIL)
+        return Decision(str(path), not reason, reason or "a valid PASS", _fails(verified, demand))
     return Decision(str(path), False, refused)
+
+
+def _fails(verified: Verified, demand: Demand) -> bool:
+    """A FAIL, or what is one at a weaker access that the demand covers: a stronger adversary can do as much."""
+    if verified.verdict is Outcome.FAIL:
+        return True
+    gates = verified.statement["predicate"][EXTENSION].get("gates", [])
+    broken = [gate["name"] for gate in gates if not gate["ok"] and gate["name"].startswith(WEAKER_ACCESS)]
+    levels = {name.removeprefix(WEAKER_ACCESS) for name in broken}
+    asked = ORDER[: ORDER.index(demand.access) + 1] if demand.access else ORDER
+    return verified.verdict is not Outcome.PASS and not levels.isdisjoint(asked)
 
 
 def _unsigned(content: bytes) -> bool:

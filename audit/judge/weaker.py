@@ -14,12 +14,11 @@ import numpy as np
 from attacks.base import GRANTS
 from audit.collect.evidence import Evidence
 from audit.policy.policy import Policy
-from audit.record.result import Gate
+from audit.record.result import WEAKER_ACCESS, Gate
 
 from .families import Families, run_families
 from .scored import Scored
 
-PREFIX = "weaker access: "
 LEVELS = tuple(GRANTS)  # weakest first
 
 
@@ -44,12 +43,12 @@ def weaker_levels(scored: Sequence[Scored], evidence: Evidence, policy: Policy, 
 
 def failing(gates: Sequence[Gate]) -> tuple[Gate, ...]:
     """The gates of the weaker levels at which a model would fail, weakest first."""
-    return tuple(gate for gate in gates if gate.name.startswith(PREFIX) and not gate.ok)
+    return tuple(gate for gate in gates if gate.name.startswith(WEAKER_ACCESS) and not gate.ok)
 
 
 def rejecting(gates: Sequence[Gate]) -> tuple[str, ...]:
     """Those levels."""
-    return tuple(gate.name.removeprefix(PREFIX) for gate in failing(gates))
+    return tuple(gate.name.removeprefix(WEAKER_ACCESS) for gate in failing(gates))
 
 
 def _gate(level: str, families: Families, policy: Policy) -> Gate:
@@ -60,7 +59,7 @@ def _gate(level: str, families: Families, policy: Policy) -> Gate:
     if rejected:
         said += f"; a claim of {level} would be a FAIL ({', '.join(_strongest(families, f.name) for f in rejected)})"
     effect = "makes a PASS one with trace" if policy.pass_with_trace else "blocks PASS"
-    return Gate(name=f"{PREFIX}{level}", ok=not rejected, effect=effect, reason=said)
+    return Gate(name=f"{WEAKER_ACCESS}{level}", ok=not rejected, effect=effect, reason=said)
 
 
 def _strongest(families: Families, name: str) -> str:

@@ -97,6 +97,10 @@ class Finding(Record):
     settle: tuple[str, ...] = Field(default=(), description="what would settle it, cheapest first")
 
 
+#: and the level: the gate of the families of a weaker access level, computed as if that had been claimed
+WEAKER_ACCESS = "weaker access: "
+
+
 class Gate(Record):
     """A validity check: it can block a PASS or invalidate a family, never make a verdict better."""
 

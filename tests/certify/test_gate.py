@@ -7,6 +7,7 @@ import os
 import secrets
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from audit.commands.certificate import annotation
 from audit.errors import CouldNotRun, ExitCode, InputError, UsageError
 from audit.inputs.npz import read_data
 from audit.policy.policy import Policy, load_policy
-from audit.record.result import AuditResult, FindingStatus, Outcome, PolicyRecord
+from audit.record.result import WEAKER_ACCESS, AuditResult, FindingStatus, Gate, Outcome, PolicyRecord
 
 STANDARD, STANDARD_DIGEST = load_policy("standard")
 NOW = ISSUED + timedelta(days=1)
@@ -308,3 +309,24 @@ def test_the_suite_digest_follows_versions_and_origins() -> None:
         digests.add(suite_digest(result.model_copy(update={"attacks": (attack.model_copy(update=change),)})))
     assert len(digests) == 4
     assert suite_digest(result.model_copy(update={"attacks": (attack.model_copy(update={"reason": "x"}),)})) in digests
+
+
+def with_gate(level: str, access: str) -> AuditResult:
+    """An open claim of one access, with a gate of a weaker one that rejects."""
+    seen = Gate(name=f"{WEAKER_ACCESS}{level}", ok=False, effect="blocks PASS", reason="D2 p = 0.0100")
+    opened = judged(outcome=Outcome.INCONCLUSIVE, access=access)
+    return opened.model_copy(update={"gates": (*opened.gates, seen)})
+
+
+@pytest.mark.parametrize("access", ["", "logits", "features"])
+def test_a_weaker_access_that_rejects_is_a_fail_where_it_is_covered(write: Writer, demand: Demand, access: str) -> None:
+    """An open claim of features whose logits alone would fail denies beside a PASS, as a FAIL does."""
+    paths = [write(judged()), write(with_gate("logits", "features"))]
+    allowed, decisions = decide(paths, replace(demand, access=access), NOW)
+    assert (decisions[0].allowed, decisions[1].failed, allowed) == (True, True, False)
+
+
+def test_a_stronger_level_that_rejects_says_nothing_of_a_weaker_demand(write: Writer, demand: Demand) -> None:
+    paths = [write(judged()), write(with_gate("features", "weights"))]
+    allowed, decisions = decide(paths, replace(demand, access="logits"), NOW)
+    assert (decisions[1].failed, allowed) == (False, True)

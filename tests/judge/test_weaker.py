@@ -8,9 +8,9 @@ from cases.synthetic import SEEN, Setup, audit
 from audit.judge.families import run_families
 from audit.judge.judge import judge
 from audit.judge.scoring import score_all
-from audit.judge.weaker import PREFIX, rejecting
+from audit.judge.weaker import rejecting
 from audit.policy.policy import load_policy
-from audit.record.result import AuditResult, Outcome
+from audit.record.result import WEAKER_ACCESS, AuditResult, Outcome
 
 POLICY = load_policy("standard")[0].model_copy(update={"permutations": 999, "shams": 0})
 #: a trace that membership alone sees, at p = .01 to .04 on its own; three attacks under one max-T dilute it
@@ -18,7 +18,7 @@ DILUTED = [(3, 0.25), (7, 0.25), (10, 0.18)]
 
 
 def gate(result: AuditResult, level: str) -> object:
-    return next((g for g in result.gates if g.name == f"{PREFIX}{level}"), None)
+    return next((g for g in result.gates if g.name == f"{WEAKER_ACCESS}{level}"), None)
 
 
 @pytest.mark.parametrize(("seed", "leak"), DILUTED)
@@ -30,7 +30,8 @@ def test_a_trace_that_more_attacks_dilute_is_no_pass(seed: int, leak: float) -> 
     assert result.verdict.outcome is Outcome.INCONCLUSIVE
     assert rejecting(result.gates) == ("logits",)
     assert result.verdict.sentence.startswith("INCONCLUSIVE: an adversary with logits alone sees a trace")
-    assert any(reason.startswith(f"{PREFIX}logits: ") and "(membership)" in reason for reason in result.verdict.reasons)
+    (reason,) = (line for line in result.verdict.reasons if line.startswith(f"{WEAKER_ACCESS}logits: "))
+    assert "(membership)" in reason
     assert any("claim --access logits" in way for way in result.verdict.settle)
 
 
@@ -50,7 +51,7 @@ def test_no_gate_where_no_other_attack_counts() -> None:
     kept = {key: value for key, value in evidence.signals.items() if key[0] == "membership"}
     runs = tuple(run for run in evidence.facts.attacks if run.name == "membership")
     evidence.facts, evidence.signals = evidence.facts.model_copy(update={"attacks": runs}), kept
-    assert not [g for g in judge(evidence, POLICY, "0" * 64).gates if g.name.startswith(PREFIX)]
+    assert not [g for g in judge(evidence, POLICY, "0" * 64).gates if g.name.startswith(WEAKER_ACCESS)]
 
 
 @pytest.mark.parametrize("kind", ["random", "class"])
