@@ -129,6 +129,8 @@ def test_help_verify_and_report_import_no_torch(
             keys[1],
             "--model",
             built / "unlearned.safetensors",
+            "--policy",
+            lenient,
         ],
         ["report", finished, "-o", tmp_path / "report.html"],
         ["report", finished, "-f", "terminal"],
