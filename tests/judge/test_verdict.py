@@ -7,6 +7,7 @@ from scipy import stats
 
 from audit.collect.structure import Structure
 from audit.judge.judge import judge
+from audit.judge.scoring import score_all
 from audit.policy.policy import load_policy
 from audit.record.result import FindingStatus, Outcome
 
@@ -113,10 +114,13 @@ def test_scoring_that_raises_becomes_an_error_not_an_absence():
     evidence = Setup().evidence()
     for k in range(5):
         evidence.signals["membership", f"retrained/{k}"] = evidence.signals["membership", "retrained/0"]
-    result = judge(evidence, load_policy("standard")[0], "0" * 64)
+    scoring = score_all(evidence)
+    result = judge(evidence, load_policy("standard")[0], "0" * 64, scoring)
     assert result.verdict.outcome is Outcome.INCONCLUSIVE
     assert finding(result, "membership.execution").status is FindingStatus.ERROR
-    assert "agree exactly" in finding(result, "membership.execution").reason
+    assert "ValueError" in finding(result, "membership.execution").reason  # its text stays in private/
+    (failure,) = scoring.failures
+    assert "agree exactly" in failure.text
 
 
 # --- structure and access -----------------------------------------------------------------------------------
