@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from attacks.base import Attack
+
     from .certify.issue import Signer
     from .collect.events import Event, Notify
+    from .collect.evidence import Evidence
     from .collect.suite import Suite
     from .inputs.case import LoadedCase
     from .inputs.config import Config
     from .inputs.given import Given
     from .inputs.order import Order
+    from .judge.scoring import Scoring
     from .policy.policy import Policy
     from .record.result import AuditResult
     from .record.run_records import LookRecord
@@ -85,14 +89,11 @@ def prepare(
     Raises:
         InputError, UsageError, CouldNotRun: see their messages.
     """
-    from attacks.base import discover
-
     from .certify.issue import Signer, signing_key
     from .certify.ledger import check_ledger
     from .collect.identity import run_identifier
-    from .collect.suite import choose
+    from .collect.suite import all_attacks, choose
     from .inputs.case import load_case
-    from .inputs.contained import contained
     from .inputs.given import given_of, is_outputs
     from .inputs.order import order_of
     from .inputs.resolve import to_toml
@@ -101,10 +102,8 @@ def prepare(
     from .training.references import check_order, with_trained
 
     policy, policy_sha256 = load_policy(config.policy)
-    section = config.certificate
-    signer = Signer(
-        signing_key(section.sign_key), section.signer_name, section.signer_role
-    )  # a wrong key costs nothing
+    section = config.certificate  # a wrong key costs no training and no audit
+    signer = Signer(signing_key(section.sign_key), section.signer_name, section.signer_role)
     if config.claim.ledger is not None:
         check_ledger(config.claim.ledger)
     given = given or given_of(config)
@@ -113,9 +112,7 @@ def prepare(
     check_order(order, case.claim.kind, beside_outputs=is_outputs(given.models["unlearned"]))
     if train and order.wanted.asked:
         case, trained = with_trained(case, order, notify)
-    with contained("a plug-in"):
-        classes = discover()
-    suite = choose(classes, config.attacks, case.claim)
+    suite = choose(all_attacks(), config.attacks, case.claim)
     run_id = run_identifier(case, suite.chosen, policy_sha256=policy_sha256, seed=config.seed)
     return Prepared(
         case=case,
@@ -147,9 +144,7 @@ def run_audit(prepared: Prepared, *, fresh: bool = False, notify: Notify = _sile
     """
     from .certify.kept import keep
     from .collect.collect import collect
-    from .judge.judge import judge
     from .judge.records import rankings
-    from .judge.scoring import score_all
     from .training.shadow_list import remember_shadows
 
     case, run = prepared.case, prepared.run
@@ -166,12 +161,10 @@ def run_audit(prepared: Prepared, *, fresh: bool = False, notify: Notify = _sile
         look=look,
     )
     commitment = evidence.save(run, case.key)
-    scores = score_all(evidence, prepared.suite.classes)
-    run.keep_errors((failed.title, failed.text) for failed in scores.failures if failed.text)
-    result = judge(evidence, prepared.policy, prepared.policy_sha256, scores)
+    policy = prepared.policy, prepared.policy_sha256
+    result, scores = _judged(run, evidence, commitment, prepared.suite.classes, policy)
     run.keep_private(rankings(evidence, scores.scored))
     kept = keep(run, case.files, prepared.settings, prepared.project, case.key)
-    result = result.model_copy(update={"evidence": commitment})
     return _concluded("finished", run, result, prepared.signer, kept.commitments)
 
 
@@ -199,16 +192,12 @@ def score_run(
         UsageError: the run's ledger, the project key or the signing key cannot be used.
         CouldNotRun: the run is not finished, was purged, or is not what the audit wrote.
     """
-    from attacks.base import discover
-
     from .certify.issue import Signer, signing_key
     from .certify.kept import find_key, read_kept
     from .certify.ledger import look_again
     from .collect.evidence import read_evidence
+    from .collect.suite import all_attacks
     from .inputs.config import CertificateSection
-    from .inputs.contained import contained
-    from .judge.judge import judge
-    from .judge.scoring import score_all
     from .policy.policy import load_policy
     from .record.result import read_result
 
@@ -222,13 +211,22 @@ def score_run(
     if first is not None:
         look = look_again(ledger or kept.ledger(), head=first.ledger_head, policy=(policy.name, policy_sha256))
         evidence.facts = evidence.facts.model_copy(update={"look": look})
-    with contained("a plug-in"):
-        suite = discover()
-    scores = score_all(evidence, suite)
-    run.keep_errors((failed.title, failed.text) for failed in scores.failures if failed.text)
-    result = judge(evidence, policy, policy_sha256, scores).model_copy(update={"evidence": commitment})
+    result, _ = _judged(run, evidence, commitment, all_attacks(), (policy, policy_sha256))
     signer = Signer(signs, section.signer_name, section.signer_role)
     return _concluded("scored", run, result, signer, kept.commitments, policy=policy.name)
+
+
+def _judged(
+    run: RunDir, evidence: Evidence, commitment: str, suite: Mapping[str, type[Attack]], policy: tuple[Policy, str]
+) -> tuple[AuditResult, Scoring]:
+    """Score and judge; what attacks said when they failed stays in the run's private part."""
+    from .judge.judge import judge
+    from .judge.scoring import score_all
+
+    scores = score_all(evidence, suite)
+    run.keep_errors((failed.title, failed.text) for failed in scores.failures if failed.text)
+    result = judge(evidence, *policy, scores)
+    return result.model_copy(update={"evidence": commitment}), scores
 
 
 def _concluded(
@@ -252,19 +250,14 @@ def _concluded(
 
 def _look(prepared: Prepared) -> LookRecord | None:
     """Count this look in the ledger, where one is declared."""
-    from .certify.ledger import forget_digest, open_look
+    from .certify.ledger import counted_as, open_look
 
     if prepared.ledger is None:
         return None
     case = prepared.case
-
-    def forget(key: bytes | None) -> str:
-        data = case.files["forget"]
-        return forget_digest(data.row_hashes() or [data.fingerprint(key or case.key).encode()], key or case.key)
-
     return open_look(
         prepared.ledger,
-        forget=forget,
+        forget=counted_as(case.files["forget"], case.key),
         unlearned=case.digests["unlearned"],
         run_id=prepared.run.path.name,
         policy=(prepared.policy.name, prepared.policy_sha256),

@@ -22,6 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from audit.errors import UsageError
+from audit.inputs.data import Arrays
 from audit.judge.looks import share
 from audit.record.lines import append_line, mend_end, open_lines, read_all
 from audit.record.readonce import read_once
@@ -101,6 +102,16 @@ def look_again(path: Path, *, head: str, policy: tuple[str, str]) -> LookRecord:
         if first is None:
             raise missing
         return _counted(descriptor, ledger, first.forget, first.unlearned, first.run_id, policy)
+
+
+def counted_as(data: Arrays, project_key: bytes) -> Callable[[bytes | None], str]:
+    """The digest of a forget set under a ledger's key, or without one (None) under the project key."""
+
+    def digest(key: bytes | None) -> str:
+        used = key or project_key
+        return forget_digest(data.row_hashes() or [data.fingerprint(used).encode()], used)
+
+    return digest
 
 
 def forget_digest(rows: Sequence[bytes], key: bytes) -> str:

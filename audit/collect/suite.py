@@ -6,9 +6,10 @@ import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from attacks.base import GRANTS, Attack
+from attacks.base import GRANTS, Attack, discover
 from audit.errors import UsageError
 from audit.inputs.config import AttacksSection
+from audit.inputs.contained import contained
 from audit.record.result import ClaimRecord
 
 WORDS = ("default", "gated", "all")
@@ -28,6 +29,12 @@ class Suite:
     classes: Mapping[str, type[Attack]]
     chosen: tuple[Attack, ...]
     left_out: dict[str, str]
+
+
+def all_attacks() -> dict[str, type[Attack]]:
+    """Every attack there is, those of plug-ins included, by name; called once where a run begins."""
+    with contained("a plug-in"):
+        return discover()
 
 
 def gates(attack: type[Attack] | Attack, claim: ClaimRecord) -> bool:
