@@ -99,8 +99,8 @@ def load_or_create_key(path: Path) -> bytes:
         key = read_once(path, KEY_BYTES + 1)
     except OSError as error:
         raise CouldNotRun(
-            f"cannot read or create the commitment key {path} ({error.strerror}): make it a file of its "
-            "own, no link, in a writable folder on a file system with permissions and hard links."
+            f"cannot read or create the commitment key {path} ({error.strerror}): make its folder writable, "
+            "on a file system with permissions and hard links, and the key a file, no link."
         ) from error
     if len(key) != KEY_BYTES:
         raise CouldNotRun(
