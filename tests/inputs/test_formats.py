@@ -382,11 +382,13 @@ def test_names_with_spaces_brackets_and_emoji(case: Path, cli: Cli, keys: tuple[
     assert "🦊" in ended.text
 
 
-def test_score_finds_the_key_of_a_run_below_an_emoji_path(case: Path, cli: Cli, keys: tuple[Path, Path]) -> None:
+def test_score_signs_a_run_below_an_emoji_path(case: Path, cli: Cli, keys: tuple[Path, Path]) -> None:
     odd = case.parent / "🦊"
     case.rename(odd)
     result = judged(cli, "--forget", odd / "forget.npz", "--arch", ARCH, "--sign-key", keys[0])
-    cli("score", result["run"], "--policy", "screening")
+    cli("score", result["run"], "--policy", "screening")  # signs with no key that a file of the run names
+    assert not (Path(result["run"]) / "certificate.dsse.json").exists()
+    cli("score", result["run"], "--policy", "screening", "--sign-key", keys[0])
     assert (Path(result["run"]) / "certificate.dsse.json").is_file()
 
 
