@@ -6,6 +6,7 @@ the signature is checked with the key that the caller trusts, never with one nam
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -53,7 +54,7 @@ class Verified:
 
     verdict: Outcome
     qualifier: str
-    statement: dict[str, Any]
+    statement: dict[str, Any] = dataclasses.field(repr=False)
     key_id: str
     expires: datetime
     policy: str

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     Claim = Literal["random", "class", "subject", "other"]
     Callback = Callable[[Event | Progress], None]
+else:  # for whoever asks for the types at run time, without torch
+    DataSet = Model = Claim = Callback = Plan = Verified = Any
 
 
 def run(
