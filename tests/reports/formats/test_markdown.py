@@ -143,6 +143,4 @@ def test_no_stray_backslash(failing: AuditResult) -> None:
 def test_what_could_be_markup_is_escaped(name: str) -> None:
     parser = MarkdownIt("gfm-like", {"linkify": False})
     for text in (escape(name), f"- {escape(name)}", f"{escape(name)}\n\n[ab]: https://here.example\n"):
-        assert not re.search(r"<(a|em|strong|s|img|input)\b", parser.render(text).replace("<a href", "<a href", 1)), (
-            text
-        )
+        assert not re.search(r"<(a|em|strong|s|img|input)\b", parser.render(text)), text
