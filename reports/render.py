@@ -54,6 +54,8 @@ class Options:
         markdown: compliance: Markdown in place of a page.
         junit_inconclusive: junit: what INCONCLUSIVE becomes.
         sarif_location: sarif: the file that results point to, relative to the repository.
+        sarif_category: sarif: what code scanning keeps apart; the digest of the model where none is named.
+        sarif_all: sarif: results of every kind, not of kind ``fail`` alone.
         max_bytes: markdown: the summary is cut here.
         experiment: mlflow: name of the experiment.
         width: terminal: columns.
@@ -65,6 +67,8 @@ class Options:
     markdown: bool = False
     junit_inconclusive: Inconclusive = Inconclusive.ERROR
     sarif_location: str = "config.toml"
+    sarif_category: str = ""
+    sarif_all: bool = False
     max_bytes: int = 1024 * 1024
     experiment: str = "unlearning-audit"
     width: int = 120

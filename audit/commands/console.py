@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from .ending import listing
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from audit.inputs.config import Config
     from audit.run import Prepared
 
@@ -28,22 +30,20 @@ def print_inputs(console: Console, settings: Config, origin: dict[str, str], pre
     for name, value in values.items():
         source = origin.get(name, "default" if name in ("policy", "seed") else "not given")
         shown = "-" if value is None else value
-        console.print(f"  {name:<10} {shown} ({source})", markup=False, soft_wrap=True)
-    console.print(
-        f"  {'run':<10} {prepared.run.path} (named by configuration and inputs)", markup=False, soft_wrap=True
-    )
+        console.print(f"  {name:<10} {shown} ({source})", soft_wrap=True)
+    console.print(f"  {'run':<10} {prepared.run.path} (named by configuration and inputs)", soft_wrap=True)
     trained = prepared.trained
     if trained is not None:
         text = f"{trained.trained} models trained, {trained.reused} reused ({trained.why})"
-        console.print(f"  {'training':<10} {text}", markup=False, soft_wrap=True)
+        console.print(f"  {'training':<10} {text}", soft_wrap=True)
     claim = prepared.case.claim
     classes = f", classes {list(claim.classes)}" if claim.classes else ""
-    console.print(f"claim: {claim.kind}{classes}, split {claim.split}, access {claim.access}", markup=False)
+    console.print(f"claim: {claim.kind}{classes}, split {claim.split}, access {claim.access}")
     for line in (*claim.inferred, *prepared.case.assumptions):
-        console.print(f"  assumed: {line}", markup=False, soft_wrap=True)
+        console.print(f"  assumed: {line}", soft_wrap=True)
     for overlap in prepared.case.overlaps:
         what = "repeat another" if overlap.role == overlap.other else f"also stand in {overlap.other}"
-        console.print(f"  left out: {overlap.dropped} {overlap.role} rows that {what}")
+        console.print(f"  left out: {overlap.dropped} {overlap.role} rows that {what}", soft_wrap=True)
 
 
 def print_plan(console: Console, prepared: Prepared) -> None:
@@ -53,11 +53,11 @@ def print_plan(console: Console, prepared: Prepared) -> None:
 
     case, order = prepared.case, prepared.order
     plan = make_plan(case, prepared.policy, prepared.suite, order.wanted)
-    out = Console(highlight=False, soft_wrap=True)
+    out = listing()
     if order.wanted.asked:
         given = len(case.references)
         for line in training_lines(order, case.files, case.sets, prepared.policy, key=case.key, given=given):
-            out.print(line, markup=False)
+            out.print(line)
     for line in plan.lines():
-        out.print(line, markup=False)
+        out.print(line)
     console.print("dry run: nothing was run")

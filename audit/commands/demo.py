@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from .ending import human
+from .ending import human, listing
 
 
 def demo(
@@ -39,5 +36,5 @@ def demo(
             console.print(f"auditing {path.stem} on the {case} forget set")
             finished = run_audit(prepare(settings))
             name, verdict = path.stem.removeprefix("candidate-"), finished.result.verdict
-            table.add_row(case, name, verdict.outcome.value, escape(str(finished.run.report)))
-    Console(width=None if sys.stdout.isatty() else 140).print(table)
+            table.add_row(case, name, verdict.outcome.value, str(finished.run.report))
+    listing(140).print(table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -28,12 +29,22 @@ VERDICT_EXIT = {"PASS": ExitCode.PASS, "FAIL": ExitCode.FAIL, "INCONCLUSIVE": Ex
 
 def human() -> Console:
     """Human output goes to standard error; standard output is for machines."""
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+def listing(columns: int | None = None) -> Console:
+    """Lists and plans on standard output. On both, text is text: neither ``[recipe]`` nor ``:key:`` is markup.
+
+    Args:
+        columns: width where no terminal has one; without it lines are as long as they are.
+    """
+    width = None if sys.stdout.isatty() else columns
+    return Console(highlight=False, markup=False, emoji=False, soft_wrap=columns is None, width=width)
 
 
 def told(console: Console) -> Callable[[str], None]:
-    """What `resolve` found, for people: a line each, never read as markup."""
-    return lambda line: console.print(line, markup=False, soft_wrap=True)
+    """What `resolve` found, for people: a line each."""
+    return lambda line: console.print(line, soft_wrap=True)
 
 
 def finish(console: Console, finished: Finished) -> None:
@@ -45,10 +56,10 @@ def finish(console: Console, finished: Finished) -> None:
     result, run, certificate = finished.result, finished.run, finished.certificate
     render_terminal(result, console)
     if run.errors.is_file():
-        console.print(f"errors of attacks and of your code, in full: {run.errors}", markup=False, soft_wrap=True)
-    console.print(f"report: {run.report}", markup=False, soft_wrap=True)
+        console.print(f"errors of attacks and of your code, in full: {run.errors}", soft_wrap=True)
+    console.print(f"report: {run.report}", soft_wrap=True)
     note = "" if certificate == run.certificate else " (unsigned: make a key with `audit keygen` and pass --sign-key)"
-    console.print(f"certificate: {certificate}{note}", markup=False, soft_wrap=True)
+    console.print(f"certificate: {certificate}{note}", soft_wrap=True)
     code = int(VERDICT_EXIT[result.verdict.outcome.value])
     line = line_of(finished, code)
     if channel.current is None:

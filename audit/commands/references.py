@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from .channel import limit_user_code
-from .ending import Timeout, human, told
+from .ending import Timeout, human, listing, told
 
 if TYPE_CHECKING:
     from audit.inputs.config import Config
@@ -55,9 +54,9 @@ def plan(
         order, files, sets, policy, key = _ordered(settings)
         given = len(settings.model.retrained)
         lines = training_lines(order, files, sets, policy, key=key, given=given)
-    out = Console(highlight=False, soft_wrap=True)
+    out = listing()
     for line in lines:
-        out.print(line, markup=False)
+        out.print(line)
 
 
 @app.command()

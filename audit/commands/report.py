@@ -33,6 +33,12 @@ def report(
     sarif_location: Annotated[
         str, typer.Option(help="sarif: file that results point to, relative to the repository.")
     ] = DEFAULTS.sarif_location,
+    sarif_category: Annotated[
+        str, typer.Option(help="sarif: what code scanning keeps apart. Default: the digest of the model.")
+    ] = DEFAULTS.sarif_category,
+    sarif_all: Annotated[
+        bool, typer.Option("--sarif-all", help="sarif: also what speaks neither way or did not run.")
+    ] = DEFAULTS.sarif_all,
     max_bytes: Annotated[
         int, typer.Option(min=10_000, help="markdown: cut the summary here. A comment takes 65536.")
     ] = DEFAULTS.max_bytes,
@@ -66,6 +72,8 @@ def report(
         markdown=output is not None and output.suffix.lower() in (".md", ".markdown"),
         junit_inconclusive=junit_inconclusive,
         sarif_location=sarif_location,
+        sarif_category=sarif_category,
+        sarif_all=sarif_all,
         max_bytes=max_bytes,
         experiment=experiment,
     )

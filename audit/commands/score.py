@@ -33,9 +33,7 @@ def score(
     console = human()
     before = set(run.earlier.glob("*"))
     finished = score_run(run, policy, sign_key, ledger, project)
-    console.print(
-        f"evidence authenticated under the project key of {find_key(run, project)[1]}", markup=False, soft_wrap=True
-    )
+    console.print(f"evidence authenticated under the project key of {find_key(run, project)[1]}", soft_wrap=True)
     for kept in set(run.earlier.glob("*")) - before:
-        console.print(f"earlier record, report and certificate: {kept}", markup=False, soft_wrap=True)
+        console.print(f"earlier record, report and certificate: {kept}", soft_wrap=True)
     finish(console, finished)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated, get_args
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from audit.errors import CouldNotRun, UsageError
+
+from .ending import listing
 
 
 def init(path: Annotated[Path, typer.Argument(help="File to write.")] = Path("audit.toml")) -> None:
@@ -38,7 +37,7 @@ def attacks() -> None:
         doc = (attack.__doc__ or "").strip().splitlines()[0]
         claims = "all" if len(attack.primary_for) == len(get_args(ClaimKind)) else ", ".join(sorted(attack.primary_for))
         table.add_row(name, attack.access.name.lower(), "yes" if attack.needs_original else "no", claims, doc)
-    Console(width=None if sys.stdout.isatty() else 160, highlight=False).print(table)
+    listing(160).print(table)
 
 
 def schema() -> None:
@@ -63,8 +62,8 @@ def ledger(
     table = Table("forget set", "look", "may spend", "time", "run", "policy", "model", box=None)
     for entry in entries:
         cells = (entry.forget[:8], str(entry.look), f"alpha x {entry.share:.4g}", entry.time, entry.run_id)
-        table.add_row(*cells, escape(entry.policy), entry.unlearned[:12])
-    Console(width=None if sys.stdout.isatty() else 160, highlight=False).print(table)
+        table.add_row(*cells, entry.policy, entry.unlearned[:12])
+    listing(160).print(table)
     typer.echo(
         f"{len(entries)} looks, chain of digests unbroken; last entry {entries[-1].digest}\n"
         "The chain cannot show looks that were cut off at its end, nor a file that was written anew: compare with the "
@@ -82,7 +81,7 @@ def selftest(
     table = Table("check", "result", "measured", box=None)
     for check in checks:
         table.add_row(check.name, "ok" if check.ok else "FAILED", check.measured)
-    Console(width=None if sys.stdout.isatty() else 160, highlight=False).print(table)
+    listing(160).print(table)
     failed = [check.name for check in checks if not check.ok]
     if failed:
         raise CouldNotRun(f"this installation does not work as it should ({', '.join(failed)}): do not trust it.")

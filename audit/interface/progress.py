@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from audit.training.session import Progress
 
 _COLUMNS = (
-    TextColumn("{task.description}"),
+    TextColumn("{task.description}", markup=False),
     BarColumn(),
     TextColumn("{task.completed}/{task.total}"),
     TimeRemainingColumn(),
@@ -76,7 +76,7 @@ def both(wanted: Callable[[Event | Progress], None] | Literal["auto", "off"]) ->
     Args:
         wanted: a callback of the caller's; ``auto``: a bar on a terminal or in a notebook, elsewhere nothing.
     """
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
     if callable(wanted):
         yield wanted
     elif wanted == "off" or not _shows_bars(console):

@@ -15,6 +15,12 @@ LIMIT = DEFAULTS.max_bytes  # $GITHUB_STEP_SUMMARY refuses more; a comment takes
 _LONGEST = 600  # characters of one name or sentence
 _ICONS = {Outcome.PASS: "✅", Outcome.FAIL: "❌", Outcome.INCONCLUSIVE: "⚠️"}
 _MARKS = {Mark.PASSED: "✅", Mark.FAILED: "❌", Mark.OPEN: "⚠️", Mark.BROKEN: "🛑", Mark.ASIDE: "➖"}
+#: a word or an interval in brackets, which is no link, footnote, task or definition and stays as it is; or signs that
+#: can be markup: a backslash before a sign, an underscore that is not inside a word, the rest wherever they stand
+_SIGNS = re.compile(
+    r"(?<![!\[\]\\])(\[(?:[^\W_]|[ .,+-]){2,}\])(?![\[\](:])"
+    r"|(\\(?=[!-/:-@\[-`{-~]|$)|(?<![^\W_])_+|_+(?![^\W_])|[`*\[\]|~$])"
+)
 _HEAD = "| Check | Status | Value [interval] | Margin | Original | p adj. | Reason |\n|---|---|---|---|---|---|---|"
 
 
@@ -44,7 +50,7 @@ def render_markdown(result: AuditResult, *, limit: int = LIMIT) -> str:
         "",
         f"**Scope:** {escape(verdict.scope)}",
         "",
-        f"Policy {code(result.policy.name)} · run {code(result.run_id)}",
+        f"Policy {code(result.policy.name, cell=False)} · run {code(result.run_id, cell=False)}",
     ]
     text = "\n".join(head) + "\n"
     room = Room(limit - len(text.encode()) - 2_000)
@@ -82,19 +88,26 @@ class Room:
 
 
 def escape(text: str) -> str:
-    """One line of text in which no character is markup."""
+    """One line of text in which no character is markup; a backslash stands only where one is needed."""
     flat = _flat(text)
     flat = flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    flat = re.sub(r"([\\`*_\[\]|~$])", r"\\\1", flat)
+    flat = _SIGNS.sub(lambda found: found[1] or "".join(f"\\{sign}" for sign in found[2]), flat)
     flat = flat.replace("@", "&#64;&#8203;")  # no mention of an account
     flat = re.sub(r":(?=[^\s])", "&#58;", flat)  # no link, no emoji
     flat = re.sub(r"\bwww\.", "www&#46;", flat, flags=re.IGNORECASE)
     return re.sub(r"^(\d+)([.)])(?!\d)", r"\1\\\2", re.sub(r"^([#+=-])(?!\d)", r"\\\1", flat))
 
 
-def code(text: str) -> str:
-    """A name as code; backticks inside it cannot end it, and it cannot leave a table cell."""
-    flat = _flat(text).replace("|", "\\|")
+def code(text: str, *, cell: bool = True) -> str:
+    """A name as code; backticks inside it cannot end it, and it cannot leave a table cell.
+
+    Args:
+        text: the name.
+        cell: it stands in a table, the one place where a backslash inside code is none.
+    """
+    flat = _flat(text)
+    if cell:
+        flat = flat.replace("|", "\\|")
     if not flat:
         return "–"
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", flat)), default=0))
@@ -109,7 +122,7 @@ def _flat(text: str) -> str:
 
 
 def _reason(text: str, ids: Sequence[str]) -> str:
-    named = ", ".join(code(name) for name in ids[:20])
+    named = ", ".join(code(name, cell=False) for name in ids[:20])
     more = f" and {len(ids) - 20} more" if len(ids) > 20 else ""
     return f"{escape(text)} ({named}{more})" if ids else escape(text)
 

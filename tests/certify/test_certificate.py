@@ -5,6 +5,7 @@ import copy
 import hashlib
 import json
 import random
+import re
 import stat
 import subprocess
 import sys
@@ -132,6 +133,26 @@ def test_an_independent_implementation_accepts_the_envelope() -> None:
     envelope.payload += b" "
     with pytest.raises(VerificationError):
         envelope.verify([trusted], threshold=1)
+
+
+def test_the_documented_key_id_is_the_one_that_another_implementation_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The code of docs/security.md, run as it stands; the id that securesystemslib makes itself finds no signature."""
+    page = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
+    (code,) = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "keyid" in block]
+    pem = KEY.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    (tmp_path / "audit.key.pub").write_bytes(pem)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    envelope = Envelope.from_dict(json.loads(ENVELOPE))
+    trusted = SSlibKey(names["keyid"], "ed25519", "ed25519", {"public": names["raw"].hex()})
+    assert set(envelope.verify([trusted], threshold=1)) == {names["keyid"]}
+    own = SSlibKey.from_crypto(KEY.public_key())
+    assert own.keyid != names["keyid"]
+    with pytest.raises(VerificationError):
+        envelope.verify([own], threshold=1)
 
 
 def test_bytes_are_deterministic_ascii_and_refuse_nan() -> None:

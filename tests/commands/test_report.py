@@ -29,6 +29,11 @@ def test_text_goes_to_standard_output_or_to_a_file(run_dir: Path, cli: Cli, tmp_
     assert ET.fromstring((tmp_path / "junit.out").read_text()).attrib["failures"] == "0"
     assert ET.fromstring((tmp_path / "junit.out").read_text()).attrib["errors"] == "0"
     assert json.loads((tmp_path / "sarif.out").read_text())["version"] == "2.1.0"
+    assert json.loads((tmp_path / "sarif.out").read_text())["runs"][0]["results"] == []  # a PASS raises no alert
+    full = json.loads(cli("report", run_dir, "-f", "sarif", "--sarif-all", "--sarif-category", "scoring").out)
+    assert {found["kind"] for found in full["runs"][0]["results"]} <= {"informational", "notApplicable"}
+    assert full["runs"][0]["results"]
+    assert full["runs"][0]["automationDetails"]["id"].startswith("scoring/")
     target = tmp_path / "terminal.txt"
     assert cli("report", run_dir, "-f", "terminal", "-o", target).code == 0
     assert target.read_text().startswith("PASS")

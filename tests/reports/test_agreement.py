@@ -98,8 +98,10 @@ def test_every_format_says_what_the_record_says(run: AuditResult) -> None:
         == ({"PASS": [], "FAIL": ["failure"], "INCONCLUSIVE": ["skipped"]}[outcome.value])
     )
 
-    log = json.loads(render_sarif(run))["runs"][0]
+    log = json.loads(render_sarif(run, everything=True))["runs"][0]
     levels = {result["ruleId"]: result["level"] for result in log["results"]}
+    alerts = {result["ruleId"]: result["level"] for result in json.loads(render_sarif(run))["runs"][0]["results"]}
+    assert alerts == {name: level for name, level in levels.items() if level != "none"}
     shown = {"PASS": "note" if run.verdict.qualifier else None, "FAIL": "error", "INCONCLUSIVE": "warning"}
     assert levels.get("verdict") == shown[outcome.value]
     notes = " ".join(n["message"]["text"] for n in log["invocations"][0].get("toolExecutionNotifications", []))

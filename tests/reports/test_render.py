@@ -81,6 +81,9 @@ def test_options_reach_their_formats() -> None:
     assert text("compliance", Options(markdown=True)).startswith("# Evidence by clause")
     assert 'type="INCONCLUSIVE"' in text("junit", Options())
     assert 'type="INCONCLUSIVE"' not in text("junit", Options(junit_inconclusive=Inconclusive.SKIPPED))
+    assert '"kind": "informational"' not in text("sarif", Options())
+    assert '"kind": "informational"' in text("sarif", Options(sarif_all=True))
+    assert '"id": "scoring/' in text("sarif", Options(sarif_category="scoring"))
     assert '"uri": "audit.toml"' in text("sarif", Options(sarif_location="audit.toml"))
     assert "not shown here" in text("markdown", Options(max_bytes=4_000))
     assert max(map(len, text("terminal", Options(width=60)).splitlines())) <= 60

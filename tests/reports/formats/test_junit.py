@@ -56,3 +56,12 @@ def test_hostile_names_and_nothing_at_all(hostile: AuditResult, bare: AuditResul
     assert not root.findall(".//script")
     assert render_junit(odd) == text
     assert read(render_junit(bare)) == {"verdict": [Error]}
+
+
+def test_text_stands_as_it_is(failing: AuditResult) -> None:
+    """XML needs no backslash: one stands only where the text has one, or for a control character."""
+    said = r"trains them by the [recipe] of audit.toml: lira_online, 0 [0, 0.0184], C:\models"
+    findings = tuple(f.model_copy(update={"reason": said, "title": said}) for f in failing.findings)
+    text = render_junit(failing.model_copy(update={"findings": findings}))
+    assert text.count(said) == 2 * len(findings)
+    assert text.count("\\") == 2 * len(findings)

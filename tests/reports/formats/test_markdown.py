@@ -111,3 +111,36 @@ def test_hostile_and_bare(hostile: AuditResult, bare: AuditResult) -> None:
 def test_a_broken_check_has_its_own_sign() -> None:
     broken: Finding = example(Outcome.FAIL).findings[8]
     assert f"🛑 {broken.status}" in render_markdown(example(Outcome.FAIL))
+
+
+def test_no_stray_backslash(failing: AuditResult) -> None:
+    """What is no markup stands as it is, for whoever reads the source (a log, a mail), too."""
+    plain = (
+        "by the [recipe] of audit.toml",
+        "lira_online, shadow_xgboost",
+        "0 [0, 0.0184]",
+        "-0.01 [-0.1, 0.1]",
+        r"a\b c",
+    )
+    for text in plain:
+        assert escape(text) == text
+    finding = failing.findings[0].model_copy(update={"id": "a|b.c_d", "title": plain[1], "reason": plain[0]})
+    reasons = ("a|b.c_d: the reason is its own",)
+    verdict = failing.verdict.model_copy(update={"reasons": reasons, "scope": plain[1], "settle": plain})
+    policy = failing.policy.model_copy(update={"name": "p|q"})
+    run = failing.model_copy(update={"findings": (finding,), "verdict": verdict, "policy": policy, "run_id": "r|s"})
+    lines = render_markdown(run).splitlines()
+    assert [line for line in lines if "\\" in line and r"a\b c" not in line and not line.startswith("| ")] == []
+    assert r"`a\|b.c_d`" in lines[-1]  # in a table the sign would end the cell
+    assert lines[-1].count("\\") == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["[ab](x)", "![ab](x)", "[ab][cd]", "[ab]: /x", "[[ab]]", "[^ab]", "[x] task", "[ ] task", "_ab_", "__ab__",
+     "a _b_", r"\*a*", r"\[ab](x)", "a_b_ c", "x\\", "~~ab~~", "$a$", "[a_b_](x)"],
+)  # fmt: skip
+def test_what_could_be_markup_is_escaped(name: str) -> None:
+    parser = MarkdownIt("gfm-like", {"linkify": False})
+    for text in (escape(name), f"- {escape(name)}", f"{escape(name)}\n\n[ab]: https://here.example\n"):
+        assert not re.search(r"<(a|em|strong|s|img|input)\b", parser.render(text)), text

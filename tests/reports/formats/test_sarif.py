@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft4Validator, FormatChecker
 
-from audit.record.result import AuditResult, InputRecord, Outcome
+from audit.record.result import AuditResult, FindingStatus, InputRecord, Outcome
 from reports.formats.sarif import render_sarif
 from tests.reports.conftest import example
 
@@ -21,7 +21,7 @@ SCHEMA = json.loads((Path(__file__).parents[2] / "golden" / "sarif-schema-2.1.0.
 VALIDATOR = Draft4Validator(SCHEMA, format_checker=FormatChecker())
 
 
-def run_of(result: AuditResult, **options: str) -> dict[str, Any]:
+def run_of(result: AuditResult, **options: Any) -> dict[str, Any]:
     document = json.loads(render_sarif(result, **options))
     VALIDATOR.validate(document)
     return dict(document["runs"][0])
@@ -47,7 +47,7 @@ def test_valid(name: str, request: pytest.FixtureRequest) -> None:
 
 
 def test_levels() -> None:
-    run = run_of(example(Outcome.FAIL))
+    run = run_of(example(Outcome.FAIL), everything=True)
     found = {r["ruleId"]: (r["kind"], r["level"]) for r in run["results"]}
     assert found["verdict"] == found["recovery.auc"] == ("fail", "error")
     assert found["membership.tpr_at_fpr_5e-2"] == ("fail", "warning")
@@ -81,3 +81,58 @@ def test_text_of_names_is_no_link_and_the_location_is_an_address(failing: AuditR
     assert "\\[here\\](https" in text
     assert "{{0}}" in text
     assert run["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "ci/my%20audit.toml"
+
+
+def test_every_result_is_an_alert_unless_all_are_asked_for() -> None:
+    for outcome, least in ((Outcome.PASS, 0), (Outcome.FAIL, 4), (Outcome.INCONCLUSIVE, 2)):
+        result = example(outcome)
+        aside = example(Outcome.FAIL).findings[7].model_copy(update={"id": "more.auc", "metric": "more"})
+        assert aside.status is FindingStatus.SKIPPED
+        result = result.model_copy(update={"findings": (*result.findings, aside)})
+        run, full = run_of(result), run_of(result, everything=True)
+        assert {found["kind"] for found in run["results"]} <= {"fail"}
+        assert len(run["results"]) >= least
+        assert {rule["id"] for rule in run["tool"]["driver"]["rules"]} == {found["ruleId"] for found in run["results"]}
+        assert [found["ruleId"] for found in full["results"] if found["kind"] == "fail"] == [
+            found["ruleId"] for found in run["results"]
+        ]
+        assert "more.auc" in {found["ruleId"] for found in full["results"]}
+    assert run_of(example(Outcome.PASS))["results"] == []
+
+
+def test_what_code_scanning_reads_is_there(failing: AuditResult) -> None:
+    run = run_of(failing, everything=True)
+    for rule in run["tool"]["driver"]["rules"]:
+        assert len(rule["fullDescription"]["text"]) > len(rule["shortDescription"]["text"])
+        assert "audit" in rule["help"]["text"]
+    for found in run["results"]:
+        region = found["locations"][0]["physicalLocation"]["region"]
+        assert region == {"startLine": 1, "startColumn": 1, "endLine": 1, "endColumn": 2}
+        prints = found["partialFingerprints"]
+        assert prints["primaryLocationLineHash"] == prints["unlearningAudit/v1"]
+
+
+def test_models_of_one_repository_do_not_replace_each_other(failing: AuditResult) -> None:
+    def category(digest: str, run_id: str = "run", **options: Any) -> str:
+        """What code scanning takes for it: all before the last slash."""
+        model = (InputRecord(role="unlearned", name="unlearned.safetensors", kind="model", sha256=digest),)
+        run = run_of(failing.model_copy(update={"inputs": model, "run_id": run_id}), **options)
+        assert run["automationDetails"]["id"].endswith(f"/{run_id.replace('/', '%2F')}")
+        return str(run["automationDetails"]["id"].rpartition("/")[0])
+
+    assert category("a" * 64) != category("b" * 64)
+    assert category("a" * 64) == category("a" * 64, "another") == category("a" * 64, "with/slash")
+    assert category("a" * 64, category="scoring/v") == category("b" * 64, category="/scoring/v/") == "scoring/v"
+
+
+def test_plain_text_has_no_stray_backslash(failing: AuditResult) -> None:
+    said = r"trains them by the [recipe] of audit.toml, C:\models, class [0, 1] (D2)"
+    findings = tuple(f.model_copy(update={"reason": said, "title": said}) for f in failing.findings)
+    run = run_of(failing.model_copy(update={"findings": findings}), everything=True)
+    texts = [
+        found["message"]["text"] for found in run["results"] if not found["ruleId"].startswith(("verdict", "gate"))
+    ]
+    assert texts
+    assert all(said in text for text in texts)
+    assert said in run["tool"]["driver"]["rules"][-1]["fullDescription"]["text"]
+    assert said in run["invocations"][0]["toolExecutionNotifications"][0]["message"]["text"]
