@@ -72,7 +72,7 @@ class Pool:
         needed = dict.fromkeys(["original", *(audit.model for audit in audits)])
         if any(audit.change.startswith("share") for audit in audits):
             needed |= dict.fromkeys(["original/2", "honest/2"])
-        references = max(audit.training.references for audit in audits)
+        references = max(audit.references for audit in audits)
         return [
             *needed,
             *(f"retrained/{k}" for k in range(references)),
@@ -91,7 +91,7 @@ def _uniform(name: str, audit: Audit, family: str) -> Cell:
 
 def _passes(audit: Audit, name: str, floor: float | None = None) -> Cell:
     bound: Bound = "shown" if floor is None else "at least"
-    return Cell("C6", f"{name}, {audit.access}, K={audit.training.references}", audit, "PASS", floor or 0.0, bound)
+    return Cell("C6", f"{name}, {audit.access}, K={audit.references}", audit, "PASS", floor or 0.0, bound)
 
 
 def _random() -> Pool:

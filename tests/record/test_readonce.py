@@ -19,7 +19,7 @@ import torch
 
 from audit.certify.envelope import read_certificate
 from audit.certify.keys import load_private_key, read_public_key
-from audit.errors import AuditError
+from audit.errors import AuditError, CouldNotRun
 from audit.inputs.models import StoredTarget, load_model
 from audit.inputs.npz import read_npz
 from audit.policy.policy import load_policy
@@ -145,8 +145,8 @@ def test_only_regular_files_are_read_and_nothing_waits(what: str, tmp_path: Path
 def test_a_stored_model_stays_the_one_that_it_was(tmp_path: Path) -> None:
     path = tmp_path / "shadow.safetensors"
     write_model(path, 1.0)
-    stored = StoredTarget(path, "tests.record.test_readonce:net", "cpu", None, "key")
+    stored = StoredTarget(path, "tests.record.test_readonce:net", "cpu", None, "key", sha256_file(path))
     assert stored.state
     write_model(path, 2.0)
-    with pytest.raises(ValueError, match="changed during the audit"):
+    with pytest.raises(CouldNotRun, match="changed after it was trained"):
         _ = stored.state
