@@ -51,13 +51,13 @@ def flags(case: Path, arch: str) -> tuple[str | Path, ...]:
 @pytest.mark.parametrize(
     ("place", "line"),
     [
-        ("at_import", "os._exit(0)"),
+        pytest.param("at_import", "os._exit(0)", marks=pytest.mark.slow),
         ("factory", "os._exit(0)"),
-        ("factory", "os._exit(3)"),
+        pytest.param("factory", "os._exit(3)", marks=pytest.mark.slow),
         ("factory", "os.kill(os.getpid(), signal.SIGKILL)"),
-        ("factory", "os.closerange(3, 99), os._exit(0)"),
+        pytest.param("factory", "os.closerange(3, 99), os._exit(0)", marks=pytest.mark.slow),
         ("forward", "sys.exit(0)"),
-        ("forward", "raise click.exceptions.Exit(0)"),
+        pytest.param("forward", "raise click.exceptions.Exit(0)", marks=pytest.mark.slow),
     ],
 )
 def test_ending_the_process_is_no_verdict(case: Path, place: str, line: str) -> None:
@@ -72,6 +72,7 @@ def test_ending_the_process_is_no_verdict(case: Path, place: str, line: str) -> 
     assert "Traceback" not in ended.err
 
 
+@pytest.mark.slow
 def test_a_record_of_an_earlier_run_proves_nothing(case: Path) -> None:
     first = process(*flags(case, write_nets("later")))
     assert first.code in (1, 3), first.err
@@ -81,7 +82,7 @@ def test_a_record_of_an_earlier_run_proves_nothing(case: Path) -> None:
     assert (again.code, again.out) == (4, "")
 
 
-@pytest.mark.parametrize("command", [("run",), ("references", "plan")])
+@pytest.mark.parametrize("command", [("run",), pytest.param(("references", "plan"), marks=pytest.mark.slow)])
 def test_an_endless_factory_ends_in_a_message(case: Path, command: tuple[str, ...]) -> None:
     arch = write_nets("endless", factory="time.sleep(1000)")
     Path("audit.toml").write_text("[recipe]\nepochs = 1\n")
@@ -93,6 +94,7 @@ def test_an_endless_factory_ends_in_a_message(case: Path, command: tuple[str, ..
     assert "--arch endless:make took longer than --timeout 1.5 s and was ended: repair it, or raise" in ended.text
 
 
+@pytest.mark.slow
 def test_an_endless_hook_ends_in_a_message(case: Path) -> None:
     Path("hooks_of_mine.py").write_text("import time\ndef train(model, data, seed):\n    time.sleep(1000)\n")
     Path("audit.toml").write_text('[recipe]\ntrain = "hooks_of_mine:train"\nworkers = 1\n')
@@ -111,6 +113,7 @@ def test_standard_output_holds_one_line_whatever_user_code_writes(case: Path) ->
     assert all(text in ended.err for text in ("by descriptor", "by name", "by a process"))
 
 
+@pytest.mark.slow
 def test_the_plan_is_printed_as_before(case: Path) -> None:
     ended = process(*flags(case, ARCH), "--dry-run")
     assert (ended.code, ended.out.startswith("plan: 4 models x ")) == (0, True)
@@ -123,7 +126,9 @@ def gone(process_id: int) -> bool:
         return True
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize(
+    "how", [signal.SIGKILL, *(pytest.param(s, marks=pytest.mark.slow) for s in (signal.SIGTERM, signal.SIGINT))]
+)
 def test_the_child_ends_with_its_parent(case: Path, how: signal.Signals) -> None:
     write_nets("waits", factory="open('child', 'w').write(str(os.getpid())), time.sleep(1000)")
     started = spawn(*flags(case, "waits:make"))
@@ -155,6 +160,7 @@ def test_an_interruption_from_the_terminal_is_one(case: Path) -> None:
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_bars_on_a_terminal(case: Path) -> None:
     """The child writes to the terminal of its parent."""
     ours, theirs = pty.openpty()
@@ -242,7 +248,9 @@ def test_a_network_that_changes_the_process_gives_the_same_record(
     assert all(record == records[0] for record in records)
 
 
-@pytest.mark.parametrize("place", ["at_import", "factory", "forward"])
+@pytest.mark.parametrize(
+    "place", ["factory", *(pytest.param(name, marks=pytest.mark.slow) for name in ("at_import", "forward"))]
+)
 def test_a_network_that_patches_torch_is_refused(case: Path, cli: Cli, place: str) -> None:
     import torch
 
