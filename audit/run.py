@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .inputs.case import LoadedCase
     from .inputs.config import Config
     from .inputs.given import Given
-    from .inputs.order import Order
+    from .inputs.training_order import TrainingOrder
     from .judge.scoring import Scoring
     from .policy.policy import Policy
     from .record.result import AuditResult
@@ -56,7 +56,7 @@ class Prepared:
     policy_sha256: str
     suite: Suite
     run: RunDir
-    order: Order
+    order: TrainingOrder
     trained: Trained | None
     seed: int
     batch_size: int
@@ -95,8 +95,8 @@ def prepare(
     from .collect.suite import all_attacks, choose
     from .inputs.case import load_case
     from .inputs.given import given_of, is_outputs
-    from .inputs.order import order_of
     from .inputs.resolve import to_toml
+    from .inputs.training_order import training_order
     from .policy.policy import load_policy
     from .record.rundir import RunDir
     from .training.references import check_order, with_trained
@@ -108,7 +108,7 @@ def prepare(
         check_ledger(config.claim.ledger)
     given = given or given_of(config)
     case, trained = load_case(given, policy.overlap_share), None
-    order = order_of(config, given.project)
+    order = training_order(config, given.project)
     check_order(order, case.claim.kind, beside_outputs=is_outputs(given.models["unlearned"]))
     if train and order.wanted.asked:
         case, trained = with_trained(case, order, notify)
@@ -150,7 +150,7 @@ def run_audit(prepared: Prepared, *, fresh: bool = False, notify: Notify = _sile
     case, run = prepared.case, prepared.run
     run.begin(prepared.settings, fresh=fresh or bool(case.unnamed))  # what has no name cannot be known again
     remember_shadows(run, prepared.order, case)
-    look = _look(prepared)  # counted before anything is scored
+    look = _count_look(prepared)  # counted before anything is scored
     evidence = collect(
         case,
         prepared.suite,
@@ -165,7 +165,7 @@ def run_audit(prepared: Prepared, *, fresh: bool = False, notify: Notify = _sile
     result, scores = _judged(run, evidence, commitment, prepared.suite.classes, policy)
     run.keep_private(rankings(evidence, scores.scored))
     kept = keep(run, case.files, prepared.settings, prepared.project, case.key)
-    return _concluded("finished", run, result, prepared.signer, kept.commitments)
+    return _record_and_certify("finished", run, result, prepared.signer, kept.commitments)
 
 
 def score_run(
@@ -213,7 +213,7 @@ def score_run(
         evidence.facts = evidence.facts.model_copy(update={"look": look})
     result, _ = _judged(run, evidence, commitment, all_attacks(), (policy, policy_sha256))
     signer = Signer(signs, section.signer_name, section.signer_role)
-    return _concluded("scored", run, result, signer, kept.commitments, policy=policy.name)
+    return _record_and_certify("scored", run, result, signer, kept.commitments, policy=policy.name)
 
 
 def _judged(
@@ -229,7 +229,7 @@ def _judged(
     return result.model_copy(update={"evidence": commitment}), scores
 
 
-def _concluded(
+def _record_and_certify(
     event: str, run: RunDir, result: AuditResult, signer: Signer, commitments: Mapping[str, str], **fields: Any
 ) -> Finished:
     """Record, render, certify; what is certified is what is in hand, whatever becomes of the files."""
@@ -248,7 +248,7 @@ def _concluded(
     return Finished(result, run, certificate)
 
 
-def _look(prepared: Prepared) -> LookRecord | None:
+def _count_look(prepared: Prepared) -> LookRecord | None:
     """Count this look in the ledger, where one is declared."""
     from .certify.ledger import counted_as, open_look
 

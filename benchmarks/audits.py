@@ -17,7 +17,8 @@ from audit.collect.exchangeability import blind_scores
 from audit.collect.structure import Structure
 from audit.judge.judge import judge
 from audit.policy.policy import Policy
-from audit.record.result import AuditResult, ClaimRecord
+from audit.record.inputs import ClaimRecord
+from audit.record.result import AuditResult
 
 from .planted import CHANGES, Scene
 from .worlds import CLASSES, Net, World

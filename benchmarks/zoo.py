@@ -38,7 +38,8 @@ from audit.collect.exchangeability import blind_scores
 from audit.inputs.data import Arrays
 from audit.inputs.resolve import resolve
 from audit.judge.judge import judge
-from audit.record.result import AuditResult, FindingStatus, Outcome
+from audit.record.findings import FindingStatus
+from audit.record.result import AuditResult, Outcome
 from audit.record.rundir import RunDir
 from audit.run import Prepared, prepare, run_audit
 from fixtures.cases.digits_case import build

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from audit.record.result import AuditResult, Finding, FindingStatus, Gate, Outcome, Verdict
+from audit.record.findings import Finding, FindingStatus, Gate
+from audit.record.result import AuditResult, Outcome, Verdict
 
 from .numbers import level_text, margin_text, num, p_text
 from .words import decides, headline

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 
-from audit.record.result import AuditResult, Finding, FindingStatus, Outcome
+from audit.record.findings import Finding, FindingStatus
+from audit.record.result import AuditResult, Outcome
 
 from .checks import Mark, gate_mark, opening
 from .frameworks import Rule

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import unicodedata
 
-from audit.record.result import Interval, Null
+from audit.record.findings import Interval, Null
 
 ABSENT = "–"
 _LEVELS = (0.01, 0.025, 0.05, 0.1)

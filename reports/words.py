@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from audit.record.result import AuditResult, Finding, FindingStatus, Verdict
+from audit.record.findings import Finding, FindingStatus
+from audit.record.result import AuditResult, Verdict
 
 from .numbers import p_text
 

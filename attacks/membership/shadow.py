@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -121,11 +122,13 @@ class _Classifier(Attack):
         order = _by_content(x, member)
         return self._learner().fit(x[order], member[order])
 
+    @abstractmethod
     def _learner(self) -> Any:
-        raise NotImplementedError
+        """A classifier to be fitted, members are 1."""
 
+    @abstractmethod
     def _log_odds(self, model: Any, x: Floats) -> Floats:
-        raise NotImplementedError
+        """Log-odds (m,) of being a member, by a fitted classifier."""
 
 
 class ShadowLogistic(_Classifier):

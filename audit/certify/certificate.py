@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from audit.errors import UsageError
-from audit.record.result import AuditResult, Finding, FindingStatus, Outcome
+from audit.record.findings import Finding, FindingStatus
+from audit.record.result import AuditResult, Outcome
 
 from .envelope import encode
 

@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from audit.record.result import FindingStatus
+from audit.policy.policy import COVERED
+from audit.record.findings import WEAKER_ACCESS, FindingStatus
 
-#: access levels that a claim covers, as far as policies name figures for them
-COVERED: dict[str, tuple[str, ...]] = {"labels": (), "logits": ("logits",), "features": ("logits", "features")}
-COVERED["weights"] = (*COVERED["features"], "weights")
 FAILING = ("difference", "structural")
 ADMITTED = {"with trace": "pass_with_trace", "transfer": "pass_on_transfer"}
 
@@ -31,7 +29,7 @@ def contradiction(extension: Mapping[str, Any], qualifier: str) -> str:
     """
     findings = extension["findings"]
     failures = _failures(findings, _list(extension, "families"), qualifier)
-    return "; ".join([*_gates(_list(extension, "gates")), *failures, *_figures(findings)])
+    return "; ".join([*_gates(_list(extension, "gates"), qualifier), *failures, *_figures(findings)])
 
 
 def denied_by(values: Mapping[str, Any], extension: Mapping[str, Any], qualifier: str) -> str:
@@ -48,15 +46,21 @@ def denied_by(values: Mapping[str, Any], extension: Mapping[str, Any], qualifier
     return "; ".join([*_policy(values, qualifier), *_mandatory(extension, extension["findings"], values)])
 
 
-def _gates(gates: Sequence[Any]) -> list[str]:
+def _gates(gates: Sequence[Any], qualifier: str) -> list[str]:
     for gate in gates:
         if not isinstance(_get(gate, "name"), str) or not isinstance(_get(gate, "effect"), str):
             raise ValueError("a gate has no name or effect")
-    return [f"the gate {gate['name']!a} is not ok" for gate in gates if gate.get("ok") is not True and _blocks(gate)]
+    return [
+        f"the gate {gate['name']!a} is not ok"
+        for gate in gates
+        if gate.get("ok") is not True and _blocks(gate, qualifier)
+    ]
 
 
-def _blocks(gate: Mapping[str, Any]) -> bool:
-    return "blocks PASS" in gate["effect"]
+def _blocks(gate: Mapping[str, Any], qualifier: str) -> bool:
+    """By its effect; a weaker adversary who sees a trace leaves no other PASS than one with trace."""
+    traced = qualifier == "with trace"
+    return "blocks PASS" in gate["effect"] or (gate["name"].startswith(WEAKER_ACCESS) and not traced)
 
 
 def _failures(findings: Sequence[Any], families: Sequence[Any], qualifier: str) -> list[str]:

@@ -12,11 +12,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from audit.policy.policy import Policy
-from audit.record.result import WEAKER_ACCESS, Outcome
+from audit.policy.policy import COVERED, Policy
+from audit.record.findings import WEAKER_ACCESS
+from audit.record.result import Outcome
 
 from .certificate import EXTENSION, STATEMENT_TYPE
-from .consistency import ADMITTED, COVERED, denied_by
+from .consistency import ADMITTED, denied_by
 from .envelope import CertificateError, parse_json, read_certificate
 from .strictness import weaker
 from .verify import Verified, verify_certificate

@@ -16,7 +16,8 @@ from typing import Any
 
 from audit.policy.policy import built_in
 from audit.record.digest import sha256_file
-from audit.record.result import FindingStatus, Outcome
+from audit.record.findings import FindingStatus
+from audit.record.result import Outcome
 
 from .certificate import (
     ARCHITECTURE,

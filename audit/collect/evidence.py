@@ -15,8 +15,8 @@ from attacks.base import Attack, Case, Floats, Ints, Shadows, Signals
 from audit.errors import CouldNotRun
 from audit.inputs.sets import Overlap
 from audit.record.files import read_arrays, save_arrays, write_private
+from audit.record.inputs import ClaimRecord, InputRecord
 from audit.record.readonce import read_once, sha256_of
-from audit.record.result import ClaimRecord, InputRecord
 from audit.record.run_records import LookRecord, TrainingRecord
 from audit.record.rundir import RunDir
 from audit.record.seal import seal

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from audit.errors import InputError
+from audit.inputs.reading import foreign_hooks
 from audit.inputs.targets import Target, TorchTarget
 
 
@@ -17,12 +18,15 @@ class Guard:
         self._flags: dict[str, list[bool]] = {}
 
     def after_forward(self) -> None:
-        """Raises InputError where a forward pass changed its own model."""
+        """Raises InputError where a forward pass changed its own model, or hooked all of them."""
         changed = [name for name, model in self._models.items() if model.digest() != self._digests[name]]
         if changed:
             raise InputError(
                 [f"the forward pass of {', '.join(changed)} changes the model's own parameters or buffers: freeze them"]
             )
+        problems = foreign_hooks(self._models)  # a forward pass may register some
+        if problems:
+            raise InputError(problems)
         self._flags = {name: _flags(model) for name, model in self._models.items()}
 
     def after_attacks(self) -> None:

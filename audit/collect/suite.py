@@ -10,7 +10,7 @@ from attacks.base import GRANTS, Attack, discover
 from audit.errors import UsageError
 from audit.inputs.config import AttacksSection
 from audit.inputs.contained import contained
-from audit.record.result import ClaimRecord
+from audit.record.inputs import ClaimRecord
 
 WORDS = ("default", "gated", "all")
 LEFT_OUT = "left out: "

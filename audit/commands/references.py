@@ -15,8 +15,8 @@ from .ending import Timeout, human, listing, told
 if TYPE_CHECKING:
     from audit.inputs.config import Config
     from audit.inputs.data import Arrays
-    from audit.inputs.order import Order
     from audit.inputs.sets import Sets
+    from audit.inputs.training_order import TrainingOrder
     from audit.policy.policy import Policy
     from audit.training.session import Progress
 
@@ -86,17 +86,17 @@ def train(
         typer.echo("the budget ended training early: the same command goes on", err=True)
 
 
-def _ordered(settings: Config) -> tuple[Order, dict[str, Arrays], Sets, Policy, bytes]:
+def _ordered(settings: Config) -> tuple[TrainingOrder, dict[str, Arrays], Sets, Policy, bytes]:
     """What is to be trained, on what, without any model to audit."""
     from audit.inputs.case import load_sets, project_key
     from audit.inputs.given import given_of, is_outputs
-    from audit.inputs.order import order_of
+    from audit.inputs.training_order import training_order
     from audit.policy.policy import load_policy
     from audit.training.references import check_asked, check_order
 
     policy, given = load_policy(settings.policy)[0], given_of(settings)
     files, sets = load_sets(given, policy.overlap_share)
-    order = order_of(settings, given.project)
+    order = training_order(settings, given.project)
     check_asked(order.wanted)
     check_order(order, sets.claim.kind, beside_outputs=is_outputs(given.models.get("unlearned")))
     return order, files, sets, policy, project_key(given.project)

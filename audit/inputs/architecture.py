@@ -22,7 +22,10 @@ HOOKS = (
     *("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks", "_state_dict_hooks"),
     *("_state_dict_pre_hooks", "_load_state_dict_pre_hooks", "_load_state_dict_post_hooks"),
 )
-GLOBAL_HOOKS = ("_global_forward_hooks", "_global_forward_pre_hooks", "_global_backward_hooks")
+GLOBAL_HOOKS = (
+    *("_global_forward_hooks", "_global_forward_pre_hooks", "_global_backward_hooks"),
+    *("_global_backward_pre_hooks", "_global_module_registration_hooks"),
+)
 #: methods of ``torch.nn.Module`` by which a network is copied, walked through and saved
 WALKED = (
     *("state_dict", "_save_to_state_dict", "get_extra_state", "named_modules", "modules", "children"),
@@ -39,13 +42,20 @@ def architecture_digest(module: torch.nn.Module) -> str:
     """
     import torch
 
-    if any(getattr(torch.nn.modules.module, hooks, None) for hooks in GLOBAL_HOOKS):
+    if has_global_hooks():
         raise Unnamed("hooks are registered for all modules of this process")
     names = Names()
     parts = [[name, *_part(part, name or "the model", names)] for name, part in torch.nn.Module.named_modules(module)]
     _check_state(module)
     document = {"python": sys.version_info[:2], "torch": torch.__version__, "parts": parts}
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def has_global_hooks() -> bool:
+    """Hooks are registered for all modules of this process: they run with any network and belong to none."""
+    import torch
+
+    return any(getattr(torch.nn.modules.module, hooks, None) for hooks in GLOBAL_HOOKS)
 
 
 def _part(part: torch.nn.Module, name: str, names: Names) -> list[Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from attacks.base import Bools, Case
 from audit.errors import InputError
 from audit.record.digest import load_or_create_key
-from audit.record.result import ClaimRecord, InputRecord
+from audit.record.inputs import ClaimRecord, InputRecord
 from audit.record.run_records import TrainingRecord
 
 from .data import Arrays

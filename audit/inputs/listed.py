@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from audit.record.result import InputRecord
+from audit.record.inputs import InputRecord
 
 from .data import Arrays
 from .given import Given

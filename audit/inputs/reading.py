@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .architecture import has_global_hooks
 from .data import Arrays, layout
 from .given import Build, DataSource
 from .memory import outputs_of, target_of
@@ -58,10 +59,22 @@ def read_models(
         except ValueError as error:
             if str(error) not in problems:
                 problems.append(str(error))
+    problems += foreign_hooks(models)
     kinds = {isinstance(model, TorchTarget) for model in models.values()}
     if len(kinds) > 1:
         problems.append("some models are networks and some precomputed outputs: give all in one form")
     return models, digests
+
+
+def foreign_hooks(models: Mapping[str, Target]) -> list[str]:
+    """Problems: hooks of the whole process beside networks that are named; what they do no name holds."""
+    named = any(isinstance(model, TorchTarget) and not model.unnamed for model in models.values())
+    if not named or not has_global_hooks():
+        return []
+    return [
+        "hooks are registered for all modules of this process (as by register_module_forward_hook): they answer for "
+        "every network, and no model holds them: remove them"
+    ]
 
 
 def _read_model(name: str, source: Any, build: Build) -> tuple[Target, str]:

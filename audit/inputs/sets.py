@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from attacks.base import ClaimKind, Ints
-from audit.record.result import ClaimRecord
+from audit.record.inputs import ClaimRecord
 
 from .config import ClaimSection, Provenance
 from .data import Arrays

@@ -11,7 +11,8 @@ from audit.errors import CouldNotRun, UsageError
 if TYPE_CHECKING:
     import pandas
 
-    from audit.record.result import AuditResult, Finding, Outcome
+    from audit.record.findings import Finding
+    from audit.record.result import AuditResult, Outcome
     from audit.record.rundir import RunDir
 
 #: columns of ``findings_frame``, in this order

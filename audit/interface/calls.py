@@ -88,9 +88,13 @@ def run(
 
     from .progress import both
 
-    sets = {"forget": forget, "retain": retain, "holdout": holdout, "test": test, "auxiliary": auxiliary}
-    models = {"original": original, "unlearned": unlearned}
-    settings, given = configured(sets, models, {"retrained": retrained, "runs": runs}, config, _all(options, claim))
+    settings, given = configured(
+        {"forget": forget, "retain": retain, "holdout": holdout, "test": test, "auxiliary": auxiliary},
+        {"original": original, "unlearned": unlearned},
+        {"retrained": retrained, "runs": runs},
+        config,
+        {**options, "claim": claim},
+    )
     with both(progress) as notify:
         finished = run_audit(prepare(settings, given, notify=notify), fresh=fresh, notify=notify)
     return AuditRun(finished.result, finished.run)
@@ -122,9 +126,13 @@ def plan(
     from audit.collect.plan import make_plan
     from audit.run import prepare
 
-    sets = {"forget": forget, "retain": retain, "holdout": holdout, "test": test, "auxiliary": auxiliary}
-    models = {"original": original, "unlearned": unlearned}
-    settings, given = configured(sets, models, {"retrained": retrained, "runs": runs}, config, _all(options, claim))
+    settings, given = configured(
+        {"forget": forget, "retain": retain, "holdout": holdout, "test": test, "auxiliary": auxiliary},
+        {"original": original, "unlearned": unlearned},
+        {"retrained": retrained, "runs": runs},
+        config,
+        {**options, "claim": claim},
+    )
     prepared = prepare(settings, given, train=False)
     return make_plan(prepared.case, prepared.policy, prepared.suite, prepared.order.wanted)
 
@@ -228,7 +236,3 @@ def _zoned(now: datetime | None) -> datetime:
     if now is not None and now.tzinfo is None:
         raise UsageError("the current time needs a time zone: datetime.now(timezone.utc).")
     return now or datetime.now(UTC)
-
-
-def _all(options: Options, claim: Claim | None) -> dict[str, Any]:
-    return {**options, "claim": claim}

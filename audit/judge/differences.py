@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from audit.policy.policy import Policy
-from audit.record.result import Finding, FindingStatus, Interval, Null
+from audit.record.findings import Finding, FindingStatus, Interval, Null
 from audit.statistics.contrast import contrast
 from audit.statistics.intervals import shift
 from audit.statistics.model_level import crawford_howell

@@ -10,7 +10,7 @@ import numpy as np
 
 from audit.collect.evidence import Evidence
 from audit.policy.policy import Policy
-from audit.record.result import Finding, FindingStatus, Interval, Null
+from audit.record.findings import Finding, FindingStatus, Interval, Null
 from audit.statistics.intervals import Estimate
 
 from .families import Families

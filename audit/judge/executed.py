@@ -8,7 +8,7 @@ from audit.collect.evidence import AttackRun, Evidence
 from audit.collect.suite import LEFT_OUT, changed, gates
 from audit.policy.policy import Policy
 from audit.record.attack_record import AttackRecord
-from audit.record.result import Finding, FindingStatus
+from audit.record.findings import Finding, FindingStatus
 
 from .charts import charts
 from .scored import Scored
@@ -52,7 +52,7 @@ def _changed(run: AttackRun, attack: type[Attack], evidence: Evidence) -> list[F
             attack=run.name,
             metric="parameters",
             title=f"{attack.title}: other parameters than the suite's",
-            kind="execution",
+            kind="input",
             role="primary",
             access=attack.access.name.lower(),
             status=FindingStatus.NOTE,

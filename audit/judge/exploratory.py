@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from audit.record.result import Finding, FindingStatus, Interval, Null
+from audit.record.findings import Finding, FindingStatus, Interval, Null
 from audit.statistics.clustered import auc_clustered
 from audit.statistics.conformal import benjamini_yekutieli, conformal_p, needed_discoveries
 from audit.statistics.epsilon import Bounds, split_bounds

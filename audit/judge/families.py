@@ -11,7 +11,7 @@ import numpy as np
 
 from audit.collect.evidence import Evidence
 from audit.policy.policy import Policy
-from audit.record.result import Family
+from audit.record.findings import Family
 from audit.statistics.intervals import Estimate
 from audit.statistics.model_level import ModelTest, holm, rank_family, t_family
 from audit.statistics.two_sample import smallest_p, two_sample_family

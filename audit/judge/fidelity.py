@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from audit.collect.evidence import Evidence
-from audit.record.result import Gate
+from audit.record.findings import Gate
 
 #: our choice: accuracy by which shadow models may differ from the model they stand for, beyond three of their own
 #: standard deviations

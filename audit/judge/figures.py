@@ -7,7 +7,7 @@ from typing import TypedDict
 import numpy as np
 
 from attacks.base import Floats
-from audit.record.result import Finding
+from audit.record.findings import Finding
 from audit.statistics.intervals import Estimate, auc_delong, retained_share, shift, tpr_at_fpr
 from audit.statistics.model_level import crawford_howell
 

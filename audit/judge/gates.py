@@ -9,7 +9,8 @@ import numpy as np
 from audit.collect.evidence import Evidence
 from audit.collect.suite import LEFT_OUT
 from audit.policy.policy import Policy
-from audit.record.result import Finding, FindingStatus, Gate, UtilityRecord
+from audit.record.findings import Finding, FindingStatus, Gate
+from audit.record.result import UtilityRecord
 
 from .families import Families
 from .fidelity import training_gates
@@ -73,7 +74,7 @@ def _attacks_ran(findings: Sequence[Finding]) -> Gate:
         "failed": [f.attack for f in gated if f.status is FindingStatus.ERROR],
         "left out": [f.attack for f in gated if f.reason.startswith(LEFT_OUT)],
         "run with other parameters than those whose error rates were measured": [
-            f.attack for f in gated if f.metric == "parameters"
+            f.attack for f in findings if f.kind == "input" and f.metric == "parameters"
         ],
     }
     said = "; ".join(f"{what}: {', '.join(names)}" for what, names in missing.items() if names)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from audit.collect.evidence import Evidence
 from audit.policy.policy import Policy
-from audit.record.result import AuditResult, Finding, FindingStatus, PolicyRecord
+from audit.record.findings import Finding, FindingStatus
+from audit.record.result import AuditResult, PolicyRecord
 from audit.record.run_records import LookRecord
 
 from .cautions import cautions
@@ -61,7 +62,7 @@ def judge(evidence: Evidence, policy: Policy, policy_sha256: str, scoring: Scori
         inputs=facts.inputs,
         assumptions=(*facts.assumptions, *warnings),
         attacks=tuple(
-            attack_record(run, scoring.suite[run.name], by_name.get(run.name), evidence, context.level)
+            attack_record(run, scoring.classes[run.name], by_name.get(run.name), evidence, context.level)
             for run in scoring.runs
         ),
         families=families.records,
@@ -87,7 +88,7 @@ def _findings(scoring: Scoring, context: Context) -> tuple[Finding, ...]:
     """All findings: what needs no statistics first, then attack by attack."""
     evidence, policy = context.evidence, context.policy
     found = structural_findings(evidence.facts, policy) + input_findings(evidence)
-    found += [f for run in scoring.runs for f in execution(run, scoring.suite[run.name], evidence, policy)]
+    found += [f for run in scoring.runs for f in execution(run, scoring.classes[run.name], evidence, policy)]
     for item in scoring.scored:
         found += differences(item, context)
         found += figures(item, context)

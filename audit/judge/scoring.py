@@ -20,7 +20,7 @@ from .scored import Scored, by_subject
 
 log = logging.getLogger("audit")
 
-Suite = Mapping[str, type[Attack]]
+Classes = Mapping[str, type[Attack]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,18 +36,18 @@ class Scoring:
 
     runs: tuple[AttackRun, ...]
     scored: tuple[Scored, ...]
-    suite: Suite
+    classes: Classes
     failures: tuple[Failure, ...] = ()
 
 
-def score_all(evidence: Evidence, suite: Suite | None = None) -> Scoring:
+def score_all(evidence: Evidence, classes: Classes | None = None) -> Scoring:
     """Score every attack that ran; one whose scoring raises becomes an error.
 
     Args:
         evidence: signals of all attacks on all models.
-        suite: the attacks by name, where they were discovered already.
+        classes: the attacks by name, where they were discovered already.
     """
-    suite = discover() if suite is None else suite
+    classes = discover() if classes is None else classes
     runs: list[AttackRun] = []
     scored: list[Scored] = []
     failures: list[Failure] = []
@@ -55,16 +55,16 @@ def score_all(evidence: Evidence, suite: Suite | None = None) -> Scoring:
         if run.status == "ok":
             try:
                 with contained(f"the attack {run.name}"):  # a plug-in's code is not ours
-                    scored.append(_score(suite[run.name], run, evidence))
+                    scored.append(_score(classes[run.name], run, evidence))
             except NotApplicable as reason:
-                failures.append(skip(reason, suite[run.name], "in scoring"))
+                failures.append(skip(reason, classes[run.name], "in scoring"))
                 run = _failed(run, "skipped", failures[-1])  # noqa: PLW2901
             except Exception as error:
                 log.exception("scoring %s failed", run.name)
-                failures.append(failure(error, suite[run.name], "in scoring"))
+                failures.append(failure(error, classes[run.name], "in scoring"))
                 run = _failed(run, "error", failures[-1])  # noqa: PLW2901
         runs.append(run)
-    return Scoring(tuple(runs), tuple(scored), suite, tuple(failures))
+    return Scoring(tuple(runs), tuple(scored), classes, tuple(failures))
 
 
 def _failed(run: AttackRun, status: Literal["skipped", "error"], failed: Failure) -> AttackRun:

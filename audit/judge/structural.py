@@ -5,7 +5,7 @@ from __future__ import annotations
 from audit.collect.evidence import Evidence, Facts
 from audit.inputs.sets import Overlap
 from audit.policy.policy import Policy
-from audit.record.result import Finding, FindingStatus
+from audit.record.findings import Finding, FindingStatus
 
 WHITE_BOX = ("features", "weights")
 

@@ -15,7 +15,8 @@ from scipy import stats
 from attacks.base import Floats, Ints
 from audit.collect.evidence import Evidence
 from audit.policy.policy import Policy
-from audit.record.result import Interval, UtilityFigure, UtilityRecord
+from audit.record.findings import Interval
+from audit.record.result import UtilityFigure, UtilityRecord
 
 MIN_PART = 20  # our choice: classes and groups with fewer rows are too small to name the worst one
 

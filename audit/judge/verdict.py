@@ -5,20 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from audit.collect.evidence import Evidence
-from audit.policy.policy import Level, Policy
-from audit.record.result import Finding, FindingStatus, Gate, Outcome, UtilityRecord, Verdict
+from audit.policy.policy import COVERED, Level, Policy
+from audit.record.findings import Finding, FindingStatus, Gate
+from audit.record.result import Outcome, UtilityRecord, Verdict
 
 from .families import Families
 from .settle import RECIPE, cheapest_first, utility_way
 from .weaker import failing, rejecting
 from .words import open_words
 
-LEVELS: dict[str, tuple[Level, ...]] = {
-    "labels": (),
-    "logits": ("logits",),
-    "features": ("logits", "features"),
-    "weights": ("logits", "features", "weights"),
-}
 CLAIMS = {
     "random": "a random forget set",
     "class": "the forgotten classes",
@@ -166,10 +161,10 @@ def _missing(
     settle: list[str] = []
     required = policy.mandatory.get(kind, {})  # type: ignore[call-overload]
     reasons: list[str] = []
-    if not LEVELS[access]:
+    if not COVERED[access]:
         reasons.append(f"no attack of this suite works with {access} alone")
         settle.append("claim --access logits, if the adversary may have them")
-    for level in LEVELS[access]:
+    for level in COVERED[access]:
         names = required.get(level, ())
         if not names:
             reasons.append(f"the policy {policy.name!r} names no figure for {kind} claims at {level} access")

@@ -14,7 +14,7 @@ import numpy as np
 from attacks.base import GRANTS
 from audit.collect.evidence import Evidence
 from audit.policy.policy import Policy
-from audit.record.result import WEAKER_ACCESS, Gate
+from audit.record.findings import WEAKER_ACCESS, Gate
 
 from .families import Families, run_families
 from .scored import Scored

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from audit.record.result import Finding, FindingStatus, Gate
+from audit.record.findings import Finding, FindingStatus, Gate
 
 from .weaker import rejecting
 

@@ -16,6 +16,13 @@ from audit.record.readonce import read_once
 BUILT_IN = ("screening", "standard", "strict")
 FIGURES = ("auc", "tpr_upper", "tpr_lower", "share")
 Level = Literal["logits", "features", "weights"]
+#: levels at which a claim of an access needs mandatory figures
+COVERED: dict[str, tuple[Level, ...]] = {
+    "labels": (),
+    "logits": ("logits",),
+    "features": ("logits", "features"),
+    "weights": ("logits", "features", "weights"),
+}
 
 
 class Policy(BaseModel):

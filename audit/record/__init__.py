@@ -1,4 +1,4 @@
-"""What a run leaves behind: the schema of ``run.json``, the run directory, files and digests.
+"""Keep what a run leaves behind: records and arrays in; files out, written whole or not at all, and read back.
 
-Records in; bytes on disk out, atomically, and back.
+The schema of ``run.json``, the run directory, digests, seals and files that are read once.
 """

@@ -1,1 +1,4 @@
-"""Tests and intervals: numpy and scipy only, no models, no files, no thresholds."""
+"""Tests and intervals: arrays in; p-values, intervals and sample sizes out.
+
+NumPy and SciPy only: no models, no files, no thresholds.
+"""

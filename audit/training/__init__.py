@@ -1,1 +1,4 @@
-"""Training many models: retrained references, shadow models, and shadow pipelines that train and then unlearn."""
+"""Train what a run lacks: a recipe, rows and an order in; references, shadow models and unlearned pipelines out.
+
+Every model is kept under a content address in the store, and nothing identical is trained twice.
+"""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from audit.inputs.data import Arrays
-from audit.inputs.order import Order
 from audit.inputs.sets import Sets
+from audit.inputs.training_order import TrainingOrder
 from audit.policy.policy import Policy
 from audit.statistics.sample_size import detectable_shift
 
@@ -20,7 +20,7 @@ MIN_SHADOWS = 16  # what the attacks on shadow models need
 
 
 def training_lines(
-    order: Order, files: Mapping[str, Arrays], sets: Sets, policy: Policy, *, key: bytes, given: int
+    order: TrainingOrder, files: Mapping[str, Arrays], sets: Sets, policy: Policy, *, key: bytes, given: int
 ) -> list[str]:
     """How many models, what they cost and what they buy, in lines.
 
@@ -52,13 +52,13 @@ def training_lines(
     ]
 
 
-def _held(order: Order, design: Design, jobs: Sequence[Job], key: bytes) -> int:
+def _held(order: TrainingOrder, design: Design, jobs: Sequence[Job], key: bytes) -> int:
     """How many of the models are there already, in the mode that has most."""
     addresses, store = addresses_of(order, design, key), Store(order.store, key)
     return max(sum(store.has(addresses.of(job, mode)) for job in jobs) for mode in MODES)
 
 
-def _bought(order: Order, kind: str, policy: Policy, given: int) -> list[str]:
+def _bought(order: TrainingOrder, kind: str, policy: Policy, given: int) -> list[str]:
     total = given + order.wanted.references
     needed = policy.references_t_class if kind == "class" else policy.references_t
     lines = []

@@ -13,9 +13,9 @@ from audit.inputs.case import LoadedCase, ShadowModels
 from audit.inputs.config import TrainingSection
 from audit.inputs.data import Arrays
 from audit.inputs.models import load_model
-from audit.inputs.order import Order
 from audit.inputs.sets import Selection
-from audit.record.result import InputRecord
+from audit.inputs.training_order import TrainingOrder
+from audit.record.inputs import InputRecord
 from audit.record.run_records import TrainingRecord
 
 from .hooks import import_sources
@@ -44,7 +44,7 @@ def wanted_jobs(wanted: TrainingSection, design: Design) -> list[Job]:
     ]
 
 
-def check_order(order: Order, kind: str, *, beside_outputs: bool = False) -> None:
+def check_order(order: TrainingOrder, kind: str, *, beside_outputs: bool = False) -> None:
     """What training needs and the order lacks.
 
     Args:
@@ -75,7 +75,7 @@ def check_order(order: Order, kind: str, *, beside_outputs: bool = False) -> Non
 
 
 def train(
-    order: Order,
+    order: TrainingOrder,
     files: Mapping[str, Arrays],
     selection: Mapping[str, Selection],
     key: bytes,
@@ -116,7 +116,7 @@ def train(
 
 
 def with_trained(
-    case: LoadedCase, order: Order, notify: Callable[[Progress], None] = silent
+    case: LoadedCase, order: TrainingOrder, notify: Callable[[Progress], None] = silent
 ) -> tuple[LoadedCase, Trained]:
     """The case with the references and shadow models that are asked for.
 
@@ -157,7 +157,9 @@ def with_trained(
     ), trained
 
 
-def _record(order: Order, trained: Trained, references: int, shadows: Mapping[str, ShadowModels]) -> TrainingRecord:
+def _record(
+    order: TrainingOrder, trained: Trained, references: int, shadows: Mapping[str, ShadowModels]
+) -> TrainingRecord:
     return TrainingRecord(
         recipe=order.recipe.model_dump(mode="json", exclude_defaults=True),
         mode=trained.mode,
@@ -181,7 +183,7 @@ def _shadow_models(design: Design, trained: Trained, kind: str) -> ShadowModels:
     )
 
 
-def addresses_of(order: Order, design: Design, key: bytes) -> Addresses:
+def addresses_of(order: TrainingOrder, design: Design, key: bytes) -> Addresses:
     """Where the store keeps the models of an order."""
     sources = import_sources(order.recipe, order.factory)
     return Addresses(order.recipe, order.factory, sources, design.pool.canonical(), key)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audit.inputs.case import LoadedCase
-from audit.inputs.order import Order
+from audit.inputs.training_order import TrainingOrder
 from audit.record.files import sweep, write_bytes
 from audit.record.rundir import RunDir
 
@@ -20,7 +20,7 @@ from .store import discard, is_address, model_path
 SHADOW_LIST = "shadows.json"
 
 
-def remember_shadows(run: RunDir, order: Order, case: LoadedCase) -> None:
+def remember_shadows(run: RunDir, order: TrainingOrder, case: LoadedCase) -> None:
     """Note in ``private/`` which models of the store were trained on forget rows."""
     keys = {key for found in case.shadows.values() for key in found.keys.values()}
     if "unlearned" in case.shadows:  # and what the pipelines were before they unlearned

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from audit.record.result import Finding
+from audit.record.findings import Finding
 from reports.numbers import interval_text, margin_text, null_mean, num, one_sided
 
 from . import svg

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from audit.record.result import AuditResult, Finding, FindingStatus, Outcome
+from audit.record.findings import Finding, FindingStatus
+from audit.record.result import AuditResult, Outcome
 from reports.checks import opening
 from reports.numbers import ABSENT, interval_text, margin_text, num, p_text
 from reports.words import decides

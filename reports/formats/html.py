@@ -16,7 +16,8 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from audit.record.digest import sha256_file
-from audit.record.result import AuditResult, Finding, Interval, Null, Outcome, to_json
+from audit.record.findings import Finding, Interval, Null
+from audit.record.result import AuditResult, Outcome, to_json
 from reports.charts.draw import chart_svg
 from reports.charts.forest import forest_svg, placeable
 from reports.clauses import Clause

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from audit.record.result import AuditResult, Finding, Outcome
+from audit.record.findings import Finding
+from audit.record.result import AuditResult, Outcome
 from reports.checks import Mark, deciding_first, finding_mark, opening
 from reports.numbers import interval_text, margin_text, num, p_text, visible
 from reports.render import DEFAULTS, Options

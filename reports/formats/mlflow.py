@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from audit.errors import CouldNotRun, UsageError
-from audit.record.result import AuditResult, Finding
+from audit.record.findings import Finding
+from audit.record.result import AuditResult
 from reports.checks import opening
 from reports.numbers import visible
 from reports.render import DEFAULTS, Options

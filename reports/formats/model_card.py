@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from audit.record.result import AuditResult, Finding
+from audit.record.findings import Finding
+from audit.record.result import AuditResult
 from reports.checks import opening
 from reports.numbers import interval_text, margin_text, num
 from reports.render import Options

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from audit.record.result import AuditResult, Finding, FindingStatus, Outcome
+from audit.record.findings import Finding, FindingStatus
+from audit.record.result import AuditResult, Outcome
 from reports.numbers import ABSENT, interval_text, margin_text, num, p_text, visible
 from reports.render import Options
 from reports.words import SHORT, decides, headline, sizes

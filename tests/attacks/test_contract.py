@@ -16,9 +16,9 @@ from audit.collect.views import shadow_views
 from audit.inputs.case import LoadedCase, load_case
 from audit.inputs.config import TrainingSection
 from audit.inputs.given import given_of
-from audit.inputs.order import order_of
 from audit.inputs.recipe import RecipeSection
 from audit.inputs.resolve import resolve
+from audit.inputs.training_order import training_order
 from audit.policy.policy import load_policy
 from audit.record.rundir import RunDir
 from audit.training.references import with_trained
@@ -55,7 +55,7 @@ class Bench:
         if self.case.kind == "random":
             update = {"recipe": RECIPE, "training": TrainingSection(shadows=16)}
             settings = settings.model_copy(update=update)
-            trained, _ = with_trained(self.loaded, order_of(settings, given.project))
+            trained, _ = with_trained(self.loaded, training_order(settings, given.project))
             self.member = trained.shadows["trained"].member
             self.shadows = shadow_views(trained.shadows, store, trained.selection, trained.build)["trained"]
 

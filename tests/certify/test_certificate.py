@@ -53,7 +53,9 @@ from audit.certify.envelope import (
 )
 from audit.certify.keys import generate_keypair, key_id, load_private_key
 from audit.errors import CouldNotRun, ExitCode, UsageError
-from audit.record.result import FindingStatus, InputRecord, Outcome
+from audit.record.findings import FindingStatus
+from audit.record.inputs import InputRecord
+from audit.record.result import Outcome
 
 Change = Callable[[dict[str, Any]], object]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases.certified import ISSUED, KEY, PUBLIC, WEIGHTS, audit_result, finding, statement
+from cases.certified import ISSUED, KEY, PUBLIC, audit_result, finding, statement
 from cases.synthetic import audit
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -29,7 +29,8 @@ from audit.commands.certificate import annotation
 from audit.errors import CouldNotRun, ExitCode, InputError, UsageError
 from audit.inputs.npz import read_data
 from audit.policy.policy import Policy, load_policy
-from audit.record.result import WEAKER_ACCESS, AuditResult, FindingStatus, Gate, Outcome, PolicyRecord
+from audit.record.findings import WEAKER_ACCESS, FindingStatus, Gate
+from audit.record.result import AuditResult, Outcome, PolicyRecord
 
 STANDARD, STANDARD_DIGEST = load_policy("standard")
 NOW = ISSUED + timedelta(days=1)
@@ -43,18 +44,6 @@ def judged(policy: Policy = STANDARD, digest: str = STANDARD_DIGEST, **changes: 
     result = result.model_copy(update={"findings": tuple(finding(n, FindingStatus.PASS) for n in sorted(figures))})
     verdict = result.verdict.model_copy(update=changes)
     return result.model_copy(update={"claim": claim, "verdict": verdict})
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> tuple[Path, ...]:
-    for name, content in WEIGHTS.items():
-        (tmp_path / name).write_bytes(content)
-    return tuple(tmp_path / name for name in WEIGHTS)
-
-
-@pytest.fixture
-def demand(model: tuple[Path, ...]) -> Demand:
-    return Demand((PUBLIC,), model, STANDARD, STANDARD_DIGEST)
 
 
 class Writer:

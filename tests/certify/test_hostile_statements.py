@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cases.certified import ISSUED, KEY, PUBLIC, WEIGHTS, statement
+from cases.certified import ISSUED, KEY, PUBLIC, statement
 
 from audit.certify.envelope import CertificateError, encode, sign
 from audit.certify.gate import Decision, Demand, decide
@@ -32,18 +32,6 @@ SCRAP: tuple[Any, ...] = (
         "0001-01-01T00:00:00Z",
     ),
 )
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> tuple[Path, ...]:
-    for name, content in WEIGHTS.items():
-        (tmp_path / name).write_bytes(content)
-    return tuple(tmp_path / name for name in WEIGHTS)
-
-
-@pytest.fixture
-def demand(model: tuple[Path, ...]) -> Demand:
-    return Demand((PUBLIC,), model, STANDARD, STANDARD_DIGEST)
 
 
 def verified(document: dict[str, Any], demand: Demand, **changes: Any) -> Any:
@@ -136,6 +124,10 @@ def set_finding(document: dict[str, Any], name: str, **changes: Any) -> None:
 
 CONTRADICTIONS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "gate": (lambda d: ours(d)["gates"][0].update(ok=False), "the gate 'control' is not ok"),
+    "weaker access": (
+        lambda d: ours(d)["gates"][0].update(name="weaker access: logits", effect="nothing", ok=False),
+        "the gate 'weaker access: logits' is not ok",
+    ),
     "no gates": (lambda d: ours(d).pop("gates"), "no list of gates"),
     "family": (lambda d: ours(d)["families"][0].update(rejected=True), "family 'D2' rejected"),
     "difference": (

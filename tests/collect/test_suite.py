@@ -16,7 +16,8 @@ from audit.inputs.config import AttacksSection
 from audit.inputs.resolve import resolve, to_toml
 from audit.judge.judge import judge
 from audit.policy.policy import load_policy
-from audit.record.result import AuditResult, ClaimRecord, Outcome
+from audit.record.inputs import ClaimRecord
+from audit.record.result import AuditResult, Outcome
 from tests.conftest import ARCH, Cli
 
 POLICY = load_policy("standard")[0].model_copy(update={"permutations": 999, "shams": 0})

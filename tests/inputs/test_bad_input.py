@@ -6,6 +6,7 @@ import os
 import pickle
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -741,3 +742,24 @@ def test_full_disk_for_real(case: Path, cli: Cli, tmp_path: Path) -> None:
     assert (ended.code, ended.out) == (4, "")
     assert "cannot write" in ended.text
     assert "free space or choose another folder" in ended.text
+
+
+@pytest.mark.parametrize("where", ["factory", "forward"])
+def test_hooks_of_the_whole_process_are_refused(case: Path, cli: Cli, where: str) -> None:
+    """They would answer for every network, and the certificate would name files that hold none of it."""
+    hook = "nn.modules.module.register_module_forward_hook(lambda *_: None)"
+    once = f"{hook} if not nn.modules.module._global_forward_hooks else 0"
+    lines = {"factory": ("pass", hook), "forward": (once, "0")}
+    forward, factory = lines[where]
+    Path("hooked.py").write_text(
+        "from torch import nn\nfrom audit.demo import network\nclass Net(nn.Sequential):\n"
+        f"    def forward(self, x):\n        {forward}\n        return super().forward(x)\n"
+        f"def make():\n    {factory}\n    return Net(*network())\n"
+    )
+    try:
+        ended = cli("run", "--forget", case / "forget.npz", "--arch", "hooked:make", "-q")
+    finally:
+        nn.modules.module._global_forward_hooks.clear()
+        sys.modules.pop("hooked", None)
+    assert (ended.code, ended.out) == (2, "")
+    assert "hooks are registered for all modules of this process" in ended.text

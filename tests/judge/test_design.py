@@ -9,7 +9,8 @@ from audit.judge.judge import judge
 from audit.judge.settle import cheapest_first, more_rows, more_tail_rows
 from audit.judge.shams import Shams, sham_d1, sham_d2
 from audit.policy.policy import load_policy
-from audit.record.result import FindingStatus, LookRecord, Outcome
+from audit.record.findings import FindingStatus
+from audit.record.result import LookRecord, Outcome
 from audit.statistics.intervals import Estimate
 
 EVERY = dict.fromkeys(ATTACKS, SEEN)

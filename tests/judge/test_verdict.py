@@ -9,7 +9,8 @@ from audit.collect.structure import Structure
 from audit.judge.judge import judge
 from audit.judge.scoring import score_all
 from audit.policy.policy import load_policy
-from audit.record.result import FindingStatus, Outcome
+from audit.record.findings import FindingStatus
+from audit.record.result import Outcome
 
 EVERY = dict.fromkeys(ATTACKS, SEEN)
 

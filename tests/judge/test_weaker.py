@@ -10,7 +10,8 @@ from audit.judge.judge import judge
 from audit.judge.scoring import score_all
 from audit.judge.weaker import rejecting
 from audit.policy.policy import load_policy
-from audit.record.result import WEAKER_ACCESS, AuditResult, Outcome
+from audit.record.findings import WEAKER_ACCESS
+from audit.record.result import AuditResult, Outcome
 
 POLICY = load_policy("standard")[0].model_copy(update={"permutations": 999, "shams": 0})
 #: a trace that membership alone sees, at p = .01 to .04 on its own; three attacks under one max-T dilute it

@@ -8,7 +8,7 @@ import pytest
 from cases.synthetic import audit
 
 from audit.judge.words import open_words
-from audit.record.result import Finding, FindingStatus, Gate, Interval
+from audit.record.findings import Finding, FindingStatus, Gate, Interval
 
 WHAT = "a random forget set"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -63,3 +64,17 @@ def test_a_file_without_a_docstring_and_a_page_without_markers_are_refused(small
     (small / "audit" / "room" / "bare.py").unlink()
     (small / "docs" / "architecture.md").write_text("nothing\n")
     assert "files: begin" in run(script, "--check").stderr
+
+
+def test_the_top_of_audit_holds_the_story_and_the_rooms_alone() -> None:
+    top = {path.name for path in (ROOT / "audit").glob("*.py")}
+    assert top == {"__init__.py", "__main__.py", "demo.py", "errors.py", "run.py", "selftest.py"}
+
+
+@pytest.mark.parametrize("room", sorted(path.parent.name for path in (ROOT / "audit").glob("*/__init__.py")))
+def test_a_room_says_what_comes_in_and_what_goes_out(room: str) -> None:
+    said = ast.get_docstring(ast.parse((ROOT / "audit" / room / "__init__.py").read_text(encoding="utf-8"))) or ""
+    first, *rest = said.splitlines()
+    assert " in" in first, first
+    assert " out" in first, first
+    assert [line for line in rest if line], "a second line"

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from audit.record.result import AuditResult, Gate, InputRecord, Outcome, PolicyRecord, Verdict
+from audit.record.findings import Gate
+from audit.record.inputs import InputRecord
+from audit.record.result import AuditResult, Outcome, PolicyRecord, Verdict
 from reports.formats.html import render_html
 from tests.reports.chromium import CHROMIUM, Browser
 from tests.reports.example_audit import example

@@ -5,21 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from audit.record.attack_record import AttackRecord
-from audit.record.result import (
-    AuditResult,
-    ClaimRecord,
-    Family,
-    Finding,
-    FindingStatus,
-    Gate,
-    InputRecord,
-    Interval,
-    Null,
-    Outcome,
-    PolicyRecord,
-    UtilityRecord,
-    Verdict,
-)
+from audit.record.findings import Family, Finding, FindingStatus, Gate, Interval, Null
+from audit.record.inputs import ClaimRecord, InputRecord
+from audit.record.result import AuditResult, Outcome, PolicyRecord, UtilityRecord, Verdict
 from tests.reports.example_charts import (
     dots_chart,
     grid_chart,

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from audit.record.result import AuditResult, Finding, FindingStatus, Gate, Interval, Outcome, Verdict
+from audit.record.findings import Finding, FindingStatus, Gate, Interval
+from audit.record.result import AuditResult, Outcome, Verdict
 from reports.clause_rules import Level
 from reports.clauses import clauses
 from reports.comparison.compare import compare

@@ -4,7 +4,8 @@ import pytest
 
 from attacks.base import discover
 from audit.errors import UsageError
-from audit.record.result import AuditResult, FindingStatus, Outcome
+from audit.record.findings import FindingStatus
+from audit.record.result import AuditResult, Outcome
 from reports.clause_rules import MEMBERSHIP, RECOVERY, Level
 from reports.clauses import Clause, clauses
 from reports.frameworks import Rule, choose, frameworks

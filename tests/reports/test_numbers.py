@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.record.result import Interval, Null
+from audit.record.findings import Interval, Null
 from reports.numbers import interval_text, level_text, margin_text, null_mean, num, p_text, visible
 
 

@@ -4,7 +4,8 @@ import io
 
 from rich.console import Console
 
-from audit.record.result import AuditResult, FindingStatus, Interval
+from audit.record.findings import FindingStatus, Interval
+from audit.record.result import AuditResult
 from reports.formats.html import render_html
 from reports.formats.terminal import render_terminal
 from reports.words import STATUS_LEGEND, evidence, headline, reasons, sizes

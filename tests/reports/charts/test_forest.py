@@ -4,7 +4,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from audit.record.result import AuditResult, Finding, FindingStatus, Interval
+from audit.record.findings import Finding, FindingStatus, Interval
+from audit.record.result import AuditResult
 from reports.charts.forest import forest_svg, in_margins
 from reports.numbers import interval_text, num
 

@@ -5,7 +5,8 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from audit.record.result import AuditResult, InputRecord, Outcome
+from audit.record.inputs import InputRecord
+from audit.record.result import AuditResult, Outcome
 from reports.comparison.compare import Comparison, Row, compare
 from reports.comparison.page import render_compare
 from reports.comparison.terminal import print_comparison

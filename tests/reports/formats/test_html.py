@@ -5,7 +5,8 @@ import re
 from html import unescape
 from itertools import pairwise
 
-from audit.record.result import AuditResult, FindingStatus, to_json
+from audit.record.findings import FindingStatus
+from audit.record.result import AuditResult, to_json
 from reports.formats import html as module
 from reports.formats.html import render_html
 from reports.numbers import interval_text, margin_text, num, p_text

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from audit.record.result import FindingStatus, Outcome
+from audit.record.findings import FindingStatus
+from audit.record.result import Outcome
 from reports.formats import html as module
 
 

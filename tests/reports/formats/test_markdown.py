@@ -5,7 +5,8 @@ import re
 import pytest
 from markdown_it import MarkdownIt
 
-from audit.record.result import AuditResult, Finding, FindingStatus, Outcome
+from audit.record.findings import Finding, FindingStatus
+from audit.record.result import AuditResult, Outcome
 from reports.formats.markdown import LIMIT, code, escape, render_markdown
 from tests.reports.conftest import example
 

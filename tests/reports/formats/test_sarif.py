@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft4Validator, FormatChecker
 
-from audit.record.result import AuditResult, FindingStatus, InputRecord, Outcome
+from audit.record.findings import FindingStatus
+from audit.record.inputs import InputRecord
+from audit.record.result import AuditResult, Outcome
 from reports.formats.sarif import render_sarif
 from tests.reports.conftest import example
 

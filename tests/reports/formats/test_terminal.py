@@ -5,7 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from audit.record.result import AuditResult, FindingStatus
+from audit.record.findings import FindingStatus
+from audit.record.result import AuditResult
 from reports.formats.terminal import render_terminal
 from reports.words import SHORT
 

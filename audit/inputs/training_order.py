@@ -12,7 +12,7 @@ STORE = Path(".audit") / "store"
 
 
 @dataclass(frozen=True)
-class Order:
+class TrainingOrder:
     """Models to be trained.
 
     Attributes:
@@ -39,9 +39,9 @@ class Order:
         return self.arch
 
 
-def order_of(config: Config, project: Path) -> Order:
+def training_order(config: Config, project: Path) -> TrainingOrder:
     """The order of a configuration; the store is by default in ``.audit/`` of the project folder."""
-    return Order(
+    return TrainingOrder(
         wanted=config.training,
         recipe=config.recipe,
         arch=config.model.arch,
