@@ -17,6 +17,7 @@ from typing import Any
 
 #: values that are their own text
 PLAIN = (str, int, float, complex, bool, bytes, type(None), type(Ellipsis))
+CONTAINERS = (list, tuple, dict, set, frozenset)
 BUILT_IN = (BuiltinFunctionType, MethodDescriptorType, WrapperDescriptorType)
 #: kinds of libraries whose values are their own text
 DATA = ("dtype", "device", "Size", "layout", "memory_format", "OpOverload")
@@ -30,10 +31,11 @@ class Unnamed(Exception):
 
 
 class Names:
-    """Names values one after the other; what was named already is not gone through again."""
+    """Names values one after the other; code that was named already is not gone through again."""
 
     def __init__(self) -> None:
-        self._seen: dict[int, Any] = {}
+        self._seen: dict[int, tuple[str, Any]] = {}  # with the thing: the address of one that is gone is another's
+        self._open: set[int] = set()
 
     def of(self, value: Any, where: str) -> Any:
         """The name of a value: lists and text, so that equal names have equal JSON.
@@ -47,17 +49,11 @@ class Names:
         """
         if type(value) in PLAIN:
             return repr(value)
+        if type(value) in CONTAINERS or isinstance(value, functools.partial):
+            return self._data(value, where)
         if id(value) in self._seen:
-            return f"as before: {self._seen[id(value)]}"
-        self._seen[id(value)] = where
-        if type(value) in (list, tuple):
-            return [type(value).__name__, [self.of(item, where) for item in value]]
-        if type(value) is dict:
-            return ["dict", [[self.of(key, where), self.of(item, where)] for key, item in value.items()]]
-        if type(value) in (set, frozenset) and all(type(item) in PLAIN for item in value):
-            return ["set", sorted(map(repr, value))]
-        if isinstance(value, functools.partial):
-            return ["partial", *(self.of(part, where) for part in (value.func, value.args, value.keywords))]
+            return f"as before: {self._seen[id(value)][0]}"
+        self._seen[id(value)] = where, value
         if isinstance(value, type):
             return self.kind(value, where)
         if isinstance(value, ModuleType):
@@ -65,6 +61,21 @@ class Names:
         if isinstance(value, FunctionType):
             return self.function(value, where)
         return _built_in(value, where)
+
+    def _data(self, value: Any, where: str) -> Any:
+        """A container by what it holds: equal ones have equal names, wherever they lie."""
+        if id(value) in self._open:
+            raise Unnamed(f"{where} holds itself")
+        self._open.add(id(value))
+        try:
+            if type(value) is dict:
+                return ["dict", [[self.of(key, where), self.of(item, where)] for key, item in value.items()]]
+            if isinstance(value, functools.partial):
+                return ["partial", *(self.of(part, where) for part in (value.func, value.args, value.keywords))]
+            items = [self.of(item, where) for item in value]
+            return [type(value).__name__, sorted(items, key=repr) if type(value) in (set, frozenset) else items]
+        finally:
+            self._open.remove(id(value))
 
     def function(self, function: FunctionType, where: str) -> Any:
         """A function: its code, its defaults, and every global that the code names."""
@@ -166,6 +177,15 @@ def _names(code: CodeType) -> set[str]:
 
 def _code(code: CodeType) -> Any:
     """Instructions and constants, without file and line numbers."""
-    constants = [_code(value) if isinstance(value, CodeType) else repr(value) for value in code.co_consts]
+    constants = [_constant(value) for value in code.co_consts]
     arguments = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
     return [code.co_code.hex(), constants, list(code.co_names), list(code.co_varnames), list(arguments)]
+
+
+def _constant(value: Any) -> Any:
+    """A constant of the code; the order of a set is another in each process."""
+    if isinstance(value, CodeType):
+        return _code(value)
+    if isinstance(value, tuple):
+        return ["tuple", [_constant(item) for item in value]]
+    return ["frozenset", sorted(map(repr, value))] if isinstance(value, frozenset) else repr(value)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -242,3 +245,55 @@ def test_a_class_that_says_it_is_of_torch_is_not_believed() -> None:
         return typed(f"k = {k}\n" + FORWARD.format("k * x") + "Cell.__module__ = 'torch.nn.modules.linear'\n")
 
     assert architecture_digest(made(1)) != architecture_digest(made(2))
+
+
+def test_values_that_are_made_on_the_way_are_told_apart() -> None:
+    """Defaults are gathered in lists that are gone at once: another may stand at the same address."""
+    functions = "".join(f"def f{i}(x, k={i}, *, m={i}):\n    return x\n" for i in range(40))
+    source = functions + FORWARD.format(" + ".join(f"f{i}(x)" for i in range(40)))
+    names = {architecture_digest(typed(source)) for _ in range(5)}
+    assert len(names) == 1
+    assert architecture_digest(typed(source.replace("k=39", "k=38"))) not in names
+    assert architecture_digest(typed(source.replace("m=20", "m=21"))) not in names
+
+
+def test_equal_configurations_have_one_name_wherever_they_lie() -> None:
+    def pair(one: object, other: object) -> str:
+        model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+        model[0].sizes, model[1].sizes = one, other  # type: ignore[assignment]
+        return architecture_digest(model)
+
+    shared = [3, (4, 5)]
+    assert pair(shared, shared) == pair([3, (4, 5)], [3, (4, 5)]) != pair([3, (4, 5)], [3, (4, 6)])
+
+
+def test_what_holds_itself_has_no_name() -> None:
+    model = nn.Linear(2, 2)
+    model.sizes = []  # type: ignore[assignment]
+    model.sizes.append(model.sizes)  # type: ignore[operator, union-attr]
+    with pytest.raises(Unnamed, match="sizes holds itself"):
+        architecture_digest(model)
+
+
+def test_the_name_is_the_same_in_another_process() -> None:
+    """The order of a set of words is another in each process."""
+    code = (
+        "from torch import nn\nfrom tests.inputs.test_architecture import Worded\n"
+        "from audit.inputs.architecture import architecture_digest\nprint(architecture_digest(Worded(2, 2)))"
+    )
+    found = set()
+    for seed in ("1", "2", "3"):
+        environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(__file__).parents[2])}
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        found.add(done.stdout)
+    assert len(found) == 1
+
+
+class Worded(nn.Linear):
+    """Asks whether a word is one of some."""
+
+    words = frozenset({"alpha", "beta", "gamma", "delta"})
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits, or not."""
+        return x if "beta" in {"alpha", "beta", "gamma", "delta"} else super().forward(x)
