@@ -19,7 +19,7 @@ from __future__ import annotations
 import sys
 
 if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:  # `python -m audit`: Python put the working directory first,
-    sys.path.append(sys.path.pop(0))  # where files would take the place of what is imported below
+    del sys.path[0]  # where files would take the place of what is imported below; user code is found all the same
 
 from typing import TYPE_CHECKING, Any
 

@@ -97,7 +97,7 @@ def purge(
     from audit.training.shadow_list import destroy_shadows, read_shadows
 
     run_ = open_run(run_dir)
-    if not run_.events.is_file() and not run_.private.is_dir():
+    if not any(path.exists() for path in (run_.config, run_.events, run_.result)):
         raise UsageError(f"{run_dir} holds no run: nothing was purged. Name a run directory (runs/<id>).")
     if not yes and not _confirmed(f"destroy {run_.private} for good?"):
         raise UsageError("not confirmed, nothing was destroyed: answer y or pass --yes.")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable
-from importlib.machinery import PathFinder
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -54,12 +55,25 @@ def named_function(said: str, spec: str) -> Callable[..., Any]:
 
 def _import(name: str) -> ModuleType:
     here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)  # last: a file there must not shadow what the tool or a library imports
+    if here not in sys.path and _Last(here) not in sys.meta_path:
+        sys.meta_path.append(_Last(here))
     package = name.partition(".")[0]
     if package not in sys.modules and package not in sys.stdlib_module_names:
         _import_from(here, package)
     return importlib.import_module(name)
+
+
+@dataclass(frozen=True)
+class _Last:
+    """Finds in a folder what nothing else finds: a file there must not shadow what the tool or a library imports.
+
+    The end of ``sys.path`` would not do: packages that are installed to be edited are found after it.
+    """
+
+    folder: str
+
+    def find_spec(self, name: str, path: Sequence[str] | None, _target: ModuleType | None = None) -> ModuleSpec | None:
+        return PathFinder.find_spec(name, [self.folder]) if path is None else None
 
 
 def _import_from(folder: str, package: str) -> None:

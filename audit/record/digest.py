@@ -6,6 +6,7 @@ data is only ever committed to under a secret key; models, policies and code get
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import hmac
 import os
@@ -96,7 +97,7 @@ def load_or_create_key(path: Path) -> bytes:
     try:
         if not os.path.lexists(path):
             _create_key(path)
-        key = read_once(path, KEY_BYTES + 1)
+        key = _read_key(path)
     except OSError as error:
         raise CouldNotRun(
             f"cannot read or create the commitment key {path} ({error.strerror}): make its folder writable, "
@@ -108,6 +109,17 @@ def load_or_create_key(path: Path) -> bytes:
             "or move it away to start with a new key (earlier commitments can then no longer be opened)."
         )
     return key
+
+
+def _read_key(path: Path) -> bytes:
+    """The key's bytes; read again where another process takes its temporary link away, which changes the file."""
+    for _ in range(20):  # far more processes than start at once in the millisecond that a link stands
+        try:
+            return read_once(path, KEY_BYTES + 1, follow=False)
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+    return read_once(path, KEY_BYTES + 1, follow=False)
 
 
 def _create_key(path: Path) -> None:

@@ -24,15 +24,20 @@ KINDS = (
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
+def opened(path: Path, *, follow: bool = True) -> Iterator[IO[bytes]]:
     """A regular file, open for one reading; at the end it must be as it was at the beginning.
 
     A file that is renamed over stays open as it was. One that is written to meanwhile is refused.
 
+    Args:
+        path: the file.
+        follow: it may be a symbolic link.
+
     Raises:
         OSError: it cannot be opened, is no regular file, or changed while it was read; ``strerror`` says so.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)  # a pipe must not wait
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY  # a pipe must not wait
+    descriptor = os.open(path, flags if follow else flags | os.O_NOFOLLOW)
     with os.fdopen(descriptor, "rb", closefd=True) as stream:
         before = os.fstat(descriptor)
         _check_regular(path, before.st_mode)
@@ -42,18 +47,19 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
             raise OSError(errno.EBUSY, changed, str(path))
 
 
-def read_once(path: Path, most: int = -1) -> bytes:
+def read_once(path: Path, most: int = -1, *, follow: bool = True) -> bytes:
     """The bytes of a regular file.
 
     Args:
         path: the file.
         most: read no more than this.
+        follow: it may be a symbolic link.
 
     Raises:
         OSError: see ``opened``; also a file that is larger than the memory.
     """
     try:
-        with opened(path) as stream:
+        with opened(path, follow=follow) as stream:
             return stream.read(most)
     except MemoryError:
         raise OSError(errno.ENOMEM, "it is larger than the memory of this machine", str(path)) from None

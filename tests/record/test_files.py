@@ -13,7 +13,8 @@ import pytest
 
 from audit.errors import CouldNotRun
 from audit.record.digest import load_or_create_key
-from audit.record.files import append_line, replacing, sweep, write_bytes
+from audit.record.files import replacing, sweep, write_bytes
+from audit.record.lines import append
 from audit.record.rundir import RunDir
 
 WRITER = """
@@ -55,11 +56,14 @@ def test_a_link_in_the_place_of_a_file_is_replaced_and_not_followed(tmp_path: Pa
     write_bytes(tmp_path / "run.json", b"record")
     assert target.read_bytes() == b"untouched"
     (tmp_path / "events.jsonl").symlink_to(target)
+    with pytest.raises(OSError, match="symbolic link"):
+        append(tmp_path / "events.jsonl", b"line", mode=0o600)
     with pytest.raises(CouldNotRun, match="cannot write"):
-        append_line(tmp_path / "events.jsonl", "line")
+        RunDir(tmp_path).log("start")
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(CouldNotRun, match="cannot write"):
-        append_line(tmp_path / "pipe", "line")
+    with pytest.raises(OSError, match="pipe"):
+        append(tmp_path / "pipe", b"line", mode=0o600)
+    assert target.read_bytes() == b"untouched"
     (tmp_path / "project.key").symlink_to(target)
     with pytest.raises(CouldNotRun, match="no link"):
         load_or_create_key(tmp_path / "project.key")
