@@ -56,7 +56,7 @@ def collect(
     observations = Observations(run.observations, case.files, case.fingerprints, batch_size, case.key)
     views = observe_all(case.models, observations, case.selection, case.build, notify)
     guard.after_forward()
-    _refuse_copies(case.claim.access, views)
+    _refuse_copies(case, views)
     structure = _structure(case)
     attack_case = case.attack_case()
     shadows = shadow_views(case.shadows, observations, case.selection, case.build)
@@ -79,11 +79,14 @@ def _all(suite: Suite, runs: Sequence[AttackRun]) -> list[AttackRun]:
     return sorted([*runs, *skipped], key=lambda run: run.name)
 
 
-def _refuse_copies(access: str, views: Views) -> None:
+def _refuse_copies(case: LoadedCase, views: Views) -> None:
     """Models that must be independent and compute the same function; labels alone may well agree on every row."""
-    if access == "labels":
+    if case.claim.access == "labels":
         return
-    problems = copies({name: np.concatenate([v.logits("forget"), v.logits("holdout")]) for name, v in views.items()})
+    problems = copies(
+        {name: np.concatenate([v.logits("forget"), v.logits("holdout")]) for name, v in views.items()},
+        {record.role: record.name for record in case.inputs},
+    )
     if problems:
         raise InputError(problems)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from attacks.base import Bools, Case
@@ -14,7 +14,7 @@ from audit.record.run_records import TrainingRecord
 
 from .data import Arrays
 from .given import Build, Given
-from .listed import input_records, no_names, unnamed
+from .listed import by_content, input_records, no_names, unnamed
 from .outputs import PrecomputedLabels
 from .probing import probe_models
 from .provenance import warm_starts
@@ -141,6 +141,10 @@ def load_case(given: Given, overlap_share: float) -> LoadedCase:
     if problems or chosen is None:
         raise InputError(problems)
     sets, overlaps = chosen
+    names = by_content(digests)
+    given = replace(given, models={new: given.models[old] for old, new in names.items()})
+    models = {new: models[old] for old, new in names.items()}
+    digests = {new: digests[old] for old, new in names.items()}
     key = project_key(given.project)
     return LoadedCase(
         claim=sets.claim,

@@ -15,10 +15,25 @@ from .memory import IN_MEMORY, described
 from .targets import Target, TorchTarget
 
 
+def by_content(digests: Mapping[str, str]) -> dict[str, str]:
+    """New name of each model: references, and further runs, are numbered in the order of their digests.
+
+    So the order in which they were given changes nothing.
+
+    Args:
+        digests: of the models, by the names in which they were given.
+    """
+    found = {name: name for name in digests if "/" not in name}
+    for group in ("unlearned/", "retrained/"):
+        names = [name for name in digests if name.startswith(group)]
+        found |= dict(zip(sorted(names, key=digests.__getitem__), names, strict=True))
+    return found
+
+
 def input_records(
     given: Given, files: dict[str, Arrays], models: dict[str, Target], digests: dict[str, str]
 ) -> tuple[InputRecord, ...]:
-    """One record a set and a model, in the order in which they were given."""
+    """One record a set and a model, in the order of ``given``."""
     data = [
         InputRecord(role=role, name=_name(given.data[role]), kind="data", rows=len(arrays), shape=_row_shape(arrays))
         for role, arrays in files.items()

@@ -17,7 +17,7 @@ from .fidelity import training_gates
 from .utility import interval
 
 PROVENANCE = {
-    "exact": "declared as exact retrains from scratch; kinship with other models checked where weights are given",
+    "exact": "declared as exact retrains from scratch",
     "checkpoint": "declared as trained on from weights that never saw the forget set: not checked",
     "surrogate": "declared as surrogates from another pipeline or other data: the null holds only if it transfers",
 }
@@ -163,9 +163,20 @@ def _references(evidence: Evidence, policy: Policy) -> Gate | None:
         gaps = _loss_gaps(evidence)
         if gaps:
             parts.append(gaps)
-    return Gate(
-        name="references", ok=ok, effect="blocks PASS", reason="; ".join([*parts, PROVENANCE[facts.claim.provenance]])
-    )
+    parts += [PROVENANCE[facts.claim.provenance], *_kinship(evidence)]
+    return Gate(name="references", ok=ok, effect="blocks PASS", reason="; ".join(parts))
+
+
+def _kinship(evidence: Evidence) -> list[str]:
+    """For how many references it was checked: those whose weights the audit had in hand."""
+    facts = evidence.facts
+    if facts.claim.provenance != "exact":
+        return []
+    kinds = {record.role: record.kind for record in facts.inputs}
+    weights = sum(kinds[name] == "model" for name in facts.references)
+    if not weights:
+        return ["kinship with other models not checked, there are no weights"]
+    return [f"kinship with other models checked on the weights of {weights} of {len(facts.references)}"]
 
 
 def _loss_gaps(evidence: Evidence) -> str:

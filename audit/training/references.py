@@ -14,11 +14,13 @@ from audit.inputs.config import TrainingSection
 from audit.inputs.data import Arrays
 from audit.inputs.models import load_model
 from audit.inputs.sets import Selection
+from audit.inputs.targets import Target
 from audit.inputs.training_order import TrainingOrder
-from audit.record.inputs import InputRecord
+from audit.record.inputs import ClaimRecord, InputRecord
 from audit.record.run_records import TrainingRecord
 
 from .hooks import import_sources
+from .independence import check_factory, check_independent
 from .jobs import Addresses, Job
 from .service import Trained, train_models
 from .session import Progress
@@ -79,7 +81,10 @@ def train(
     files: Mapping[str, Arrays],
     selection: Mapping[str, Selection],
     key: bytes,
+    claim: ClaimRecord,
     notify: Callable[[Progress], None] = silent,
+    *,
+    models: Mapping[str, Target] | None = None,
 ) -> tuple[Design, Trained]:
     """Train what is not in the store yet.
 
@@ -88,12 +93,16 @@ def train(
         files: data by file role.
         selection: rows of each set.
         key: the project key.
+        claim: what is declared of the origin of references.
         notify: told of every model.
+        models: under audit, which the trained ones must be independent of.
 
     Raises:
         CouldNotRun: a model could not be trained; those that could are kept.
         UsageError: the user's own function cannot be used.
+        InputError: what was trained is not independent.
     """
+    check_factory(order, claim)
     design = make_design(files, selection, order.seed)
     jobs = wanted_jobs(order.wanted, design)
     minutes = order.wanted.max_minutes
@@ -112,6 +121,7 @@ def train(
         lines = "\n".join(f"  {text}" for text in trained.failed.values())
         kept = f"({len(trained.paths)} are kept)"
         raise CouldNotRun(f"{len(trained.failed)} of {len(jobs)} models could not be trained {kept}:\n{lines}")
+    check_independent(models or {}, trained, claim)
     return design, trained
 
 
@@ -121,9 +131,9 @@ def with_trained(
     """The case with the references and shadow models that are asked for.
 
     Raises:
-        UsageError, CouldNotRun: see ``train``.
+        UsageError, CouldNotRun, InputError: see ``train``.
     """
-    design, trained = train(order, case.files, case.selection, case.key, notify)
+    design, trained = train(order, case.files, case.selection, case.key, case.claim, notify, models=case.models)
     found = {name: path for name, path in trained.paths.items() if name.startswith("reference ")}
     models, digests, inputs = dict(case.models), dict(case.digests), list(case.inputs)
     for i, (job, path) in enumerate(found.items()):

@@ -86,10 +86,12 @@ def test_the_same_run_gives_the_same_bytes(case: Path, cli: Cli) -> None:
     assert outputs(run) == kept
     last = max(i for i, e in enumerate(events(run)) if e["event"] == "start")
     assert {e["status"] for e in events(run)[last:] if e["event"] == "unit"} == {"done", "skipped"}
-    other = cli("run", "--forget", case / "forget.npz", *QUIET, "--out", "else where")
-    assert other.code == first.code
-    assert Path(other.result["run"]).name == run.name
-    assert outputs(Path(other.result["run"])) == kept
+    reversed_ = [text for k in (1, 0) for text in ("--retrained", case / f"retrained-{k}.safetensors")]
+    for flags in ([], reversed_):
+        other = cli("run", "--forget", case / "forget.npz", *QUIET, "--out", "else where", *flags)
+        assert other.code == first.code
+        assert Path(other.result["run"]).name == run.name
+        assert outputs(Path(other.result["run"])) == kept
 
 
 def test_another_batch_size_gives_the_same_verdict(case: Path, cli: Cli) -> None:
