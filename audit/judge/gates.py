@@ -173,7 +173,7 @@ def _kinship(evidence: Evidence) -> list[str]:
     if facts.claim.provenance != "exact":
         return []
     kinds = {record.role: record.kind for record in facts.inputs}
-    weights = sum(kinds[name] == "model" for name in facts.references)
+    weights = sum(kinds.get(name) == "model" for name in facts.references)
     if not weights:
         return ["kinship with other models not checked, there are no weights"]
     return [f"kinship with other models checked on the weights of {weights} of {len(facts.references)}"]
