@@ -13,6 +13,7 @@ from audit.policy.policy import Policy
 from audit.record.result import UtilityFigure
 from audit.statistics.intervals import Estimate, sandwich_ranks
 from audit.statistics.sample_size import (
+    MOST_ROWS,
     POWER,
     auc_error,
     forget_rows_to_pass,
@@ -53,6 +54,10 @@ def _outside(deviation: float, what: str) -> tuple[str, ...]:
     return (f"no number of {what}: the estimate itself is outside the margin; {do}",)
 
 
+def _countless(what: str) -> str:
+    return f"more {what} than could be gathered: the estimate is close to the margin"
+
+
 def _both(rows: int, sizes: tuple[int, int], unit: str) -> str:
     rows = max(rows, math.ceil(STEP * sizes[0]))
     return f"about {rows} forget {unit} with {round(rows * sizes[1] / sizes[0])} holdout {unit}"
@@ -73,7 +78,7 @@ def more_rows(estimate: Estimate, sizes: tuple[int, int], margin: float, policy:
     rows = forget_rows_to_pass(n_forget, deviation, estimate.se, margin, alpha)
     if rows is not None:
         ways.append(_both(rows, sizes, unit))
-    return tuple(ways)
+    return tuple(ways) or (_countless(f"forget and holdout {unit}"),)
 
 
 def more_tail_rows(forget: Floats, holdout: Floats, rate: float, policy: Policy, unit: str) -> tuple[str, ...]:
@@ -95,7 +100,7 @@ def more_tail_rows(forget: Floats, holdout: Floats, rate: float, policy: Policy,
         rate = max(rate, float(stats.norm.sf(stats.norm.isf(q) - reach)))
     rows = tail_rows_to_pass(*sizes, rate, q, policy.tpr_margin, policy.alpha)
     if rows is None:
-        return (f"more forget and holdout {unit} than could be counted: the rate is close to the margin",)
+        return (_countless(f"forget and holdout {unit}"),)
     return (_both(rows, sizes, unit),)
 
 
@@ -124,7 +129,9 @@ def enough_rows(sizes: tuple[int, int], policy: Policy, unit: str, *, tail: bool
         rows = tail_rows_to_pass(*start, policy.tpr_fpr, policy.tpr_fpr, policy.tpr_margin, policy.alpha)
     else:
         rows = forget_rows_to_pass(start[0], 0.0, auc_error(*start), policy.auc_margin, policy.alpha)
-    rows = max(rows or 0, least[0], math.ceil(least[1] * start[0] / start[1]))
+    if rows is None:
+        return (f"no number of {unit} would do: the policy's margin leaves no room for an honest model",)
+    rows = max(rows, least[0], math.ceil(least[1] * start[0] / start[1]))
     return (
         f"about {rows} forget {unit} with {round(rows * start[1] / start[0])} holdout {unit}, for a PASS of an honest "
         f"model with power {POWER:g} ({least[0]} and {least[1]} to be judged at all)",
@@ -149,6 +156,12 @@ def to_see(seen: Estimate | None, p: float, reach: float, policy: Policy) -> tup
     found = (
         f"the attack sees the forget set in the original, but by {seen.value:.3g} ({seen.low:.3g} to {seen.high:.3g})"
     )
+    if seen.value <= 0:
+        reason = f"{found}, on the side of the never-seen rows: its silence proves nothing"
+        return reason, (
+            "see that the original's outputs on the forget set are those of its rows: what it was trained on must not "
+            "look less familiar than never-seen rows",
+        )
     reason = f"{found}, not surely by more than the margin of {reach:g}: to lie inside it would prove nothing"
     if seen.value > reach:
         return reason, ("a larger forget and holdout set: the original's whole interval must lie above the margin",)
@@ -163,6 +176,9 @@ def utility_way(figure: UtilityFigure, alpha: float) -> str:
         return "no number of rows: the loss itself is too large; mend the model"
     z = float(stats.norm.ppf(1 - alpha))
     se = (figure.estimate - figure.difference.low) / z
-    rows = math.ceil(figure.rows * (se * (z + float(stats.norm.ppf(POWER))) / slack) ** 2)
+    needed = figure.rows * (se * (z + float(stats.norm.ppf(POWER))) / slack) ** 2
     which = "retain" if figure.name == "retain" else "test"
+    if needed > MOST_ROWS:
+        return _countless(f"{which} rows")
+    rows = math.ceil(needed)
     return f"more {which} rows, about {rows} in place of {figure.rows}"

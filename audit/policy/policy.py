@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from audit.errors import UsageError, wrong_values
 from audit.record.readonce import read_once
@@ -72,6 +72,13 @@ class Policy(BaseModel):
         if len(set(names)) < len(names):
             raise ValueError("name each feature once")
         return names
+
+    @model_validator(mode="after")
+    def _tail_has_room(self) -> Policy:
+        """An honest model has the rate itself in a tail: a margin below it none could keep, a shift's would be negative."""
+        if self.tpr_margin <= self.tpr_fpr:
+            raise ValueError(f"tpr_margin {self.tpr_margin:g} must exceed tpr_fpr {self.tpr_fpr:g}")
+        return self
 
 
 def load_policy(name: str) -> tuple[Policy, str]:
