@@ -24,6 +24,11 @@ from audit.statistics.sample_size import (
 )
 
 STEP = 1.1  # our choice: less than a tenth more rows settles nothing
+LEAST_MARGIN = 0.01  # our choice: a smaller one takes tens of thousands of rows to keep, and none is proposed
+MEMORISED = (
+    "a larger forget set, more references, or a forget set with something memorised: the attack must first see it in "
+    "the original"
+)
 INVALID = ("no number of rows or references: mend what the reason names, and run again",)
 RECIPE = "retrain the references with the original's own recipe on the retain set"
 #: our choice of what costs least: words, files at hand, never-seen rows, models, more deletions
@@ -149,10 +154,7 @@ def to_see(seen: Estimate | None, p: float, reach: float, policy: Policy) -> tup
     """
     if seen is None or p > policy.alpha:
         reason = "the attack does not see the forget set in the original clearly enough: its silence proves nothing"
-        return reason, (
-            "a larger forget set, more references, or a forget set with something memorised: the attack must first "
-            "see it in the original",
-        )
+        return reason, (MEMORISED,)
     found = (
         f"the attack sees the forget set in the original, but by {seen.value:.3g} ({seen.low:.3g} to {seen.high:.3g})"
     )
@@ -165,6 +167,8 @@ def to_see(seen: Estimate | None, p: float, reach: float, policy: Policy) -> tup
     reason = f"{found}, not surely by more than the margin of {reach:g}: to lie inside it would prove nothing"
     if seen.value > reach:
         return reason, ("a larger forget and holdout set: the original's whole interval must lie above the margin",)
+    if seen.value < LEAST_MARGIN:
+        return reason, (MEMORISED,)
     return reason, (f"a policy with a margin well below {seen.value:.2g}: in this one the original itself would fit",)
 
 

@@ -75,7 +75,7 @@ class Policy(BaseModel):
 
     @model_validator(mode="after")
     def _tail_has_room(self) -> Policy:
-        """An honest model has the rate itself in a tail: a margin below it none could keep, a shift's would be negative."""
+        """An honest model has the rate itself in a tail, and the margin of a shift is what lies above it."""
         if self.tpr_margin <= self.tpr_fpr:
             raise ValueError(f"tpr_margin {self.tpr_margin:g} must exceed tpr_fpr {self.tpr_fpr:g}")
         return self

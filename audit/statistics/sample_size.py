@@ -68,8 +68,8 @@ def forget_rows_to_pass(
 ) -> int | None:
     """Forget rows (holdout rows scaled alike) for a PASS with this power, if the true deviation is the one seen.
 
-    n* = n_F [SE (z_{1-a} + z_{(1+power)/2}) / (m - |D|)]^2. None where |D| >= m: more rows would show a leak. None, too,
-    above 2^24.
+    n* = n_F [SE (z_{1-a} + z_{(1+power)/2}) / (m - |D|)]^2. None where |D| >= m: more rows would show a leak;
+    None above 2^24, too.
     """
     slack = margin - abs(deviation)
     if slack <= 0:

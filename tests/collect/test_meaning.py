@@ -188,7 +188,9 @@ def untrained(case: Path) -> None:
 
 def test_a_network_of_random_weights_is_refused_before_any_attack(case: Path, cli: Cli) -> None:
     untrained(case)
-    ended = cli("run", "--forget", case / "forget.npz", "--arch", ARCH, "--out", "runs", "-q", "--ledger", "looks.jsonl")
+    ended = cli(
+        "run", "--forget", case / "forget.npz", "--arch", ARCH, "--out", "runs", "-q", "--ledger", "looks.jsonl"
+    )
     assert (ended.code, ended.out) == (2, "")
     assert "original: its outputs on the 300 retain rows do not fit their labels" in ended.text
     assert list(Path("runs").rglob("observations/*"))
