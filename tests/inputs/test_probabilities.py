@@ -1,4 +1,4 @@
-"""Probabilities in place of logits are recognised in any form, stored or from a network; logits are never taken for some."""
+"""Probabilities in place of logits are recognised in any form, stored or from a network; logits are left alone."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def test_what_is_explained_is_the_gain_in_likelihood_at_the_best_scale_and_offse
     best = 1 - optimize.minimize(loss, [0.0, 0.0]).fun / entropy
     assert 0.01 < best < 0.1
     assert explained(logits, labels) == pytest.approx(best, rel=0.1)
-    assert explained(logits + [0.0, 7.0], labels) == pytest.approx(explained(logits, labels))
+    assert explained(logits + np.array([0.0, 7.0]), labels) == pytest.approx(explained(logits, labels))
     assert explained(0.01 * logits, labels) < 0.1 * best, "never stretched"
 
 
