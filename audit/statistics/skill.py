@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-from attacks.base import Floats, Ints
+from attacks.base import Bools, Floats, Ints
 
 ALPHA = 0.01  # our choice: chance of each of the two tests that outputs in a random order are taken for sound
 LEAST_GAIN = 0.1  # our choice: gained of the accuracy that the constant guess lacks
@@ -27,6 +27,7 @@ LEAST_EXPLAINED_UNEQUAL = 0.003
 LEAST_ROWS = 10  # our choice: rows outside the most frequent label, below which honest outputs could fail both tests
 PERMUTATIONS = 999
 MOST_ROWS = 100_000  # our choice: the signal of more rows is looked at on a sample of this size
+RARE = 1000  # our choice: rows outside the most frequent label that such a sample must hold, or all that there are
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ def skill(logits: Floats, labels: Ints, rng: np.random.Generator) -> Skill | Non
     constant = int(counts.argmax()) if len(labels) else 0
     if len(labels) - counts.max(initial=0) < LEAST_ROWS:
         return None
+    chosen = _sample(labels != constant, rng)
     right, guessed = logits.argmax(axis=1) == labels, labels == constant
     gained, lost = int((right & ~guessed).sum()), int((guessed & ~right).sum())
     found = Skill(
@@ -88,12 +90,22 @@ def skill(logits: Floats, labels: Ints, rng: np.random.Generator) -> Skill | Non
         accuracy=float(right.mean()),
         constant=float(guessed.mean()),
         accuracy_p=float(stats.binom.sf(gained - 1, gained + lost, 0.5)),
-        explained=explained(logits, labels),
+        explained=explained(logits[chosen], labels[chosen]),
         signal_p=1.0,
     )
     if found.better_guess or not found.explains:
         return found
-    return replace(found, signal_p=_permuted(logits, labels, rng))
+    return replace(found, signal_p=_permuted(logits[chosen], labels[chosen], rng))
+
+
+def _sample(rare: Bools, rng: np.random.Generator) -> Ints:
+    """Rows of which the signal is looked at: all, or so many that the rare ones among them tell something."""
+    if len(rare) <= MOST_ROWS:
+        return np.arange(len(rare))
+    if rare.mean() * MOST_ROWS >= RARE:
+        return rng.choice(len(rare), MOST_ROWS, replace=False)
+    kept = np.flatnonzero(rare)[: MOST_ROWS // 2]
+    return np.concatenate([kept, rng.choice(np.flatnonzero(~rare), MOST_ROWS - len(kept), replace=False)])
 
 
 def explained(logits: Floats, labels: Ints) -> float:
@@ -122,9 +134,6 @@ def _permuted(logits: Floats, labels: Ints, rng: np.random.Generator) -> float:
 
     A permutation leaves the normaliser of each row as it is, so the logits themselves are summed.
     """
-    if len(labels) > MOST_ROWS:
-        chosen = rng.choice(len(labels), MOST_ROWS, replace=False)
-        logits, labels = logits[chosen], labels[chosen]
     centred, rows = logits - logits.mean(axis=0), np.arange(len(labels))
     own, above = float(centred[rows, labels].sum()), 0
     for _ in range(PERMUTATIONS):

@@ -70,6 +70,17 @@ def test_nothing_is_said_of_too_few_rows() -> None:
     assert skill(RNG(0).normal(size=(len(labels) + 1, 2)), np.r_[labels, 1], RNG(0)) is not None
 
 
+def test_rare_events_of_a_large_set_are_not_lost_in_its_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    """30 events in 30,000 rows: a plain sample of 500 would hold one in two."""
+    monkeypatch.setattr("audit.statistics.skill.MOST_ROWS", 500)
+    monkeypatch.setattr("audit.statistics.skill.RARE", 50)
+    labels = np.r_[np.ones(30, int), np.zeros(29_970, int)]
+    logits = np.column_stack([np.full(30_000, 9.0), RNG(0).normal(size=30_000) + 2 * labels])
+    assert shown(logits, labels)
+    assert not shown(RNG(4).permutation(logits), labels)
+    assert shown(*unequal(30_000, 0.2, 1.0, -5.0)), "a plain sample"
+
+
 def test_a_constant_guess_shows_nothing() -> None:
     _, labels = unequal(2000, 0.2, 0.0, 0.0)
     found = skill(np.tile([5.0, -5.0], (2000, 1)), labels, RNG(0))
