@@ -92,6 +92,7 @@ def prepare(
     from .certify.issue import Signer, signing_key
     from .certify.ledger import check_ledger
     from .collect.identity import run_identifier
+    from .collect.meaning import check_outputs
     from .collect.suite import all_attacks, choose
     from .inputs.case import load_case
     from .inputs.given import given_of, is_outputs
@@ -110,6 +111,8 @@ def prepare(
     case, trained = load_case(given, policy.overlap_share), None
     order = training_order(config, given.project)
     check_order(order, case.claim.kind, beside_outputs=is_outputs(given.models["unlearned"]))
+    if given.outputs_only or (train and order.wanted.asked):  # costs nothing, or far less than what it may save
+        check_outputs(case, config.batch_size)
     if train and order.wanted.asked:
         case, trained = with_trained(case, order, notify)
     suite = choose(all_attacks(), config.attacks, case.claim)
@@ -150,7 +153,6 @@ def run_audit(prepared: Prepared, *, fresh: bool = False, notify: Notify = _sile
     case, run = prepared.case, prepared.run
     run.begin(prepared.settings, fresh=fresh or bool(case.unnamed))  # what has no name cannot be known again
     remember_shadows(run, prepared.order, case)
-    look = _count_look(prepared)  # counted before anything is scored
     evidence = collect(
         case,
         prepared.suite,
@@ -158,7 +160,7 @@ def run_audit(prepared: Prepared, *, fresh: bool = False, notify: Notify = _sile
         seed=prepared.seed,
         batch_size=prepared.batch_size,
         notify=notify,
-        look=look,
+        count_look=lambda: _count_look(prepared),
     )
     commitment = evidence.save(run, case.key)
     policy = prepared.policy, prepared.policy_sha256

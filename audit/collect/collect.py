@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from .environment import environment
 from .events import Notify
 from .evidence import AttackRun, Evidence, Facts
 from .guard import Guard
+from .meaning import refuse_meaningless
 from .observe import Observations
 from .structure import Structure, compare
 from .suite import Suite
@@ -33,7 +34,7 @@ def collect(
     seed: int,
     batch_size: int,
     notify: Notify,
-    look: LookRecord | None = None,
+    count_look: Callable[[], LookRecord | None] = lambda: None,
 ) -> Evidence:
     """Observe all models once, run all attacks on all models, and gather the evidence.
 
@@ -47,16 +48,20 @@ def collect(
         seed: of the run.
         batch_size: rows per forward pass.
         notify: told of every work unit.
-        look: which look at the forget set this is, where a ledger counts them.
+        count_look: counts this look at the forget set, where a ledger counts them: called once, when nothing is left
+            that refuses the inputs and before anything is scored.
 
     Raises:
-        InputError: references that are copies, or a model that fails on the data.
+        InputError: references that are copies, outputs without meaning, or a model that fails on the data.
+        UsageError, CouldNotRun: of ``count_look``.
     """
     guard = Guard(case.models)
     observations = Observations(run.observations, case.files, case.fingerprints, batch_size, case.key)
     views = observe_all(case.models, observations, case.selection, case.build, notify)
     guard.after_forward()
     _refuse_copies(case, views)
+    unchecked = refuse_meaningless(case, views)
+    look = count_look()
     structure = _structure(case)
     attack_case = case.attack_case()
     shadows = shadow_views(case.shadows, observations, case.selection, case.build)
@@ -70,7 +75,9 @@ def collect(
     arrays = evidence_arrays(attack_case, (sides[0], sides[1]), case.selection["holdout"], views, seed)
     for design, found in shadows.items():
         arrays |= shadow_arrays(design, case.shadows[design].member, found, attack_case.labels["test"])
-    return Evidence(_facts(case, run, seed, structure, _all(suite, runs), units, shadows, look), arrays, units.signals)
+    facts = _facts(case, run, seed, structure, _all(suite, runs), units, shadows, look)
+    facts = facts.model_copy(update={"assumptions": (*facts.assumptions, *unchecked)})
+    return Evidence(facts, arrays, units.signals)
 
 
 def _all(suite: Suite, runs: Sequence[AttackRun]) -> list[AttackRun]:

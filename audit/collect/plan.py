@@ -138,10 +138,8 @@ def _detectable(case: LoadedCase, policy: Policy, references: int) -> tuple[str,
     forget, holdout, unit = _independent(case)
     if case.claim.split != "unknown":
         auc = detectable_auc(forget, holdout, policy.alpha)
-        lines.append(
-            f"D2 (labels permuted): {forget} forget and {holdout} holdout {unit} show an AUC of {auc:.3f} or more with "
-            "power .8"
-        )
+        what = f"an AUC of {auc:.3f} or more with power .8" if auc < 1 else "nothing with power .8: they are too few"
+        lines.append(f"D2 (labels permuted): {forget} forget and {holdout} holdout {unit} show {what}")
         if case.claim.kind != "class":
             lines.append(_remainder(forget, holdout, unit, policy))
     needed = policy.references_t_class if case.claim.kind == "class" else policy.references_t

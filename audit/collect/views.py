@@ -80,11 +80,16 @@ def _forward(name: str, view: ModelView, observations: Observations) -> list[str
         except AuditError:
             raise
         except Exception as error:  # noqa: BLE001 - the user's forward pass may raise anything
-            problems.append(
-                f"{name} fails on the {source} set ({type(error).__name__}: {error}): preprocess all sets as in "
-                "training, or lower --batch-size where memory is short"
-            )
+            problems.append(failing(name, source, error))
     return problems
+
+
+def failing(name: str, source: str, error: Exception) -> str:
+    """What is wrong where a forward pass of a model fails on a set, with the remedy."""
+    return (
+        f"{name} fails on the {source} set ({type(error).__name__}: {error}): preprocess all sets as in training, or "
+        "lower --batch-size where memory is short"
+    )
 
 
 def _marked(digest: str, build: Build, code: str = "") -> str:

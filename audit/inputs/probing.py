@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from attacks.base import Floats
 from audit.errors import AuditError
 
 from .contained import contained
 from .data import Arrays, layout
 from .outputs import PrecomputedLabels
+from .probabilities import stored_probabilities
 from .targets import Target, TorchTarget
 
 PROBE_ROWS = 8
@@ -25,12 +25,12 @@ def probe_models(models: dict[str, Target], files: dict[str, Arrays], problems: 
         if not isinstance(model, TorchTarget):
             for role, data in files.items():
                 try:
-                    logits = model.outputs(role, data, 1)[0]
-                    widths[name] = logits.shape[1]
-                    if not isinstance(model, PrecomputedLabels):
-                        _refuse_probabilities(logits)
+                    widths[name] = model.outputs(role, data, 1)[0].shape[1]
                 except ValueError as error:
                     found.setdefault(str(error), []).append(name)
+            named = "" if isinstance(model, PrecomputedLabels) else stored_probabilities(model.state)
+            if named:
+                found.setdefault(named, []).append(name)
             continue
         try:
             with contained("the network"):
@@ -57,7 +57,6 @@ def _probe_network(model: TorchTarget, rows: Arrays) -> int:
     index = np.arange(len(rows))
     model.check_output(rows.batch(index))
     logits, _ = model.call(rows.batch(index))
-    _refuse_probabilities(logits)
     singles = np.concatenate([model.call(rows.batch(index[i : i + 1]))[0] for i in index])
     scale = max(float(np.abs(logits).max()), 1e-6)
     if np.abs(singles - logits).max() > BATCH_TOLERANCE * scale:
@@ -66,15 +65,6 @@ def _probe_network(model: TorchTarget, rows: Arrays) -> int:
             "running statistics"
         )
     return int(logits.shape[1])
-
-
-def _refuse_probabilities(logits: Floats) -> None:
-    """Probabilities in place of logits: rounding and the missing logarithm blind the membership attacks."""
-    inside = bool((logits >= 0).all() and (logits <= 1).all())
-    if inside and (np.abs(logits.sum(axis=1) - 1) < 1e-3).all() and len(np.unique(logits)) > 1:
-        raise ValueError(
-            "its outputs are probabilities (rows between 0 and 1 that sum to 1): give logits or log-probabilities"
-        )
 
 
 def _first_line(error: BaseException) -> str:

@@ -12,6 +12,7 @@ from audit.record.digest import state_digest
 
 from .contained import contained, forward_pass
 from .data import Arrays
+from .probabilities import last_activation
 
 if TYPE_CHECKING:
     import torch
@@ -87,13 +88,13 @@ class TorchTarget:
         """Check what the network returns for a batch, before its head is looked for.
 
         Raises:
-            ValueError: the output is no finite (rows, classes) tensor, or another one each time.
+            ValueError: the output is no finite (rows, classes) tensor, another one each time, or holds probabilities.
         """
         import torch
 
         try:
             with torch.no_grad():
-                first, again = self._called(self._input(inputs)), self._called(self._input(inputs))
+                (first, layers), again = self._traced(inputs), self._called(self._input(inputs))
         except ValueError as error:  # the user's forward pass: no check of ours
             raise RuntimeError(str(error)) from error
         if not isinstance(first, torch.Tensor):
@@ -104,6 +105,9 @@ class TorchTarget:
             raise ValueError("its output is not finite: export it again")
         if not torch.allclose(first, again, rtol=DETERMINISM, atol=DETERMINISM * float(first.abs().max())):
             raise ValueError("its output is not deterministic: switch off dropout and sampling in the forward pass")
+        problem = last_activation(first, [out for _, out in layers])
+        if problem:
+            raise ValueError(problem)
 
     def call(self, inputs: Inputs) -> tuple[Floats, Floats]:
         """Logits and penultimate features of one batch, float64."""
@@ -155,7 +159,7 @@ class TorchTarget:
 
         if self._head is not None:
             return self._head
-        linear = {n: m for n, m in self.module.named_modules() if isinstance(m, torch.nn.Linear)}
+        linear = self._linear()
         if self.head_name is not None:
             if self.head_name not in linear:
                 raise ValueError(
@@ -164,25 +168,37 @@ class TorchTarget:
                 )
             self._head = linear[self.head_name]
             return self._head
-        called: list[tuple[torch.nn.Linear, torch.Tensor]] = []
-        handles = [
-            m.register_forward_hook(lambda module, _args, out: called.append((module, out))) for m in linear.values()
-        ]
-        try:
-            with torch.no_grad():
-                output = self._called(self._input(inputs))
-        finally:
-            for handle in handles:
-                handle.remove()
+        with torch.no_grad():
+            output, called = self._traced(inputs)
         for module, out in reversed(called):
-            same = out.shape == output.shape
-            if same and torch.allclose(torch.log_softmax(out, -1), torch.log_softmax(output, -1), atol=1e-4):
+            if out.shape == output.shape and torch.allclose(_comparable(out), _comparable(output), atol=1e-4):
                 self._head = module
                 return module
         raise ValueError(
             "cannot find the head: no linear layer's output is the model's output. Name the final linear layer "
             f"with --head (linear layers: {', '.join(linear) or 'none'})"
         )
+
+    def _linear(self) -> dict[str, torch.nn.Linear]:
+        import torch
+
+        return {name: module for name, module in self.module.named_modules() if isinstance(module, torch.nn.Linear)}
+
+    def _traced(self, inputs: Inputs) -> tuple[Any, list[tuple[torch.nn.Linear, torch.Tensor]]]:
+        """The network's own output, and that of each of its linear layers in the order of their calls.
+
+        As it left the layer: an activation may work in place.
+        """
+        called: list[tuple[torch.nn.Linear, torch.Tensor]] = []
+        handles = [
+            layer.register_forward_hook(lambda module, _args, out: called.append((module, out.clone())))
+            for layer in self._linear().values()
+        ]
+        try:
+            return self._called(self._input(inputs)), called
+        finally:
+            for handle in handles:
+                handle.remove()
 
     def _called(self, x: Any) -> Any:
         """The network's own forward pass, which is the user's code."""
@@ -196,6 +212,14 @@ class TorchTarget:
         if isinstance(inputs, Mapping):
             return {name: self.tensor(array) for name, array in inputs.items()}
         return self.tensor(inputs)
+
+
+def _comparable(output: torch.Tensor) -> torch.Tensor:
+    """Outputs that are the same but for what a softmax does not see; one column has nothing to spare."""
+    import torch
+
+    output = output.float().cpu()
+    return output if output.shape[-1] == 1 else torch.log_softmax(output, -1)
 
 
 def numpy_of(tensor: torch.Tensor) -> np.ndarray[Any, Any]:

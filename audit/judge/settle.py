@@ -13,6 +13,7 @@ from audit.policy.policy import Policy
 from audit.record.result import UtilityFigure
 from audit.statistics.intervals import Estimate, sandwich_ranks
 from audit.statistics.sample_size import (
+    MOST_ROWS,
     POWER,
     auc_error,
     forget_rows_to_pass,
@@ -23,6 +24,11 @@ from audit.statistics.sample_size import (
 )
 
 STEP = 1.1  # our choice: less than a tenth more rows settles nothing
+LEAST_MARGIN = 0.01  # our choice: a smaller one takes tens of thousands of rows to keep, and none is proposed
+MEMORISED = (
+    "a larger forget set, more references, or a forget set with something memorised: the attack must first see it in "
+    "the original"
+)
 INVALID = ("no number of rows or references: mend what the reason names, and run again",)
 RECIPE = "retrain the references with the original's own recipe on the retain set"
 #: our choice of what costs least: words, files at hand, never-seen rows, models, more deletions
@@ -53,6 +59,10 @@ def _outside(deviation: float, what: str) -> tuple[str, ...]:
     return (f"no number of {what}: the estimate itself is outside the margin; {do}",)
 
 
+def _countless(what: str) -> str:
+    return f"more {what} than could be gathered: the estimate is close to the margin"
+
+
 def _both(rows: int, sizes: tuple[int, int], unit: str) -> str:
     rows = max(rows, math.ceil(STEP * sizes[0]))
     return f"about {rows} forget {unit} with {round(rows * sizes[1] / sizes[0])} holdout {unit}"
@@ -73,7 +83,7 @@ def more_rows(estimate: Estimate, sizes: tuple[int, int], margin: float, policy:
     rows = forget_rows_to_pass(n_forget, deviation, estimate.se, margin, alpha)
     if rows is not None:
         ways.append(_both(rows, sizes, unit))
-    return tuple(ways)
+    return tuple(ways) or (_countless(f"forget and holdout {unit}"),)
 
 
 def more_tail_rows(forget: Floats, holdout: Floats, rate: float, policy: Policy, unit: str) -> tuple[str, ...]:
@@ -95,7 +105,7 @@ def more_tail_rows(forget: Floats, holdout: Floats, rate: float, policy: Policy,
         rate = max(rate, float(stats.norm.sf(stats.norm.isf(q) - reach)))
     rows = tail_rows_to_pass(*sizes, rate, q, policy.tpr_margin, policy.alpha)
     if rows is None:
-        return (f"more forget and holdout {unit} than could be counted: the rate is close to the margin",)
+        return (_countless(f"forget and holdout {unit}"),)
     return (_both(rows, sizes, unit),)
 
 
@@ -124,7 +134,9 @@ def enough_rows(sizes: tuple[int, int], policy: Policy, unit: str, *, tail: bool
         rows = tail_rows_to_pass(*start, policy.tpr_fpr, policy.tpr_fpr, policy.tpr_margin, policy.alpha)
     else:
         rows = forget_rows_to_pass(start[0], 0.0, auc_error(*start), policy.auc_margin, policy.alpha)
-    rows = max(rows or 0, least[0], math.ceil(least[1] * start[0] / start[1]))
+    if rows is None:
+        return (f"no number of {unit} would do: the policy's margin leaves no room for an honest model",)
+    rows = max(rows, least[0], math.ceil(least[1] * start[0] / start[1]))
     return (
         f"about {rows} forget {unit} with {round(rows * start[1] / start[0])} holdout {unit}, for a PASS of an honest "
         f"model with power {POWER:g} ({least[0]} and {least[1]} to be judged at all)",
@@ -142,16 +154,21 @@ def to_see(seen: Estimate | None, p: float, reach: float, policy: Policy) -> tup
     """
     if seen is None or p > policy.alpha:
         reason = "the attack does not see the forget set in the original clearly enough: its silence proves nothing"
-        return reason, (
-            "a larger forget set, more references, or a forget set with something memorised: the attack must first "
-            "see it in the original",
-        )
+        return reason, (MEMORISED,)
     found = (
         f"the attack sees the forget set in the original, but by {seen.value:.3g} ({seen.low:.3g} to {seen.high:.3g})"
     )
+    if seen.value <= 0:
+        reason = f"{found}, on the side of the never-seen rows: its silence proves nothing"
+        return reason, (
+            "see that the original's outputs on the forget set are those of its rows: what it was trained on must not "
+            "look less familiar than never-seen rows",
+        )
     reason = f"{found}, not surely by more than the margin of {reach:g}: to lie inside it would prove nothing"
     if seen.value > reach:
         return reason, ("a larger forget and holdout set: the original's whole interval must lie above the margin",)
+    if seen.value < LEAST_MARGIN:
+        return reason, (MEMORISED,)
     return reason, (f"a policy with a margin well below {seen.value:.2g}: in this one the original itself would fit",)
 
 
@@ -163,6 +180,9 @@ def utility_way(figure: UtilityFigure, alpha: float) -> str:
         return "no number of rows: the loss itself is too large; mend the model"
     z = float(stats.norm.ppf(1 - alpha))
     se = (figure.estimate - figure.difference.low) / z
-    rows = math.ceil(figure.rows * (se * (z + float(stats.norm.ppf(POWER))) / slack) ** 2)
+    needed = figure.rows * (se * (z + float(stats.norm.ppf(POWER))) / slack) ** 2
     which = "retain" if figure.name == "retain" else "test"
+    if needed > MOST_ROWS:
+        return _countless(f"{which} rows")
+    rows = math.ceil(needed)
     return f"more {which} rows, about {rows} in place of {figure.rows}"

@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from audit.errors import UsageError, wrong_values
 from audit.record.readonce import read_once
@@ -74,6 +74,13 @@ class Policy(BaseModel):
         if len(set(names)) < len(names):
             raise ValueError("name each feature once")
         return names
+
+    @model_validator(mode="after")
+    def _tail_has_room(self) -> Policy:
+        """An honest model has the rate itself in a tail, and the margin of a shift is what lies above it."""
+        if self.tpr_margin <= self.tpr_fpr:
+            raise ValueError(f"tpr_margin {self.tpr_margin:g} must exceed tpr_fpr {self.tpr_fpr:g}")
+        return self
 
     def figures(self, kind: str) -> tuple[str, ...]:
         """The mandatory figures of a kind of claim, whatever the access: ``<attack>.<metric>``."""

@@ -16,6 +16,7 @@ from .intervals import sandwich_ranks
 
 POWER = 0.8
 MOST_ROWS = 2**24  # larger answers are no answer
+MOST_MODELS = 999  # nor are more references, or more unlearned runs
 
 
 def auc_error(n_forget: int, n_holdout: int) -> float:
@@ -67,12 +68,14 @@ def forget_rows_to_pass(
 ) -> int | None:
     """Forget rows (holdout rows scaled alike) for a PASS with this power, if the true deviation is the one seen.
 
-    n* = n_F [SE (z_{1-a} + z_{(1+power)/2}) / (m - |D|)]^2. None where |D| >= m: more rows would show a leak.
+    n* = n_F [SE (z_{1-a} + z_{(1+power)/2}) / (m - |D|)]^2. None where |D| >= m: more rows would show a leak;
+    None above 2^24, too.
     """
     slack = margin - abs(deviation)
     if slack <= 0:
         return None
-    return max(n_forget + 1, math.ceil(n_forget * (se * _z_pass(alpha, power) / slack) ** 2))
+    rows = n_forget * (se * _z_pass(alpha, power) / slack) ** 2
+    return max(n_forget + 1, math.ceil(rows)) if rows <= MOST_ROWS else None
 
 
 def holdout_rows_to_pass(
@@ -114,14 +117,15 @@ def forget_rows_to_detect(n_forget: int, deviation: float, se: float, alpha: flo
 def references_to_pass(deviation: float, seed_sd: float, reach: float, alpha: float, runs: int = 1) -> int | None:
     """Smallest K with t_{K-1,1-a} s sqrt(1/J + 1/K) <= reach - |D|, J ``runs``, up to 999; None where no K does."""
     slack = reach - abs(deviation)
-    for k in range(3, 1000):
+    for k in range(3, MOST_MODELS + 1):
         if float(stats.t.ppf(1 - alpha, k - 1)) * seed_sd * math.sqrt(1 / runs + 1 / k) <= slack:
             return k
     return None
 
 
 def runs_to_pass(deviation: float, seed_sd: float, references: int, margin: float, alpha: float) -> int | None:
-    """Smallest J of unlearned models with t_{K-1,1-a} s sqrt(1/J + 1/K) <= m - |D|; None where no J does.
+    """Smallest J of unlearned models with t_{K-1,1-a} s sqrt(1/J + 1/K) <= m - |D|; None where no J up to 999
+    does.
 
     The quantile is the one of the interval (``shift``), so this many runs do bring it inside the margin.
 
@@ -135,7 +139,7 @@ def runs_to_pass(deviation: float, seed_sd: float, references: int, margin: floa
     if seed_sd == 0:
         return 1
     room = (slack / (float(stats.t.ppf(1 - alpha, df)) * seed_sd)) ** 2 - 1 / references
-    if room * MOST_ROWS <= 1:
+    if room * MOST_MODELS < 1:
         return None
     return max(1, math.ceil(1 / room - 1e-9))
 

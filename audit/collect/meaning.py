@@ -1,0 +1,119 @@
+"""Do outputs mean what the statistics take them for? An absolute gate before any verdict.
+
+An original predicts the rows that it was trained on, and a reference those of the retain set, clearly better than a
+constant guess, whatever the task. Outputs that do not are of other rows or classes than the labels, or no logits, and
+every figure on them is one about nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from attacks.base import Floats, Ints
+from audit.errors import AuditError, InputError
+from audit.inputs.case import LoadedCase
+from audit.statistics.skill import LEAST_ROWS, Skill, skill
+
+from .guard import Guard
+from .views import Views, failing
+
+CAUSES = (
+    "rows and labels in another order (a shuffling loader), classes numbered differently, outputs that are no logits, "
+    "inputs preprocessed otherwise than in training, or a model that was never trained"
+)
+NUMBERED = 0.5  # our choice: accuracy from which another numbering of the classes is named as the cause
+
+
+Outputs = Callable[[str, str], Floats]  # model, set -> logits (n, C)
+
+
+def check_outputs(case: LoadedCase, batch_size: int) -> None:
+    """The gate before references are trained: one more forward pass of the models that were given, over one set.
+
+    Raises:
+        InputError: outputs without meaning, or a forward pass that fails.
+    """
+
+    def logits(name: str, role: str) -> Floats:
+        chosen = case.selection[role]
+        try:
+            found = case.models[name].outputs(chosen.source, case.files[chosen.source], batch_size)[0]
+            if not np.isfinite(found).all():
+                raise ValueError(f"outputs on the {role} set are not finite: export the model again")
+        except AuditError:
+            raise
+        except Exception as error:  # the user's forward pass may raise anything
+            raise InputError([failing(name, chosen.source, error)]) from error
+        return found[chosen.rows]
+
+    guard = Guard(case.models)
+    _refuse(case, logits)
+    guard.after_forward()
+
+
+def refuse_meaningless(case: LoadedCase, views: Views) -> tuple[str, ...]:
+    """The gate before anything is scored.
+
+    Returns:
+        what could not be checked, in sentences.
+
+    Raises:
+        InputError: outputs without meaning.
+    """
+    return _refuse(case, lambda name, role: views[name].logits(role))
+
+
+def _judged(case: LoadedCase) -> list[str]:
+    """The original and the references that were given; those that the audit trained only where there is no original."""
+    trained = 0 if case.training is None or "original" not in case.models else case.training.references
+    given = case.references[: len(case.references) - trained]
+    return [name for name in ("original", *given) if name in case.models]
+
+
+def _refuse(case: LoadedCase, logits: Outputs) -> tuple[str, ...]:
+    problems, unknown = [], []
+    for name in _judged(case):
+        for roles in _trained_on(name):
+            outputs = np.concatenate([logits(name, role) for role in roles])
+            labels = np.concatenate([case.rows_of(role).y for role in roles])
+            found = skill(outputs, labels, np.random.default_rng(0))
+            if found is not None:
+                break
+        if found is None:
+            unknown.append(name)
+        elif not found.shown:
+            problems.append(_problem(name, " and ".join(roles), found, outputs, labels))
+    if problems:
+        raise InputError(problems)
+    if not unknown:
+        return ()
+    return (
+        f"not checked whether the outputs of {', '.join(unknown)} fit the labels: fewer than {LEAST_ROWS} retain rows "
+        "have another label than the most frequent one",
+    )
+
+
+def _trained_on(name: str) -> tuple[tuple[str, ...], ...]:
+    """Sets whose labels a model was trained on: retain, and where that tells nothing the original's forget set, too."""
+    return (("retain",), ("retain", "forget")) if name == "original" else (("retain",),)
+
+
+def _problem(name: str, sets: str, found: Skill, outputs: Floats, labels: Ints) -> str:
+    p = f", p {found.signal_p:.2g} against permuted labels" if found.signal_p < 1 else ""
+    numbered = _renumbered(outputs, labels)
+    hint = f" (another numbering of the classes would give {numbered:.3f})" if numbered >= NUMBERED else ""
+    return (
+        f"{name}: its outputs on the {found.rows} {sets} rows do not fit their labels: accuracy {found.accuracy:.3f}, "
+        f"where a constant guess has {found.constant:.3f}{hint}, and they explain {found.explained:.1%} of the labels"
+        f"{p}. Likely causes: {CAUSES}. Export outputs and labels in one order, by one numbering, as raw logits"
+    )
+
+
+def _renumbered(outputs: Floats, labels: Ints) -> float:
+    """Accuracy by the numbering of the classes that suits the outputs best."""
+    classes = outputs.shape[1]
+    pairs = np.bincount(outputs.argmax(axis=1) * classes + labels, minlength=classes**2).reshape(classes, classes)
+    return float(pairs[linear_sum_assignment(pairs, maximize=True)].sum() / len(labels))
