@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from importlib import resources
 from pathlib import Path
 from typing import Literal
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from audit.errors import UsageError, wrong_values
 from audit.record.readonce import read_once
+from audit.record.toml import LONGEST, parse_toml
 
 BUILT_IN = ("screening", "standard", "strict")
 FIGURES = ("auc", "tpr_upper", "tpr_lower", "share")
@@ -81,17 +81,17 @@ def load_policy(name: str) -> tuple[Policy, str]:
         UsageError: unknown name, unreadable file, or a key or value that is wrong.
     """
     try:
-        content = _built_in(name) if name in BUILT_IN else read_once(Path(name))
+        content = _built_in(name) if name in BUILT_IN else read_once(Path(name), LONGEST + 1)
     except OSError as error:
         raise UsageError(
             f"policy {name!r}: {error.strerror}. Use {', '.join(BUILT_IN)} or the path of a policy file."
         ) from None
     try:
-        policy = Policy.model_validate(tomllib.loads(content.decode("utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"policy {name!r} is no valid TOML ({error}): correct it.") from None
+        policy = Policy.model_validate(parse_toml(content))
     except ValidationError as error:
-        raise UsageError(f"policy {name!r}:\n  " + "\n  ".join(wrong_values(error))) from None
+        raise UsageError(f"policy {name!r}:\n  " + "\n  ".join(wrong_values(error)) + "\nCorrect the file.") from None
+    except ValueError as error:
+        raise UsageError(f"policy {name!r} is no valid TOML ({error}): correct it.") from None
     if policy.name in BUILT_IN and content != _built_in(policy.name):
         raise UsageError(f"policy {name!r} calls itself {policy.name!r} but is not: give it a name of its own.")
     unknown = [
