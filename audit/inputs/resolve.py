@@ -99,13 +99,17 @@ def resolve(
         config = Config.model_validate(document)
     except ValidationError as error:
         raise UsageError(
-            "configuration:\n  " + "\n  ".join(wrong_values(error)) + "\nSee `audit init` for every key."
+            f"{_place(path)}:\n  " + "\n  ".join(wrong_values(error)) + "\nSee `audit init` for every key."
         ) from None
-    _check_texts(config)
+    _check_texts(config, _place(path))
     return config, origin
 
 
-def _check_texts(config: Config) -> None:
+def _place(path: Path | None) -> str:
+    return "configuration" if path is None else f"configuration ({shown(str(path))}, flags and variables)"
+
+
+def _check_texts(config: Config, place: str) -> None:
     """Refuse control characters; names of data and model files are refused with all else that is wrong with them."""
     document = config.model_dump(
         mode="json", exclude={"data": True, "model": {"original", "unlearned", "retrained", "runs"}}
@@ -113,9 +117,7 @@ def _check_texts(config: Config) -> None:
     odd = [f"{key}: {shown(text)}" for key, text in _texts("", document) if is_odd(text)]
     if odd:
         raise UsageError(
-            "configuration:\n  "
-            + "\n  ".join(odd)
-            + "\nTake control characters, and bytes that are no UTF-8, out of it."
+            f"{place}:\n  " + "\n  ".join(odd) + "\nTake control characters, and bytes that are no UTF-8, out of it."
         )
 
 
