@@ -17,6 +17,7 @@ from typing import IO, Any
 import numpy as np
 
 from .naming import listed, shown
+from .pickled import MOST_VALUES, grows_without_end
 
 MOST_MEMBERS = 10_000
 #: our choice: an archive that unpacks to more than this and to more than so many times its size is refused
@@ -71,21 +72,32 @@ def _check_member(member: zipfile.ZipInfo, size: int) -> None:
 
 
 def check_weights(content: bytes) -> None:
-    """Check the archive of a ``.pt`` file, which torch writes without compression. Other content passes.
+    """Check the archive of a ``.pt`` file, which torch writes without compression, and its pickle.
 
     Raises:
         Unsound: with the remedy.
     """
     if not content.startswith(b"PK"):
+        _check_pickle(content)
         return
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = check_directory(archive, len(content))
+            packed = [member.filename for member in members if member.compress_type != zipfile.ZIP_STORED]
+            if packed:
+                raise Unsound(
+                    f"holds compressed members ({listed(packed)}), which torch.save never writes: save it again"
+                )
+            for member in members:
+                if member.filename.endswith("data.pkl"):
+                    _check_pickle(archive.read(member))
     except zipfile.BadZipFile:
         return  # torch says what is wrong with it
-    packed = [member.filename for member in members if member.compress_type != zipfile.ZIP_STORED]
-    if packed:
-        raise Unsound(f"holds compressed members ({listed(packed)}), which torch.save never writes: save it again")
+
+
+def _check_pickle(content: bytes) -> None:
+    if grows_without_end(content):
+        raise Unsound(f"holds tuples of more than {MOST_VALUES} values, each in the next: save a plain state dict")
 
 
 def check_header(content: bytes) -> None:

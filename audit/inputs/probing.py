@@ -24,14 +24,18 @@ def probe_models(models: dict[str, Target], files: dict[str, Arrays], problems: 
     found: dict[str, list[str]] = {}  # one problem of many models is one line
     for name, model in models.items():
         if not isinstance(model, TorchTarget):
+            columns: dict[str, int] = {}
             for role, data in files.items():
                 try:
                     logits = model.outputs(role, data, 1)[0]
-                    widths[name] = logits.shape[1]
+                    widths[name] = columns[role] = logits.shape[1]
                     if not isinstance(model, PrecomputedLabels):
                         _refuse_probabilities(logits)
                 except ValueError as error:
                     found.setdefault(str(error), []).append(name)
+            if len(set(columns.values())) > 1:
+                text = f"its sets have different numbers of classes ({columns}): give the logits of one model"
+                found.setdefault(text, []).append(name)
             continue
         try:
             with contained("the network"):

@@ -81,6 +81,8 @@ def resolve(
     base = Path.cwd()
     found = base / CONFIG_NAME
     path = config_file or (found if search and found.is_file() else None)
+    if path is not None and is_odd(str(path)):
+        raise UsageError(f"{shown(str(path))} has control characters in its name: rename the file.")
     document = _read_toml(path) if path else {}
     for line in _config_lines(path, document, named=config_file is not None):
         tell(line)

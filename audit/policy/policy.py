@@ -35,7 +35,7 @@ class Policy(BaseModel):
     pass_with_trace: bool = False
     pass_on_transfer: bool = False
     alpha: float = Field(gt=0, le=0.2)
-    permutations: int = Field(ge=999)
+    permutations: int = Field(ge=999, le=1_000_000)
     auc_margin: float = Field(gt=0, lt=0.5)
     tpr_fpr: float = Field(gt=0, lt=0.5)
     tpr_margin: float = Field(gt=0, lt=1)
@@ -54,7 +54,7 @@ class Policy(BaseModel):
     references_t_class: int = Field(ge=3)
     references_rank: int = Field(ge=19)
     overlap_share: float = Field(ge=0, lt=1)
-    valid_days: int = Field(ge=1)
+    valid_days: int = Field(ge=1, le=36_525)
     structural: bool = True
     mandatory: dict[Literal["random", "class", "subject", "other"], dict[Level, tuple[str, ...]]]
 

@@ -17,8 +17,18 @@ def parse_toml(content: bytes) -> dict[str, Any]:
     if len(content) > LONGEST:
         raise ValueError(f"more than {LONGEST} bytes")
     try:
-        return tomllib.loads(content.decode("utf-8"))
+        document = tomllib.loads(content.decode("utf-8"))
+        if _beyond(document):
+            raise ValueError("an integer of more than 64 bits")
+        return document
     except RecursionError:
         raise ValueError("nested too deeply") from None
     except ValueError as error:
         raise ValueError(ascii(str(error))[1:-1][:300]) from None
+
+
+def _beyond(value: object) -> bool:
+    """Whether there is an integer that TOML does not admit."""
+    if isinstance(value, dict | list):
+        return any(_beyond(item) for item in (value.values() if isinstance(value, dict) else value))
+    return isinstance(value, int) and not -(2**63) <= value < 2**63

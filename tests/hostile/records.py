@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from . import damage
-from .cases import CRASH, USAGE, Case, Family, Place
+from .cases import CRASH, USAGE, Case, Family, Place, Zero
 
 DENIED = 1  # of ``audit verify``: a certificate that does not hold
 #: what a judgement rests on; the rest of ``private/`` is not read by ``audit score``
@@ -49,7 +49,7 @@ def public_key(place: Place) -> Case:
     weak = base64.b64encode(bytes.fromhex("302a300506032b6570032100") + bytes(32)).decode()
     made: tuple[Callable[[], bytes], ...] = (
         lambda: place.bytes_of("audit.key"),
-        lambda: f"-----BEGIN PUBLIC KEY-----\n{weak}\n-----END PUBLIC KEY-----\n".encode(),
+        f"-----BEGIN PUBLIC KEY-----\n{weak}\n-----END PUBLIC KEY-----\n".encode,
         lambda: b"-----BEGIN PUBLIC KEY-----\n" + b"A" * 10**5 + b"\n-----END PUBLIC KEY-----\n",
         lambda: place.bytes_of("signer.pub")[:-40],
         lambda: place.bytes_of("signer.pub").replace(b"PUBLIC", b"RSA PUBLIC"),
@@ -66,7 +66,12 @@ def run_of(folder: Path) -> Path:
 def _judged(run: Path) -> list[str]:
     """Everything that ``audit score`` reads, by its name in the run."""
     private = [str(path.relative_to(run)) for path in sorted((run / "private").rglob("*")) if path.is_file()]
-    return ["run.json", "config.toml", *(name for name in private if name.startswith(READ))]
+    return ["run.json", "config.toml", *(name for name in private if name.startswith(READ) and not _skipped(name))]
+
+
+def _skipped(name: str) -> bool:
+    """Seals of signals serve a run that goes on, not a judgement."""
+    return name.startswith("private/signals/") and name.endswith(".seal")
 
 
 def _command(place: Place, family: str) -> tuple[Path, Case]:
@@ -79,7 +84,8 @@ def _command(place: Place, family: str) -> tuple[Path, Case]:
     if family == "place":
         names = [name for name in names if name.endswith(".json")]
     name = place.random.choice(names)
-    said = Case(f"{arguments[0]}/{family} {name}", arguments, run.name, (USAGE, CRASH))
+    zero: Zero = "same" if name == "certificate.dsse.json" else "never"
+    said = Case(f"{arguments[0]}/{family} {name}", arguments, f"{run.name}|project key", (USAGE, CRASH), zero)
     return run / name, said
 
 

@@ -15,20 +15,23 @@ def _toml(chance: random.Random) -> bytes:
     """TOML that is none, or none that a person writes."""
     return chance.choice(
         (
-            b"seed = [", b"a = " + b"[" * DEEP, b"a = " + b"{a=" * DEEP, b"x" * 10**6, b"=" * 5000, b"\xef\xbb\xbfseed = 1",
-            b"seed = " + b"9" * 6000, b"seed = 0x" + b"f" * 6000, b"seed = nan", b"seed = inf", b"seed = -1", b"seed = true",
-            b"seed = 1979-05-27", b"seed = 1e400", b"device = 7", b'device = "\\u0000"', b'device = "\xff"', b"\x00\x01\x02",
-            "seed = 1".encode("utf-16"), b".".join([b"a"] * DEEP) + b" = 1", b"[" + b".".join([b"a"] * DEEP) + b"]\nb = 1",
-            b'policy = "/dev/zero"', b'policy = "a\\u001b[2Jb"', b"policy = 'gone'", b"policy = ['standard']", b"[data]\nforget = 3",
-            b"[data]\nforget = ['a', 'b']", b"data = 'forget.npz'", b"[data]\nextra = 'x'", b"[model]\nretrained = 'x'",
-            b"[model]\nretrained = [1, 2]", b"[model]\nretrained = []\nruns = [[]]", b"[claim]\nkind = 'all'", b"[claim]\nsplit = 0",
-            b"[claim]\npublic_layers = 'a'", b"[attacks]\nrun = []", b"[attacks]\nrun = ['gone']", b"[attacks]\nskip = [3]",
-            b"[attacks.parameters.membership]\ngone = 1", b"[attacks.parameters]\ngone = 1", b"[attacks.parameters.gone]\na = 1",
+            b"seed = [", b"a = " + b"[" * DEEP, b"a = " + b"{a=" * DEEP, b"x" * 10**6, b"=" * 5000,
+            b"\xef\xbb\xbfseed = 1", b"seed = " + b"9" * 6000, b"seed = 0x" + b"f" * 6000, b"seed = nan",
+            b"seed = inf", b"seed = -1", b"seed = true", b"seed = 1979-05-27", b"seed = 1e400", b"device = 7",
+            b'device = "\\u0000"', b'device = "\xff"', b"\x00\x01\x02", "seed = 1".encode("utf-16"),
+            b".".join([b"a"] * DEEP) + b" = 1", b"[" + b".".join([b"a"] * DEEP) + b"]\nb = 1",
+            b'policy = "/dev/zero"', b'policy = "a\\u001b[2Jb"', b"policy = 'gone'", b"policy = ['standard']",
+            b"[data]\nforget = 3", b"[data]\nforget = ['a', 'b']", b"data = 'forget.npz'", b"[data]\nextra = 'x'",
+            b"[model]\nretrained = 'x'", b"[model]\nretrained = [1, 2]", b"[model]\nretrained = []\nruns = [[]]",
+            b"[claim]\nkind = 'all'", b"[claim]\nsplit = 0", b"[claim]\npublic_layers = 'a'", b"[attacks]\nrun = []",
+            b"[attacks]\nrun = ['gone']", b"[attacks]\nskip = [3]", b"[attacks.parameters.membership]\ngone = 1",
+            b"[attacks.parameters]\ngone = 1", b"[attacks.parameters.gone]\na = 1",
             b"[attacks.parameters.probe]\npenalty = 'x'", b"[attacks.parameters.probe]\npenalty = nan",
-            b"[attacks.parameters.probe]\nmax_rows = -1", b"batch_size = 0", b"batch_size = 2.5", b"out = 3", b"arch = 'a:b'",
-            b"[model]\ntrust_pickle = 'no'", b"[certificate]\nsign_key = 'gone.key'", b"[certificate]\nsign_key = '/dev/zero'",
-            b"[claim]\nledger = '/dev/zero'", b"[claim]\nledger = '.'", b"seed = 1\nseed = 2", b"[data]\n[data]\n", b"'' = 1",
-            b'"a\\u001b[2J" = 1', b"[training]\nreferences = -1", b"[training]\nmax_minutes = 0", b"[training]\nreferences = 'x'",
+            b"[attacks.parameters.probe]\nmax_rows = -1", b"batch_size = 0", b"batch_size = 2.5", b"out = 3",
+            b"arch = 'a:b'", b"[model]\ntrust_pickle = 'no'", b"[certificate]\nsign_key = 'gone.key'",
+            b"[certificate]\nsign_key = '/dev/zero'", b"[claim]\nledger = '/dev/zero'", b"[claim]\nledger = '.'",
+            b"seed = 1\nseed = 2", b"[data]\n[data]\n", b"'' = 1", b'"a\\u001b[2J" = 1',
+            b"[training]\nreferences = -1", b"[training]\nmax_minutes = 0", b"[training]\nreferences = 'x'",
         )
     )  # fmt: skip
 
@@ -40,10 +43,11 @@ def configuration(place: Place) -> Case:
 
 
 RECIPES = (
-    b"epochs = -1", b"epochs = 0", b"epochs = nan", b"epochs = inf", b"lr = 0", b"lr = nan", b"lr = inf", b"optimizer = 'x'",
-    b"batch_size = 0", b"batch_size = 1.5", b"momentum = 1", b"nesterov = true", b"loss = 'x'", b"label_smoothing = 1",
-    b"warmup = 1", b"schedule = 3", b"augmentation = ['flip']", b"train = 'gone:f'", b"train = 'x'", b"train = 'os:system'\nlr = 1",
-    b"unlearn = ':'", b"unlearn = 3", b"train = 'a\\nb'", b"weight_decay = -1", b"engine = 'x'", b"extra = 1", b"[recipe.lr]\na = 1",
+    b"epochs = -1", b"epochs = 0", b"epochs = nan", b"epochs = inf", b"lr = 0", b"lr = nan", b"lr = inf",
+    b"optimizer = 'x'", b"batch_size = 0", b"batch_size = 1.5", b"momentum = 1", b"nesterov = true", b"loss = 'x'",
+    b"label_smoothing = 1", b"warmup = 1", b"schedule = 3", b"augmentation = ['flip']", b"train = 'gone:f'",
+    b"train = 'x'", b"train = 'os:system'\nlr = 1", b"unlearn = ':'", b"unlearn = 3", b"train = 'a\\nb'",
+    b"weight_decay = -1", b"engine = 'x'", b"extra = 1", b"[recipe.lr]\na = 1",
 )  # fmt: skip
 
 
@@ -71,7 +75,7 @@ def policy(place: Place) -> Case:
         lines[at] = key + b" = " + value
         content = b"\n".join(lines if chance.random() < 0.8 else [line for i, line in enumerate(lines) if i != at])
     path = place.write("policy.toml", content)
-    return Case("policy/values", audit(place, "--policy", str(path)), "policy.toml")
+    return Case("policy/values", audit(place, "--policy", str(path)), "policy.toml", zero="plain")
 
 
 def key(place: Place) -> Case:

@@ -223,10 +223,10 @@ PICKLES = (
 
 def nested_key(depth: int) -> bytes:
     """A mapping whose key is a tuple of twice the tuple before it: to hash it takes 2 ** depth steps."""
-    text = b"\x80\x02}N\x85q\x00"
+    text = b"\x80\x02N\x85q\x00"
     for i in range(depth):
-        text += b"0h%ch%c\x86q%c" % (i, i, i + 1)
-    return text + b"N" + b"s."
+        text += b"h%ch%c\x86q%c" % (i, i, i + 1)
+    return text + b"}h%cNs." % depth
 
 
 def pickled(members: list[tuple[str, bytes]], chance: random.Random) -> bytes:
