@@ -6,42 +6,16 @@ import io
 import os
 import pickle
 import random
-import struct
-import zipfile
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from .archives import ARCHIVES, Members, header, members_of, npy, packed
 from .cases import DATA, MODELS, Case, Family, Place, Zero, audit, swapped
 from .sound import CLASSES, ROWS
 
-Members = list[tuple[str, bytes]]
 HUGE = (10**6, 10**9, 2**31, 2**40, 2**63 - 1, 2**64, 10**30)
-
-
-def members_of(content: bytes) -> Members:
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        return [(name, archive.read(name)) for name in archive.namelist()]
-
-
-def packed(members: Members, method: int = zipfile.ZIP_STORED) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", method) as archive:
-        for name, content in members:
-            archive.writestr(zipfile.ZipInfo(name), content, method)
-    return stream.getvalue()
-
-
-def npy(array: Any) -> bytes:
-    stream = io.BytesIO()
-    np.lib.format.write_array(stream, np.asanyarray(array), allow_pickle=True)
-    return stream.getvalue()
-
-
-def header(text: bytes, values: bytes = b"", version: tuple[int, int] = (1, 0)) -> bytes:
-    size = struct.pack("<H" if version[0] == 1 else "<I", len(text) + 1)
-    return b"\x93NUMPY" + bytes(version) + size + text + b"\n" + values
 
 
 class Payload:
@@ -175,47 +149,6 @@ def archive(place: Place) -> Case:
     make = chance.choice(ARCHIVES)
     return _data_case(place, make.__name__, lambda found: make(found, chance))
 
-
-def twice(found: Members, chance: random.Random) -> bytes:
-    return packed([*found, (chance.choice(found)[0], npy(np.zeros(3)))])
-
-
-def bomb(found: Members, chance: random.Random) -> bytes:
-    size = chance.choice((2**28, 2**29))
-    head = header(f"{{'descr': '|u1', 'fortran_order': False, 'shape': (24, {size // 24})}}".encode())
-    return packed([*found[1:], ("x.npy", head + bytes(size // 24 * 24))], zipfile.ZIP_DEFLATED)
-
-
-def odd_names(found: Members, chance: random.Random) -> bytes:
-    name = chance.choice(
-        ("x\n.npy", "\x1b[2J.npy", "../../x.npy", "/etc/x.npy", "x.\u202e.npy", "é" * 300, ".npy", "x/y.npy", "z.npy")
-    )
-    return packed([*found, (name, npy(np.zeros(24)))])
-
-
-def many(found: Members, chance: random.Random) -> bytes:
-    return packed([*found, *((f"a{i}.npy", b"") for i in range(chance.choice((50, 12000))))])
-
-
-def method(found: Members, chance: random.Random) -> bytes:
-    return packed(found, chance.choice((zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2)))
-
-
-def directory(found: Members, chance: random.Random) -> bytes:
-    """Sizes and offsets of the directory say anything."""
-    content = bytearray(packed(found))
-    at = content.find(b"PK\x01\x02") + chance.choice((20, 24, 42))
-    content[at : at + 4] = struct.pack("<I", chance.choice((0xFFFFFFFF, 0xFFFFFFFE, 2**31, 0, 7)))
-    return bytes(content)
-
-
-def encrypted(found: Members, _chance: random.Random) -> bytes:
-    content = bytearray(packed(found))
-    content[content.find(b"PK\x01\x02") + 8] |= 1
-    return bytes(content)
-
-
-ARCHIVES = (twice, bomb, odd_names, many, method, directory, encrypted)
 
 OUTPUTS: tuple[tuple[str, Any], ...] = (
     *((role, np.full((3, 3), value)) for role in DATA for value in (np.nan, 1.0)),
