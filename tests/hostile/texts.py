@@ -44,7 +44,8 @@ def configuration(place: Place) -> Case:
 
 RECIPES = (
     b"epochs = -1", b"epochs = 0", b"epochs = nan", b"epochs = inf", b"lr = 0", b"lr = nan", b"lr = inf",
-    b"optimizer = 'x'", b"batch_size = 0", b"batch_size = 1.5", b"momentum = 1", b"nesterov = true", b"loss = 'x'",
+    b"optimizer = 'x'", b"batch_size = 0", b"batch_size = 1.5", b"momentum = 1",
+    b"nesterov = true\nmomentum = 0", b"loss = 'x'",
     b"label_smoothing = 1", b"warmup = 1", b"schedule = 3", b"augmentation = ['flip']", b"train = 'gone:f'",
     b"train = 'x'", b"train = 'os:system'\nlr = 1", b"unlearn = ':'", b"unlearn = 3", b"train = 'a\\nb'",
     b"weight_decay = -1", b"engine = 'x'", b"extra = 1", b"[recipe.lr]\na = 1",

@@ -13,8 +13,9 @@ import pytest
 import torch
 from torch import nn
 
+from audit.certify.kept import find_key
 from audit.commands.certificate import verify
-from audit.errors import AuditError, ExitCode, UsageError
+from audit.errors import AuditError, CouldNotRun, ExitCode, UsageError
 from audit.inputs.archive import Unsound, check_weights
 from audit.inputs.data import Arrays
 from audit.inputs.outputs import outputs_target
@@ -23,6 +24,7 @@ from audit.inputs.probing import probe_models
 from audit.inputs.recipe import RecipeSection
 from audit.inputs.resolve import resolve
 from audit.policy.policy import load_policy
+from audit.record.rundir import RunDir
 from audit.record.toml import parse_toml
 from audit.training.hooks import import_sources
 from audit.training.problems import TrainingError
@@ -102,6 +104,13 @@ def test_policies_end_in_time(tmp_path: Path, key: str, most: int) -> None:
         else:
             with pytest.raises(UsageError, match=f"{key}: Input should be less than or equal to {most}"):
                 load_policy(str(path))
+
+
+def test_a_run_that_notes_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private" / "project").write_bytes(b"a\0b")
+    with pytest.raises(CouldNotRun, match=r"private/project names no folder: name the one whose \.audit/"):
+        find_key(RunDir(tmp_path))
 
 
 def test_a_configuration_whose_name_no_terminal_can_show(tmp_path: Path) -> None:
