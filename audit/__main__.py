@@ -8,6 +8,7 @@ import sys
 
 from .commands.supervise import supervised
 from .errors import AuditError, ExitCode
+from .inputs.naming import safe_lines
 
 
 def main() -> None:
@@ -48,7 +49,7 @@ def _run() -> int:
 
 
 def _fail(message: str, code: ExitCode) -> int:
-    print(message, file=sys.stderr)  # noqa: T201 - the command line's own output
+    print(safe_lines(message), file=sys.stderr)  # noqa: T201 - the command line's own output
     return int(code)
 
 

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 
+#: characters of a value in a message
+BRIEF = 200
+
+
 class ExitCode(IntEnum):
     """Exit status of the ``audit`` command."""
 
@@ -66,8 +70,18 @@ def wrong_values(error: ValidationError) -> list[str]:
     return [_line(".".join(map(str, e["loc"])) or "document", e["type"], e["msg"], e["input"]) for e in error.errors()]
 
 
+def brief(value: object) -> str:
+    """A value as a message shows it: short, on one line, whatever it is."""
+    try:
+        text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
+    except (ValueError, RecursionError):  # an integer of thousands of digits, or nested without end
+        text = f"a {type(value).__name__} that is too long to show"
+    return text if len(text) <= BRIEF else f"{text[:BRIEF]}..."
+
+
 def _line(place: str, kind: str, message: str, got: object) -> str:
+    place = place if len(place) <= BRIEF and place.isprintable() else brief(place)
     if kind == "extra_forbidden":
         return f"{place}: there is no such key"
-    shown = f" (got {got!r})" if isinstance(got, str | int | float | None) and kind != "json_invalid" else ""
+    shown = f" (got {brief(got)})" if isinstance(got, str | int | float | None) and kind != "json_invalid" else ""
     return f"{place}: {message.removeprefix('Value error, ')}{shown}"

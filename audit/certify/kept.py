@@ -139,7 +139,12 @@ def _noted(run: RunDir) -> Path:
             "not judged again."
         )
     try:
-        return Path(os.fsdecode(read_once(run.private / PROJECT, LONGEST)))
+        noted = os.fsdecode(read_once(run.private / PROJECT, LONGEST))
+        if "\0" in noted:
+            raise CouldNotRun(
+                f"{run.private / PROJECT} names no folder: name the one whose .audit/ it is with --project."
+            )
+        return Path(noted)
     except OSError:
         if not any(run.evidence.glob("*")):
             raise CouldNotRun(f"{run.path} holds no finished evidence: run the audit to its end first.") from None

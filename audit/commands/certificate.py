@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from audit.errors import ExitCode
+from audit.errors import AuditError, ExitCode
 
 from .ending import VERDICT_EXIT
 
@@ -80,22 +82,26 @@ def verify(
     Exit codes: 0 PASS, 1 FAIL or a certificate that does not hold, 3 INCONCLUSIVE, 4 could not check.
     """
     from audit.certify.envelope import read_certificate
-    from audit.certify.keys import read_public_key
+    from audit.certify.keys import public_key, read_public_key
     from audit.certify.verify import contradicted, verify_certificate
     from audit.policy.policy import load_policy
 
     wanted, digest = load_policy(policy) if policy else (None, None)
-    verified = verify_certificate(
-        read_certificate(certificate),
-        public_key_pem=read_public_key(key),
-        model_files=model,
-        policy_sha256=digest,
-        policy_values=None if wanted is None else wanted.model_dump(mode="json"),
-        max_age_days=max_age,
-        now=datetime.now(UTC),
-    )
-    if verified.contradiction:
-        raise contradicted(verified.contradiction)
+    content, pem = read_certificate(certificate), read_public_key(key)
+    with _naming(key):
+        public_key(pem)
+    with _naming(certificate):
+        verified = verify_certificate(
+            content,
+            public_key_pem=pem,
+            model_files=model,
+            policy_sha256=digest,
+            policy_values=None if wanted is None else wanted.model_dump(mode="json"),
+            max_age_days=max_age,
+            now=datetime.now(UTC),
+        )
+        if verified.contradiction:
+            raise contradicted(verified.contradiction)
     until = "" if verified.verdict == "FAIL" else f", valid until {verified.expires:%Y-%m-%d}"  # a FAIL does not expire
     typer.echo(f"authentic, signed with key {verified.key_id}{until}")
     known = "" if verified.built_in else ", which does not ship with this version of the tool"
@@ -107,6 +113,17 @@ def verify(
         typer.echo(f"{why}: name the one that you accept with --policy")
         raise typer.Exit(int(ExitCode.INCONCLUSIVE))
     raise typer.Exit(int(VERDICT_EXIT[verified.verdict.value]))
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Errors of what was read from a file name it."""
+    try:
+        yield
+    except AuditError as error:
+        if str(path) in str(error):
+            raise
+        raise type(error)(f"{path}: {error}") from error
 
 
 def gate(

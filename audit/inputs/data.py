@@ -12,6 +12,8 @@ import numpy as np
 from attacks.base import Inputs, Ints
 from audit.record.digest import keyed_digest
 
+SHOWN_ROWS = 10  # positions in a message
+
 
 @dataclass(frozen=True)
 class Arrays:
@@ -82,6 +84,17 @@ class Arrays:
             for digest, row in zip(digests, array, strict=True):
                 digest.update(row.tobytes())
         return [digest.digest() for digest in digests]
+
+
+def positions(bad: np.ndarray[Any, Any]) -> str:
+    """How many rows are bad, and the first of them by position, with the remedy.
+
+    Args:
+        bad: (n, ...), whether a value is.
+    """
+    rows = np.flatnonzero(bad.reshape(len(bad), -1).any(axis=1)).tolist()
+    first = ", ".join(map(str, rows[:SHOWN_ROWS])) + (", ..." if len(rows) > SHOWN_ROWS else "")
+    return f"{len(rows)} rows: repair or drop them (positions {first}, counted from 0)"
 
 
 def layout(data: Arrays) -> str:

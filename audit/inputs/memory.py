@@ -13,6 +13,7 @@ from .architecture import architecture_digest
 from .code import Unnamed
 from .npz import array_of
 from .outputs import PrecomputedOutputs, outputs_target
+from .state import FLOATS, check_network, check_values
 from .targets import TorchTarget, numpy_of
 from .usercode import describe
 
@@ -73,11 +74,10 @@ def _check(module: torch.nn.Module, name: str) -> None:
     if odd:
         raise ValueError(f"{name} holds more than plain tensors ({', '.join(odd[:8])}): give a plain float32 network")
     kinds = {str(value.dtype) for value in state.values() if value.is_floating_point() or value.is_complex()}
-    if kinds - {"torch.float32"}:
-        raise ValueError(f"{name} has weights of {', '.join(sorted(kinds))}: give model.float(), inputs are float32")
-    bad = [key for key, value in state.items() if value.is_floating_point() and not value.isfinite().all()]
-    if bad:
-        raise ValueError(f"{name} holds NaN or infinite weights in {', '.join(bad[:8])}: repair it")
+    if kinds - {f"torch.{kind}" for kind in FLOATS}:
+        raise ValueError(f"{name} has weights of {', '.join(sorted(kinds))}: give model.float(), a float32 network")
+    check_network(name, module)
+    check_values(name, state)
 
 
 def _copy(module: torch.nn.Module, name: str) -> torch.nn.Module:

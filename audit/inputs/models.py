@@ -14,10 +14,12 @@ from attacks.base import Access, Floats
 from audit.errors import CouldNotRun
 from audit.record.readonce import read_once, sha256_of
 
+from .archive import Unsound, check_header, check_weights
 from .contained import Meddling, contained, timed
 from .data import Arrays
 from .npz import npz_of
 from .outputs import outputs_target
+from .state import check_network, check_values, fit_state
 from .targets import Target, TorchTarget
 from .usercode import describe, named_function
 
@@ -49,6 +51,7 @@ def build_module(arch: str) -> torch.nn.Module:
         ) from error
     if not isinstance(module, torch.nn.Module):
         raise ValueError(f"--arch {arch} returns a {type(module).__name__}: it must return a torch.nn.Module")
+    check_network(said, module)
     return module
 
 
@@ -86,7 +89,7 @@ def load_model(
     if arch is None:
         raise ValueError(f"{path} holds weights only: name the function that builds the model with --arch")
     module = build_module(arch)
-    _fit_state(path, module, state)
+    fit_state(str(path), module, state)
     return TorchTarget(module.eval(), device, head), digest
 
 
@@ -109,7 +112,9 @@ def _read_state(path: Path, content: bytes, trust_pickle: bool) -> Any:
         if path.suffix == ".safetensors":
             from safetensors.torch import load
 
+            check_header(content)
             return load(content)
+        check_weights(content)
         return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         if not trust_pickle:
@@ -118,6 +123,10 @@ def _read_state(path: Path, content: bytes, trust_pickle: bool) -> Any:
                 "the file: save the state dict (torch.save(model.state_dict(), ...)) or, if you made the file "
                 "yourself, pass --trust-pickle"
             ) from None
+    except Unsound as error:
+        raise ValueError(f"{path} {error}") from None
+    except MemoryError:
+        raise ValueError(f"{path} does not fit into the memory of this machine: use a larger one") from None
     except Exception as error:  # noqa: BLE001 - torch and safetensors raise many types on damaged files
         raise ValueError(f"{path} is no readable model file ({describe(error)}): save it again") from None
     try:
@@ -139,35 +148,9 @@ def _checked_mode(path: Path, module: Any, device: str, head: str | None) -> Tor
         raise ValueError(f"{path} holds a {type(module).__name__}: save a state dict or a torch module")
     if module.training:
         raise ValueError(f"{path} was saved in training mode: call model.eval() before saving it")
+    check_network(str(path), module)
+    check_values(str(path), module.state_dict())
     return TorchTarget(module, device, head)
-
-
-def _fit_state(path: Path, module: torch.nn.Module, state: Mapping[str, Any]) -> None:
-    expected = module.state_dict()
-    state = {str(key): value for key, value in state.items()}
-    missing, extra = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
-    shapes = [
-        f"{k} is {_shape(state[k])}, the factory's is {_shape(expected[k])}"
-        for k in sorted(expected.keys() & state.keys())
-        if _shape(state[k]) != _shape(expected[k])
-    ]
-    parts = []
-    if missing:
-        parts.append(f"missing keys {', '.join(missing[:8])}{' ...' if len(missing) > 8 else ''}")
-    if extra:
-        parts.append(f"unexpected keys {', '.join(extra[:8])}{' ...' if len(extra) > 8 else ''}")
-    parts += shapes[:8]
-    if parts:
-        raise ValueError(f"{path} does not fit the factory: {'; '.join(parts)}. Name the matching --arch")
-    bad = [k for k, v in state.items() if v.is_floating_point() and not v.isfinite().all()]
-    if bad:
-        raise ValueError(f"{path} holds NaN or infinite weights in {', '.join(bad[:8])}: export it again")
-    module.load_state_dict(state)
-
-
-def _shape(value: object) -> tuple[int, ...] | str:
-    shape = getattr(value, "shape", None)
-    return f"a {type(value).__name__}" if shape is None else tuple(shape)
 
 
 @dataclass(frozen=True)

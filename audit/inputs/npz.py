@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -13,7 +13,9 @@ import numpy as np
 from attacks.base import Inputs
 from audit.record.readonce import opened
 
-from .data import Arrays
+from .archive import NPY, Unsound, check_directory, native, read_array
+from .data import Arrays, positions
+from .naming import is_odd, listed
 from .usercode import describe
 
 KEYS = ("y", "ids", "group", "request")
@@ -41,26 +43,30 @@ def npz_of(stream: IO[bytes], path: Path) -> dict[str, np.ndarray[Any, Any]]:
     Raises:
         ValueError: as ``read_npz``.
     """
+    again = "save it again with numpy.savez"
     try:
-        archive = np.load(stream, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise ValueError("it holds one bare array: save named arrays with numpy.savez")
-        found = {key: archive[key] for key in archive.files}
-    except ValueError as error:
-        if "Object arrays" in str(error):
-            raise ValueError(
-                f"{path} holds object arrays, which are pickles and are never loaded: convert them to numbers or "
-                "fixed-width strings"
-            ) from None
-        if "allow_pickle" in str(error):  # numpy takes whatever it does not know for a pickle
-            raise ValueError(f"{path} is no .npz file: save named arrays with numpy.savez") from None
-        raise ValueError(f"{path}: {error}") from None
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise ValueError(f"{path} is no readable .npz file ({error}): save it again with numpy.savez") from None
-    foreign = [key for key, value in found.items() if not isinstance(value, np.ndarray)]
-    if foreign:
-        raise ValueError(f"{path} holds {', '.join(foreign)}, which are no arrays: save it again with numpy.savez")
-    return found
+        size, begin = stream.seek(0, os.SEEK_END), (stream.seek(0), stream.read(len(NPY)))[1]
+        if begin.startswith(NPY):
+            raise ValueError(f"{path}: it holds one bare array: save named arrays with numpy.savez")
+        if begin and not begin.startswith(b"PK"):  # a pickle among them
+            raise ValueError(f"{path} is no .npz file: save named arrays with numpy.savez")
+        with zipfile.ZipFile(stream) as archive:
+            members = {member.filename: member for member in check_directory(archive, size)}
+            foreign = [name for name in members if not name.endswith(".npy")]
+            if foreign:
+                raise Unsound(f"holds {listed(foreign)}, which are no arrays: {again}")
+            odd = [name for name in members if is_odd(name)]
+            if odd:
+                raise Unsound(f"has keys with control characters ({listed(odd)}): rename them")
+            return {name.removesuffix(".npy"): read_array(archive, member) for name, member in members.items()}
+    except Unsound as error:
+        raise ValueError(f"{path} {error}") from None
+    except MemoryError:
+        raise ValueError(f"{path} does not fit into the memory of this machine: give fewer rows") from None
+    except Exception as error:  # zip archives and headers fail in many ways
+        if str(error).startswith(str(path)):
+            raise
+        raise ValueError(f"{path} is no readable .npz file ({describe(error)}): {again}") from None
 
 
 def read_data(path: Path, *, need_inputs: bool) -> Arrays:
@@ -108,7 +114,7 @@ def array_of(value: Any, what: str) -> np.ndarray[Any, Any]:
             value = value.detach().cpu().numpy()
         if isinstance(value, np.ma.MaskedArray):
             raise ValueError("it is masked: drop or fill what is masked")
-        return np.array(value)
+        return native(np.array(value))
     except Exception as error:  # noqa: BLE001 - an object of the user's may raise anything
         raise ValueError(f"{what} is no array ({describe(error)}): give numbers of one shape a row") from None
 
@@ -118,11 +124,11 @@ def _checked(found: Mapping[str, np.ndarray[Any, Any]], where: str, *, need_inpu
     named = {key[2:]: value for key, value in found.items() if key.startswith("x.")}
     if inputs is None and named:
         inputs = named
-    problems = [
-        f"{where} has an unknown key {key!r}: use x (or x.<name>), y, ids, group, request"
-        for key in found
-        if key not in ("x", *KEYS) and not key.startswith("x.")
-    ]
+    unknown = [repr(key) for key in found if key not in ("x", *KEYS) and not key.startswith("x.")]
+    problems = []
+    if unknown:
+        many = "unknown keys" if len(unknown) > 1 else "an unknown key"
+        problems.append(f"{where} has {many} {listed(unknown)}: use x (or x.<name>), y, ids, group, request")
     if "x" in found and named:
         problems.append(f"{where} has both x and x.<name>: keep one form")
     if inputs is None and need_inputs:
@@ -183,6 +189,5 @@ def _content_problems(where: str, data: Arrays) -> list[str]:
         elif array.dtype.kind == "U" and not _encodable(array):
             problems.append(f"{where}: {key} holds text that is no Unicode (a lone surrogate): repair it")
         elif array.dtype.kind == "f" and not _finite(array).all():
-            rows = int((~_finite(array).reshape(len(array), -1).all(axis=1)).sum())
-            problems.append(f"{where}: {key} holds NaN or infinite values in {rows} rows: repair or drop them")
+            problems.append(f"{where}: {key} holds NaN or infinite values in {positions(~_finite(array))}")
     return problems

@@ -11,8 +11,10 @@ import numpy as np
 from attacks.base import Access, Floats
 from audit.record.digest import state_digest
 
-from .data import Arrays
+from .data import Arrays, positions
+from .naming import listed, shown
 
+LARGEST = 2**27  # our choice: entries of the logits that stand for the predicted labels of a set, one GiB
 PEAK = 10.0  # logit of a predicted label where labels alone are known
 
 
@@ -57,7 +59,14 @@ class PrecomputedLabels(PrecomputedOutputs):
             raise ValueError(f"{len(labels)} labels for {len(data)} rows of the {role} set: align them")
         if labels.min() < 0 or labels.max() >= classes:
             raise ValueError(f"labels of the {role} set lie outside 0 to {classes - 1} (n_classes): correct n_classes")
-        return PEAK * np.eye(classes)[labels], None
+        if len(labels) * classes > LARGEST:
+            raise ValueError(
+                f"{len(labels)} predicted labels of {classes} classes take too much memory: correct n_classes, or give "
+                f"fewer rows to the {role} set"
+            )
+        logits = np.zeros((len(labels), classes))
+        logits[np.arange(len(labels)), labels] = PEAK
+        return logits, None
 
 
 def outputs_target(outputs: Mapping[str, np.ndarray[Any, Any]], where: str) -> PrecomputedOutputs:
@@ -70,21 +79,40 @@ def outputs_target(outputs: Mapping[str, np.ndarray[Any, Any]], where: str) -> P
     Raises:
         ValueError: with the remedy.
     """
-    if outputs and all(array.dtype.kind in "iu" for array in outputs.values()):
+    if "n_classes" in outputs or (outputs and all(array.dtype.kind in "iu" for array in outputs.values())):
         return _labels(outputs, where)
     bad = [k for k, a in outputs.items() if a.dtype.kind != "f" or a.ndim not in (1, 2) or not np.isfinite(a).all()]
-    bad += [k for k, a in outputs.items() if a.ndim == 2 and a.shape[1] == 0]
+    bad += [k for k, a in outputs.items() if a.ndim == 2 and a.shape[1] == 0 and k not in bad]
     if bad:
-        raise ValueError(f"{where}: logits must be finite floats of shape (n, C); repair {', '.join(bad)}")
+        holes = [
+            f"{k} holds NaN or infinite values in {positions(~np.isfinite(outputs[k]))}"
+            for k in bad
+            if outputs[k].dtype.kind == "f" and outputs[k].ndim in (1, 2) and outputs[k].size
+        ]
+        raise ValueError(
+            "; ".join([f"{where}: logits must be finite floats of shape (n, C); repair {listed(bad)}", *holes])
+        )
     return PrecomputedOutputs(outputs)
 
 
 def _labels(outputs: Mapping[str, np.ndarray[Any, Any]], where: str) -> PrecomputedLabels:
-    if "n_classes" not in outputs or outputs["n_classes"].ndim != 0 or int(outputs["n_classes"]) < 2:
+    if "n_classes" not in outputs:
         raise ValueError(f"{where} holds integers, so predicted labels: add the number of classes as n_classes")
+    classes = outputs["n_classes"]
+    if classes.dtype.kind not in "iu" or classes.ndim != 0 or int(classes) < 2:
+        what = f"{classes}" if classes.ndim == 0 else f"of shape {classes.shape}"
+        raise ValueError(
+            f"{where}: n_classes is {classes.dtype} {shown(what)}: save the number of classes as one integer, 2 or more"
+        )
     bad = [name for name, array in outputs.items() if name != "n_classes" and array.ndim != 1]
     if bad:
-        raise ValueError(f"{where}: predicted labels must have the shape (n,); repair {', '.join(bad)}")
+        raise ValueError(f"{where}: predicted labels must have the shape (n,); repair {listed(bad)}")
+    bad = [name for name, array in outputs.items() if array.dtype.kind not in "iu"]
+    if bad:
+        raise ValueError(
+            f"{where} names n_classes, so it holds predicted labels, which are integers: repair {listed(bad)}, or "
+            "leave n_classes out beside logits"
+        )
     return PrecomputedLabels(outputs)
 
 

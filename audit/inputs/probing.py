@@ -14,6 +14,7 @@ from .targets import Target, TorchTarget
 
 PROBE_ROWS = 8
 BATCH_TOLERANCE = 1e-3  # our choice: relative difference between one batch and single rows (float32 networks)
+BATCH_ROUNDING = 8.0  # our choice: the same, in units of the rounding of the network's own type (bfloat16)
 
 
 def probe_models(models: dict[str, Target], files: dict[str, Arrays], problems: list[str]) -> int:
@@ -23,11 +24,15 @@ def probe_models(models: dict[str, Target], files: dict[str, Arrays], problems: 
     found: dict[str, list[str]] = {}  # one problem of many models is one line
     for name, model in models.items():
         if not isinstance(model, TorchTarget):
+            columns: dict[str, int] = {}
             for role, data in files.items():
                 try:
-                    widths[name] = model.outputs(role, data, 1)[0].shape[1]
+                    widths[name] = columns[role] = model.outputs(role, data, 1)[0].shape[1]
                 except ValueError as error:
                     found.setdefault(str(error), []).append(name)
+            if len(set(columns.values())) > 1:
+                text = f"its sets have different numbers of classes ({columns}): give the logits of one model"
+                found.setdefault(text, []).append(name)
             named = "" if isinstance(model, PrecomputedLabels) else stored_probabilities(model.state)
             if named:
                 found.setdefault(named, []).append(name)
@@ -59,7 +64,10 @@ def _probe_network(model: TorchTarget, rows: Arrays) -> int:
     logits, _ = model.call(rows.batch(index))
     singles = np.concatenate([model.call(rows.batch(index[i : i + 1]))[0] for i in index])
     scale = max(float(np.abs(logits).max()), 1e-6)
-    if np.abs(singles - logits).max() > BATCH_TOLERANCE * scale:
+    import torch
+
+    tolerance = max(BATCH_TOLERANCE, BATCH_ROUNDING * torch.finfo(model.float_type).eps)
+    if np.abs(singles - logits).max() > tolerance * scale:
         raise ValueError(
             "its output for a row depends on the other rows of the batch: it normalises by batch statistics; use "
             "running statistics"

@@ -6,13 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from audit.errors import AuditError
+
 from .architecture import has_global_hooks
 from .data import Arrays, layout
+from .gathered import Gathered
 from .given import Build, DataSource
 from .memory import outputs_of, target_of
 from .models import check_device, load_model
+from .naming import check_name
 from .npz import data_of, read_data
 from .targets import Target, TorchTarget
+from .usercode import describe
 
 REQUIRED_DATA = ("forget", "retain", "test")
 
@@ -25,14 +30,19 @@ def read_files(given: Mapping[str, DataSource], problems: list[str], *, need_inp
         if role not in given
     ]
     files: dict[str, Arrays] = {}
+    found = Gathered()
     for role, source in given.items():
+        where = str(source) if isinstance(source, Path) else f"the {role} set"
         try:
-            if isinstance(source, Path):
-                files[role] = read_data(source, need_inputs=need_inputs)
-            else:
-                files[role] = data_of(source, f"the {role} set", need_inputs=need_inputs)
+            files[role] = _read_set(role, source, need_inputs)
+        except AuditError:
+            raise
         except ValueError as error:
-            problems += str(error).splitlines()
+            for line in str(error).splitlines():
+                found.add(where, line)
+        except Exception as error:  # noqa: BLE001 - whatever a file makes fail is a problem of that file
+            found.add(where, f"{where} cannot be read ({describe(error)}): save it again with numpy.savez")
+    problems += found.lines()
     layouts = {role: layout(data) for role, data in files.items() if data.x is not None}
     if len(set(layouts.values())) > 1:
         listed = "; ".join(f"{role}: {text}" for role, text in layouts.items())
@@ -53,12 +63,18 @@ def read_models(
     except ValueError as error:
         problems.append(str(error))
         return models, digests
+    found = Gathered()
     for name, source in given.items():
+        where = str(source) if isinstance(source, Path) else name
         try:
             models[name], digests[name] = _read_model(name, source, build)
+        except AuditError:
+            raise
         except ValueError as error:
-            if str(error) not in problems:
-                problems.append(str(error))
+            found.add(where, str(error))
+        except Exception as error:  # noqa: BLE001 - whatever a file makes fail is a problem of that file
+            found.add(where, f"{where} cannot be read ({describe(error)}): save plain float weights again")
+    problems += found.lines()
     problems += foreign_hooks(models)
     kinds = {isinstance(model, TorchTarget) for model in models.values()}
     if len(kinds) > 1:
@@ -77,8 +93,16 @@ def foreign_hooks(models: Mapping[str, Target]) -> list[str]:
     ]
 
 
+def _read_set(role: str, source: DataSource, need_inputs: bool) -> Arrays:
+    if not isinstance(source, Path):
+        return data_of(source, f"the {role} set", need_inputs=need_inputs)
+    check_name(source)
+    return read_data(source, need_inputs=need_inputs)
+
+
 def _read_model(name: str, source: Any, build: Build) -> tuple[Target, str]:
     if isinstance(source, Path):
+        check_name(source)
         return load_model(
             source, arch=build.arch, device=build.device, head=build.head, trust_pickle=build.trust_pickle
         )

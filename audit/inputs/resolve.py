@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from audit.errors import UsageError, wrong_values
+from audit.errors import UsageError, brief, wrong_values
+from audit.record.readonce import read_once
+from audit.record.toml import LONGEST, parse_toml
 
 from .config import DATA_ROLES, Config
 from .models import OUTPUT_SUFFIXES, TORCH_SUFFIXES
+from .naming import is_odd, shown
 
 CONFIG_NAME = "audit.toml"
 
@@ -79,6 +81,8 @@ def resolve(
     base = Path.cwd()
     found = base / CONFIG_NAME
     path = config_file or (found if search and found.is_file() else None)
+    if path is not None and is_odd(str(path)):
+        raise UsageError(f"{shown(str(path))} has control characters in its name: rename the file.")
     document = _read_toml(path) if path else {}
     for line in _config_lines(path, document, named=config_file is not None):
         tell(line)
@@ -94,11 +98,40 @@ def resolve(
     if discover:
         _discover(document, origin)
     try:
-        return Config.model_validate(document), origin
+        config = Config.model_validate(document)
     except ValidationError as error:
         raise UsageError(
-            "configuration:\n  " + "\n  ".join(wrong_values(error)) + "\nSee `audit init` for every key."
+            f"{_place(path)}:\n  " + "\n  ".join(wrong_values(error)) + "\nSee `audit init` for every key."
         ) from None
+    _check_texts(config, _place(path))
+    return config, origin
+
+
+def _place(path: Path | None) -> str:
+    return "configuration" if path is None else f"configuration ({shown(str(path))}, flags and variables)"
+
+
+def _check_texts(config: Config, place: str) -> None:
+    """Refuse control characters; names of data and model files are refused with all else that is wrong with them."""
+    document = config.model_dump(
+        mode="json", exclude={"data": True, "model": {"original", "unlearned", "retrained", "runs"}}
+    )
+    odd = [f"{key}: {shown(text)}" for key, text in _texts("", document) if is_odd(text)]
+    if odd:
+        raise UsageError(
+            f"{place}:\n  " + "\n  ".join(odd) + "\nTake control characters, and bytes that are no UTF-8, out of it."
+        )
+
+
+def _texts(key: str, value: object) -> Iterator[tuple[str, str]]:
+    """Every text of a configuration with its key."""
+    if isinstance(value, str):
+        yield key, value
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, item in items:
+        if isinstance(name, str) and is_odd(name):
+            yield shown(f"{key}.{name}"), name
+        yield from _texts(f"{key}.{shown(str(name))}".strip("."), item)
 
 
 _PATHS = {*DATA_ROLES, "original", "unlearned", "retrained", "runs", "out", "sign_key", "ledger", "store"}
@@ -136,17 +169,17 @@ _TELLING = ("model.arch", "model.trust_pickle", "recipe.train", "recipe.unlearn"
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = parse_toml(read_once(path, LONGEST + 1))
     except OSError as error:
-        raise UsageError(f"cannot read {path} ({error.strerror}): `audit init` writes one.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is no valid TOML ({error}): correct it.") from None
+        raise UsageError(f"cannot read {shown(str(path))} ({error.strerror}): `audit init` writes one.") from None
+    except ValueError as error:
+        raise UsageError(f"{shown(str(path))} is no valid TOML ({error}): correct it.") from None
     for section in SECTIONS:
         if not isinstance(document.get(section, {}), dict):
             raise UsageError(f"{path}: {section} must be a table [{section}]. See `audit init` for every key.")
     forget = document.get("data", {}).get("forget", "")
     if not isinstance(forget, str):
-        raise UsageError(f"{path}: data.forget must be one path in quotes, got {forget!r}.")
+        raise UsageError(f"{path}: data.forget must be one path in quotes, got {brief(forget)}.")
     return document
 
 

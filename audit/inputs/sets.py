@@ -99,6 +99,7 @@ def assign(claim: ClaimRecord, files: dict[str, Arrays]) -> Sets:
         selection["auxiliary"] = Selection("auxiliary", np.flatnonzero(~np.isin(auxiliary.y, claim.classes)))
     else:
         chosen = _content_rank(test_file)[test_rows] % AUXILIARY_SHARE == 0
+        chosen &= not chosen.all()  # a single row stays a test row
         selection["auxiliary"] = Selection("test", test_rows[chosen])
         test_rows = test_rows[~chosen]
         assumptions.append(

@@ -69,11 +69,19 @@ class TorchTarget:
         return state_digest(self.state)
 
     def tensor(self, x: np.ndarray[Any, Any]) -> torch.Tensor:
-        """Floats as float32, integers as int64, on the model's device."""
+        """Floats in the type of the network's own, integers as int64, on the model's device."""
         import torch
 
-        kind = torch.float32 if x.dtype.kind == "f" else torch.int64
+        kind = self.float_type if x.dtype.kind == "f" else torch.int64
         return torch.as_tensor(np.ascontiguousarray(x)).to(self.device, kind)
+
+    @property
+    def float_type(self) -> torch.dtype:
+        """Type of the first floats among the parameters; float32 where there are none."""
+        import torch
+
+        floats = (p.dtype for p in self.module.parameters() if p.is_floating_point())
+        return next(floats, torch.float32)
 
     def forward(self, x: Any) -> Any:
         """Logits (b, C), C >= 2, differentiable in ``x``."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from audit.collect.evidence import Evidence
 from audit.policy.policy import Policy
-from audit.statistics.intervals import Estimate, auc_delong
+from audit.statistics.intervals import Estimate, auc_interval
 
 
 @dataclass(frozen=True)
@@ -82,4 +82,4 @@ def blind_estimate(evidence: Evidence) -> Estimate | None:
     """AUC of the classifier that sees no model, with its 90 % interval."""
     if "blind/forget" not in evidence.arrays:
         return None
-    return auc_delong(evidence.arrays["blind/forget"], evidence.arrays["blind/holdout"], 0.9)
+    return auc_interval(evidence.arrays["blind/forget"], evidence.arrays["blind/holdout"], 0.9)

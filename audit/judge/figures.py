@@ -8,7 +8,7 @@ import numpy as np
 
 from attacks.base import Floats
 from audit.record.findings import Finding
-from audit.statistics.intervals import Estimate, auc_delong, retained_share, shift, tpr_at_fpr
+from audit.statistics.intervals import Estimate, auc_interval, retained_share, shift, tpr_at_fpr
 from audit.statistics.model_level import crawford_howell
 
 from .d2 import LOCATION, d2_test
@@ -41,13 +41,13 @@ def figures(scored: Scored, context: Context) -> list[Finding]:
 def _auc(scored: Scored, context: Context) -> Figure:
     """AUC of F against H; an honest retrain has .5 exactly."""
     policy, (forget, holdout) = context.policy, scored.require_sides()
-    estimate = auc_delong(forget[0], holdout[0], context.level)
+    estimate = auc_interval(forget[0], holdout[0], context.level)
     margin, sizes = policy.auc_margin, scored.rows()
     on_original, seen = None, False
     unseen: tuple[str, tuple[str, ...]] = ("", ())
     control_sides = scored.sides(control=True)
     if control_sides is not None:
-        on_original = auc_delong(control_sides[0][0], control_sides[1][0], context.level)
+        on_original = auc_interval(control_sides[0][0], control_sides[1][0], context.level)
         # by its mean score, whatever else the policy gates: that is what an AUC speaks of
         p = d2_test([scored], context.evidence, policy, control=True, names=LOCATION).p
         seen = p <= policy.alpha and on_original.low > 0.5 + margin
@@ -197,7 +197,7 @@ def _share(scored: Scored, context: Context) -> Figure:
 
 
 def _aucs(sides: tuple[Floats, Floats], context: Context) -> Floats:
-    return np.array([auc_delong(f, h, context.level).value for f, h in zip(*sides, strict=True)])
+    return np.array([auc_interval(f, h, context.level).value for f, h in zip(*sides, strict=True)])
 
 
 def _moved(estimate: Estimate, by: float) -> Estimate:

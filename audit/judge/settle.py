@@ -143,6 +143,15 @@ def enough_rows(sizes: tuple[int, int], policy: Policy, unit: str, *, tail: bool
     )
 
 
+def too_few(sizes: tuple[int, int], policy: Policy) -> tuple[str, tuple[str, ...]]:
+    """Why so few rows are judged by no figure, and how many are needed; nothing where there are enough."""
+    least = policy.min_forget, policy.min_holdout
+    if sizes[0] >= least[0] and sizes[1] >= least[1]:
+        return "", ()
+    reason = f"the figures need {least[0]} forget and {least[1]} holdout rows, there are {sizes[0]} and {sizes[1]}"
+    return reason, enough_rows(sizes, policy, "rows", tail=False)
+
+
 def to_see(seen: Estimate | None, p: float, reach: float, policy: Policy) -> tuple[str, tuple[str, ...]]:
     """Why an attack is not covered, and what would help.
 

@@ -11,7 +11,7 @@ from audit.record.result import Outcome, UtilityRecord, Verdict
 
 from .families import Families
 from .remainder import most_visible, sentence
-from .settle import RECIPE, cheapest_first, utility_way
+from .settle import RECIPE, cheapest_first, too_few, utility_way
 from .weaker import failing, rejecting
 from .words import open_words
 
@@ -139,6 +139,10 @@ def _open(
         settle.append("give the original model")
     if "utility" in blocked:
         ways += [(f"utility {f.name}", utility_way(f, policy.alpha)) for f in measured.figures if not f.ok]
+    if claim.kind != "class" and "difference test" in blocked:  # no figure was made that would say it
+        few, enough = too_few((len(evidence.labels("forget")), len(evidence.labels("holdout"))), policy)
+        reasons += [few] if few else []
+        settle.extend(enough)
     if claim.kind == "class" and not families.record("D1").admitted:
         if "difference test" not in blocked:
             reasons.append(f"class claims need the references: {families.record('D1').reason}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from audit.errors import UsageError, wrong_values
 from audit.record.readonce import read_once
+from audit.record.toml import LONGEST, parse_toml
 
 BUILT_IN = ("screening", "standard", "strict")
 FIGURES = ("auc", "tpr_upper", "tpr_lower", "share", "remainder")
@@ -36,7 +36,7 @@ class Policy(BaseModel):
     pass_with_trace: bool = False
     pass_on_transfer: bool = False
     alpha: float = Field(gt=0, le=0.2)
-    permutations: int = Field(ge=999)
+    permutations: int = Field(ge=999, le=1_000_000)
     auc_margin: float = Field(gt=0, lt=0.5)
     tpr_fpr: float = Field(gt=0, lt=0.5)
     tpr_margin: float = Field(gt=0, lt=1)
@@ -56,7 +56,7 @@ class Policy(BaseModel):
     references_t_class: int = Field(ge=3)
     references_rank: int = Field(ge=19)
     overlap_share: float = Field(ge=0, lt=1)
-    valid_days: int = Field(ge=1)
+    valid_days: int = Field(ge=1, le=36_525)
     structural: bool = True
     mandatory: dict[Literal["random", "class", "subject", "other"], dict[Level, tuple[str, ...]]]
 
@@ -95,17 +95,17 @@ def load_policy(name: str) -> tuple[Policy, str]:
         UsageError: unknown name, unreadable file, or a key or value that is wrong.
     """
     try:
-        content = _built_in(name) if name in BUILT_IN else read_once(Path(name))
+        content = _built_in(name) if name in BUILT_IN else read_once(Path(name), LONGEST + 1)
     except OSError as error:
         raise UsageError(
             f"policy {name!r}: {error.strerror}. Use {', '.join(BUILT_IN)} or the path of a policy file."
         ) from None
     try:
-        policy = Policy.model_validate(tomllib.loads(content.decode("utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"policy {name!r} is no valid TOML ({error}): correct it.") from None
+        policy = Policy.model_validate(parse_toml(content))
     except ValidationError as error:
-        raise UsageError(f"policy {name!r}:\n  " + "\n  ".join(wrong_values(error))) from None
+        raise UsageError(f"policy {name!r}:\n  " + "\n  ".join(wrong_values(error)) + "\nCorrect the file.") from None
+    except ValueError as error:
+        raise UsageError(f"policy {name!r} is no valid TOML ({error}): correct it.") from None
     if policy.name in BUILT_IN and content != _built_in(policy.name):
         raise UsageError(f"policy {name!r} calls itself {policy.name!r} but is not: give it a name of its own.")
     unknown = [figure for figure in _listed(policy) if figure.rpartition(".")[2] not in FIGURES]

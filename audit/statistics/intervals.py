@@ -44,6 +44,24 @@ def auc_delong(forget: Floats, holdout: Floats, level: float) -> Estimate:
     return auc_estimate(float(over_holdout.mean()), se, min(n_f, n_h), level)
 
 
+def auc_interval(forget: Floats, holdout: Floats, level: float) -> Estimate:
+    """``auc_delong``; where a side has one row nothing is known: 0 to 1, with the error of an AUC of .5.
+
+    Args:
+        forget: (n_F,), n_F >= 1.
+        holdout: (n_H,), n_H >= 1.
+        level: coverage.
+
+    Raises:
+        ValueError: an empty side, or non-finite scores.
+    """
+    n_f, n_h = len(forget), len(holdout)
+    if min(n_f, n_h) != 1 or not (np.isfinite(forget).all() and np.isfinite(holdout).all()):
+        return auc_delong(forget, holdout, level)
+    value = float(auc_components(forget, holdout)[0].mean())
+    return Estimate(value, 0.0, 1.0, float(np.sqrt((1 / n_f + 1 / n_h) / 12)))
+
+
 def auc_components(forget: Floats, holdout: Floats) -> tuple[Floats, Floats]:
     """Per forget row the share of holdout rows below it, per holdout row the share of forget rows above; ties half."""
     n_f, n_h = len(forget), len(holdout)

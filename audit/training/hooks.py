@@ -15,7 +15,7 @@ from audit.inputs.usercode import describe, named_function
 from audit.record.digest import sha256_file
 
 from .jobs import Pool, Sources
-from .problems import TrainingError, is_out_of_memory, out_of_memory
+from .problems import NotImportable, TrainingError, is_out_of_memory, out_of_memory
 from .single import first_bad, seeded
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def import_hook(line: str, spec: str) -> Hook:
     try:
         return named_function(f'[recipe] {line} = "{spec}"', spec)
     except ValueError as error:
-        raise TrainingError(str(error)) from error
+        raise NotImportable(str(error)) from error
 
 
 def source_digest(spec: str) -> str:
@@ -54,7 +54,7 @@ def import_sources(recipe: RecipeSection, arch: str) -> Sources:
     try:
         named_function(f"--arch {arch}", arch)
     except ValueError as error:
-        raise TrainingError(str(error)) from error
+        raise NotImportable(str(error)) from error
     found = {"arch": source_digest(arch)}
     for line, spec in (("train", recipe.train), ("unlearn", recipe.unlearn)):
         if spec is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from audit.errors import AuditError
+from audit.errors import AuditError, ExitCode
 from audit.inputs.recipe import RecipeSection
 from audit.inputs.usercode import describe
 
@@ -13,6 +13,12 @@ OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "not enough memory") 
 
 class TrainingError(AuditError):
     """No model can be trained this way: the recipe, a function of the user, the memory or a worker."""
+
+
+class NotImportable(TrainingError):
+    """A function that the recipe or ``--arch`` names cannot be had: nothing was run."""
+
+    exit_code = ExitCode.USAGE
 
 
 def is_out_of_memory(error: BaseException) -> bool:

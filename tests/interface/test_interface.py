@@ -304,7 +304,7 @@ def test_every_problem_of_the_objects_is_reported_at_once(held: Held) -> None:
     ("unlearned", "said"),
     [
         (lambda m: m.state_dict(), "look like a state dict: load it into the network"),
-        (lambda m: m.double(), r"weights of torch.float64: give model.float\(\)"),
+        (lambda m: m.to(torch.float8_e4m3fn), r"weights of torch.float8_e4m3fn: give model.float\(\)"),
         (torch.jit.script, "unlearned"),
         (torch.compile, "compiled by torch.compile"),
         (lambda m: m.to("meta"), "more than plain tensors"),

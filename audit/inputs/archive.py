@@ -1,0 +1,169 @@
+"""Zip archives of arrays and of weights: what their directory declares is checked against the file before it is read.
+
+A few bytes can declare an array of a terabyte, and a small archive can unpack to a huge one. So nothing is allocated
+for a member before its declared size fits the bytes that are there.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import zipfile
+from collections import Counter
+from collections.abc import Iterable
+from typing import IO, Any
+
+import numpy as np
+
+from .naming import listed, shown
+from .pickled import MOST_VALUES, grows_without_end
+
+MOST_MEMBERS = 10_000
+#: our choice: an archive that unpacks to more than this and to more than so many times its size is refused
+LARGE, RATIO = 2**28, 100
+DEFLATE = 1100  # no deflated byte makes more than 1032
+NPY = b"\x93NUMPY"
+
+
+class Unsound(ValueError):
+    """The archive is not what it says; the message goes behind the name of the file."""
+
+
+def check_directory(archive: zipfile.ZipFile, size: int) -> list[zipfile.ZipInfo]:
+    """The members of an archive, once they are distinct, readable, and fit into it.
+
+    Args:
+        archive: open for reading.
+        size: of the file, bytes.
+
+    Raises:
+        Unsound: with the remedy.
+    """
+    members = archive.infolist()
+    if len(members) > MOST_MEMBERS:
+        raise Unsound(f"holds {len(members)} members: save no more than {MOST_MEMBERS}")
+    twice = repeated(member.filename for member in members)
+    if twice:
+        raise Unsound(f"holds {listed(twice)} more than once, and readers differ on which counts: save it again")
+    for member in members:
+        _check_member(member, size)
+    total = sum(member.file_size for member in members)
+    if total > LARGE and total > RATIO * size:
+        raise Unsound(f"unpacks {size} bytes to {total}, more than {RATIO} times its size: save it without compression")
+    return members
+
+
+def repeated(names: Iterable[str]) -> list[str]:
+    """The names that stand there more than once."""
+    return [name for name, count in Counter(names).items() if count > 1]
+
+
+def _check_member(member: zipfile.ZipInfo, size: int) -> None:
+    name = shown(member.filename)
+    if member.flag_bits & 1:
+        raise Unsound(f"holds {name} encrypted: save it without a password")
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise Unsound(f"holds {name} in a compression that is not read: save it without compression")
+    packed, whole = member.compress_size, member.file_size
+    fits = whole == packed if member.compress_type == zipfile.ZIP_STORED else whole <= DEFLATE * packed
+    if packed + member.header_offset > size or not fits:
+        raise Unsound(f"declares {whole} bytes for {name}, more than the file holds: it is damaged, save it again")
+
+
+def check_weights(content: bytes) -> None:
+    """Check the archive of a ``.pt`` file, which torch writes without compression, and its pickle.
+
+    Raises:
+        Unsound: with the remedy.
+    """
+    if not content.startswith(b"PK"):
+        _check_pickle(content)
+        return
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = check_directory(archive, len(content))
+            packed = [member.filename for member in members if member.compress_type != zipfile.ZIP_STORED]
+            if packed:
+                raise Unsound(
+                    f"holds compressed members ({listed(packed)}), which torch.save never writes: save it again"
+                )
+            for member in members:
+                if member.filename.endswith("data.pkl"):
+                    _check_pickle(archive.read(member))
+    except zipfile.BadZipFile:
+        return  # torch says what is wrong with it
+
+
+def _check_pickle(content: bytes) -> None:
+    if grows_without_end(content):
+        raise Unsound(f"holds tuples of more than {MOST_VALUES} values, each in the next: save a plain state dict")
+
+
+def check_header(content: bytes) -> None:
+    """Refuse a safetensors file that names a tensor twice. The library checks all else.
+
+    Raises:
+        Unsound: with the remedy.
+    """
+    size = int.from_bytes(content[:8], "little")
+    if size > len(content) - 8:
+        return
+    pairs: list[list[tuple[str, Any]]] = []
+    try:
+        json.loads(content[8 : 8 + size], object_pairs_hook=pairs.append)
+    except (ValueError, RecursionError):
+        return
+    twice = [name for found in pairs for name in repeated(key for key, _ in found)]
+    if twice:
+        raise Unsound(f"names {listed(twice)} more than once, and readers differ on which counts: save it again")
+
+
+def read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray[Any, Any]:
+    """One array of an ``.npz`` file in native byte order; its header is checked before anything is allocated.
+
+    Raises:
+        Unsound: with the remedy.
+    """
+    with archive.open(member) as stream:
+        shape, dtype, start = _header(stream, shown(member.filename))
+    _check_array(member, shape, dtype, start)
+    with archive.open(member) as stream:
+        array: np.ndarray[Any, Any] = np.lib.format.read_array(stream, allow_pickle=False)
+        if stream.read(1):  # also compares the checksum, which stands at the end
+            raise Unsound(f"holds more bytes in {shown(member.filename)} than its array has: save it again")
+    return native(array)
+
+
+def native(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The same values in the byte order of this machine, which torch needs."""
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def _header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+    """Shape, type and the number of bytes before the values."""
+    version = np.lib.format.read_magic(stream)
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in readers:
+        raise Unsound(f"holds {name} in the format {version}: save plain arrays with numpy.savez")
+    shape, _, dtype = readers[version](stream)
+    return shape, dtype, stream.tell()
+
+
+def _check_array(member: zipfile.ZipInfo, shape: tuple[Any, ...], dtype: np.dtype[Any], start: int) -> None:
+    name, again = shown(member.filename), "save it again with numpy.savez"
+    if dtype.hasobject:
+        raise Unsound(
+            "holds object arrays, which are pickles and are never loaded: convert them to numbers or fixed-width "
+            "strings"
+        )
+    if any(isinstance(side, bool) or side < 0 for side in shape):
+        raise Unsound(f"declares the shape {shape} for {name}, which is none: {again}")
+    count = math.prod(shape)
+    if dtype.subdtype is not None or (dtype.itemsize == 0 and count > 0):
+        raise Unsound(f"declares the type {dtype} for {name}: save numbers or fixed-width strings of some length")
+    if count * dtype.itemsize != member.file_size - start:
+        raise Unsound(
+            f"declares {name} as {shown(str(shape))} of {dtype}, {count * dtype.itemsize} bytes, and holds "
+            f"{member.file_size - start}: it is damaged, {again}"
+        )

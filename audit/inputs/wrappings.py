@@ -1,0 +1,143 @@
+"""State dicts as they are found: inside checkpoints, under the prefixes of wrappers, with tied weights left out.
+
+What is well known is opened. What changes the weights themselves (pruning, weight norm) is named with its remedy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from .naming import listed
+
+if TYPE_CHECKING:
+    import torch
+
+#: parts of a name that wrappers put before what they wrap: DataParallel, torch.compile, FSDP, checkpointing
+WRAPPERS = frozenset({"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
+DEEPEST = 4  # checkpoints in checkpoints
+
+State = Mapping[str, Any]
+
+#: endings that a reparametrisation leaves, what it is, and what undoes it
+REPARAMETRISED = (
+    (("_orig", "_mask"), "pruned", "torch.nn.utils.prune.remove"),
+    (("_orig", "_u"), "under spectral norm", "torch.nn.utils.remove_spectral_norm"),
+    (("_g", "_v"), "under weight norm", "torch.nn.utils.remove_weight_norm"),
+    (("_orig",), "reparametrised", "torch.nn.utils.prune.remove"),
+)
+
+
+def opened(state: State, expected: Mapping[str, torch.Tensor]) -> State:
+    """The state dict that a file holds, under the names of the factory where it fits them.
+
+    Args:
+        state: what was loaded.
+        expected: the factory's state dict.
+
+    Raises:
+        ValueError: with the remedy; the message goes behind the name of the file.
+    """
+    inside = _inside(state, expected.keys())
+    renamed = _renamed(inside, expected.keys())
+    return {**renamed, **_tied(renamed, expected)}
+
+
+def _inside(state: State, expected: Iterable[str]) -> State:
+    """The one state dict of a checkpoint; the state itself where it is none."""
+    for _ in range(DEEPEST):
+        found = {key: value for key, value in state.items() if _is_state(value)}
+        fitting = {key: value for key, value in found.items() if _fits(value, expected)}
+        if not found or (not fitting and any(_is_tensor(value) for value in state.values())):
+            return state
+        if len(found) > 1:
+            if len(fitting) != 1:
+                raise ValueError(f" holds several state dicts ({listed(list(found))}): save the one to audit alone")
+            found = fitting
+        (state,) = ({str(key): value for key, value in inner.items()} for inner in found.values())
+    return state
+
+
+def _is_state(value: Any) -> bool:
+    """A mapping of names to tensors, or one that holds such a mapping."""
+    if not isinstance(value, Mapping) or not value:
+        return False
+    return all(isinstance(key, str) for key in value) and (
+        any(_is_tensor(item) for item in value.values())
+        or any(isinstance(item, Mapping) and any(_is_tensor(v) for v in item.values()) for item in value.values())
+    )
+
+
+def _is_tensor(value: Any) -> bool:
+    import torch
+
+    return isinstance(value, torch.Tensor)
+
+
+def _fits(state: State, expected: Iterable[str]) -> bool:
+    return _renamed({str(key): value for key, value in state.items()}, expected).keys() == set(expected)
+
+
+def _renamed(state: State, expected: Iterable[str]) -> State:
+    """Names without wrappers and without one common prefix, where that brings more of them to the factory's."""
+    names = set(expected)
+    plain = {_unwrapped(name): name for name in names}
+    if state.keys() <= names or len(plain) < len(names):
+        return state
+    short = [_unwrapped(key) for key in state]
+    prefix = _prefix(short, plain)
+    found = {plain.get(key.removeprefix(prefix), key): value for key, value in zip(short, state.values(), strict=True)}
+    better = len(found) == len(state) and len(found.keys() & names) > len(state.keys() & names)
+    return found if better else state
+
+
+def _unwrapped(name: str) -> str:
+    parts = [part for part in name.split(".") if part not in WRAPPERS]
+    return ".".join(parts) or name
+
+
+def _prefix(keys: list[str], plain: Iterable[str]) -> str:
+    """What stands before the factory's name in every key; "" where that is nothing, or not the same in all."""
+    first = keys[0] if keys else ""
+    parts = first.split(".")
+    known = set(plain)
+    for count in range(len(parts)):
+        prefix = "".join(f"{part}." for part in parts[:count])
+        if first.removeprefix(prefix) in known and all(key.startswith(prefix) for key in keys):
+            return prefix
+    return ""
+
+
+def _tied(state: State, expected: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    """Values of missing names that share their memory with a name that is there (safetensors' ``save_model``)."""
+    there = {_place(value): state[name] for name, value in expected.items() if name in state}
+    return {name: there[_place(v)] for name, v in expected.items() if name not in state and _place(v) in there}
+
+
+def _place(value: torch.Tensor) -> tuple[Any, ...]:
+    return value.data_ptr(), value.dtype, tuple(value.shape), value.stride(), value.device, value.numel() or id(value)
+
+
+def differing_ties(state: State, expected: Mapping[str, torch.Tensor]) -> list[str]:
+    """Names that are one tensor in the factory and two different ones in the file."""
+    first: dict[tuple[Any, ...], str] = {}
+    found = []
+    for name, value in expected.items():
+        other = first.setdefault(_place(value), name)
+        if other != name and not state[name].equal(state[other]):
+            found.append(f"{other} and {name}")
+    return found
+
+
+def reparametrised(missing: Iterable[str], extra: Iterable[str]) -> str:
+    """What the names say was done to the weights, with the remedy; "" where they say nothing."""
+    there = set(extra)
+    for name in missing:
+        layer, _, weight = name.rpartition(".")
+        if any(key.startswith(f"{layer}.parametrizations.{weight}.") for key in there):
+            return f" holds parametrised weights ({name}): call remove_parametrizations before saving"
+        for endings, what, remedy in REPARAMETRISED:
+            if all(f"{name}{ending}" in there for ending in endings):
+                shown = ", ".join(f"{name}{ending}" for ending in endings)
+                return f" holds weights that are {what} ({shown}): make them plain with {remedy} before saving"
+    return ""
