@@ -18,8 +18,8 @@ from .environment import environment
 from .events import Notify
 from .evidence import AttackRun, Evidence, Facts
 from .guard import Guard
-from .observe import Observations
 from .inside import look_inside
+from .observe import Observations
 from .structure import Structure, compare, excused_names
 from .suite import Suite
 from .units import Units, unit_context

@@ -14,7 +14,7 @@ from audit.inputs.targets import Target, TorchTarget
 
 from .held_rows import HeldRows, held_rows
 from .holdings import holdings
-from .idle_parts import IdlePart, idle_parts
+from .idle_parts import IdleParts, idle_parts
 from .original_units import NEAR, Layer, Places, encoder_layers, find_units
 from .partial import agreement
 
@@ -25,7 +25,7 @@ FROZEN = ConfigDict(frozen=True, extra="forbid")
 SAME = 1e-5
 ROOM = 1.01  # our choice: a network with more than this many times the original's weights is larger
 REFERENCE_SLACK = 3.0  # our choice: a unit that every reference has within so many times the distance is theirs, too
-ROWS = 128  # rows of a set that the forward passes of this search take at most
+ROWS = 64  # rows of a set that the forward passes of this search take at most
 
 Array = np.ndarray[Any, Any]
 
@@ -44,7 +44,7 @@ class Inside(BaseModel):
             excused; ``excused_agreement`` with every unit zeroed that was not excused. None where not asked.
         least: smallest share of a counted layer's units that was found.
         places: layer of the original, units found, units counted, tensor of the unlearned network that holds most.
-        idle: parts of the unlearned network whose ablation changes no output on retain and test rows.
+        idle: parts of the unlearned network that no retain or test row uses.
         weights: entries of the original's encoder matrices.
         rows: tensors that hold forget rows.
         problem: why a part of the search could not run, "" where all of it ran.
@@ -62,7 +62,7 @@ class Inside(BaseModel):
     excused_agreement: float | None = None
     least: float = 0.0
     places: tuple[tuple[str, int, int, str], ...] = ()
-    idle: tuple[IdlePart, ...] = ()
+    idle: IdleParts = IdleParts()
     weights: int = 0
     rows: tuple[HeldRows, ...] = ()
     problem: str = ""
@@ -96,7 +96,9 @@ def look_inside(
             found = _original(layers, held, original, references, excused_names, some, problems).model_copy(
                 update={"rows": rows}
             )
-        idle = _run(lambda: idle_parts(unlearned, original, some), "idle parts were not searched", problems) or ()
+        idle = (
+            _run(lambda: idle_parts(unlearned, original, some), "idle parts were not searched", problems) or IdleParts()
+        )
         found = found.model_copy(update={"idle": idle})
     return found.model_copy(update={"problem": "; ".join(problems)})
 
@@ -139,14 +141,18 @@ def _original(
     )
     if not number:
         return found
-    alone = [{layer.name: out for layer, out in zip(layers, kept, strict=True)} for kept in _kept(layers, inside, excused)]
+    alone = [
+        {layer.name: out for layer, out in zip(layers, kept, strict=True)} for kept in _kept(layers, inside, excused)
+    ]
     shares = _run(lambda: agreement(original, alone, sets), "the units found were not tried", problems)
     if shares is not None:
         found = found.model_copy(update={"agreement": shares[0], "excused_agreement": shares[1]})
     return found
 
 
-def _kept(layers: Sequence[Layer], inside: Sequence[Array], excused: Sequence[Array]) -> tuple[list[Array], list[Array]]:
+def _kept(
+    layers: Sequence[Layer], inside: Sequence[Array], excused: Sequence[Array]
+) -> tuple[list[Array], list[Array]]:
     """Units that stay: those found and excused; those excused. Units that nothing can be said about stay in both."""
     small = [~layer.counts for layer in layers]
     both = [i | e | s for i, e, s in zip(inside, excused, small, strict=True)]
@@ -163,8 +169,10 @@ def _shared(
         if not any(shared.any() for shared in everywhere):
             break
         theirs = find_units(layers, holdings(reference.module))
-        for shared, place, mine in zip(everywhere, theirs, places, strict=True):
-            shared &= place.distance <= np.maximum(REFERENCE_SLACK * mine.distance, limit)
+        near = [
+            t.distance <= np.maximum(REFERENCE_SLACK * m.distance, limit) for t, m in zip(theirs, places, strict=True)
+        ]
+        everywhere = [shared & also for shared, also in zip(everywhere, near, strict=True)]
     return everywhere
 
 

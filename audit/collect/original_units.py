@@ -26,7 +26,9 @@ Single = np.ndarray[Any, np.dtype[np.float32]]
 #: rounding measured .02 and less, bfloat16 .002
 NEAR = 0.045
 ENTRIES = 8  # our choice: below as many weights unlike 0, two units agree by chance
-SCREENED = 32  # our choice: units of a layer that are looked for first, to see where the search is worth its time
+#: our choice: units of a layer, and weights of each, that are looked for first, to see where the search is worth its
+#: time; a unit that is there lies within ``FIRST`` by so few weights
+SCREENED, SEEN, FIRST = 32, 512, 0.15
 CHUNK = 8192  # rows of a tensor that are compared at once
 PASSES = 2  # a layer may be registered before the one that feeds it
 
@@ -83,7 +85,9 @@ def find_units(layers: Sequence[Layer], held: Mapping[str, Array]) -> list[Place
         held: of the other network, from ``holdings``.
     """
     found = [Places(np.full(len(layer.units), np.inf)) for layer in layers]
-    for _ in range(PASSES):
+    for turn in range(PASSES):
+        if turn and not any((place.distance <= NEAR).any() for place in found):
+            break
         for at, layer in enumerate(layers):
             if not (found[at].distance[layer.counts] > NEAR).any():
                 continue
@@ -108,7 +112,7 @@ def _find(layer: Layer, held: Mapping[str, Array], earlier: Sequence[Places]) ->
     few = chosen[np.linspace(0, len(chosen) - 1, min(SCREENED, len(chosen))).astype(int)] if len(chosen) else chosen
     for view in views(held, inputs, kernel):
         for columns in _orders(view, inputs, earlier):
-            if not len(few) or not (_match(layer, few, view, columns)[0] <= NEAR).any():
+            if not _worth(layer, few, view, columns):
                 continue
             distance, at, scale = _match(layer, chosen, view, columns)
             places = Places(np.full(n, np.inf), view.name, len(view.units), np.full(n, -1), np.ones(n))
@@ -118,9 +122,9 @@ def _find(layer: Layer, held: Mapping[str, Array], earlier: Sequence[Places]) ->
             if not (best.distance[chosen] > 1e-6).any():
                 return best
     if not (best.distance <= NEAR).any() and len(chosen):
-        for name, array in held.items():
-            if run_of(array, layer.units) is not None:
-                return Places(np.zeros(n), name, n, np.arange(n), np.ones(n))
+        run = run_of(held, layer.units)
+        if run is not None:
+            return Places(np.full(n, run[1]), run[0], n, np.arange(n), np.ones(n))
     return best
 
 
@@ -159,6 +163,17 @@ def _orders(view: View, inputs: int, earlier: Sequence[Places]) -> Iterator[_Col
                 yield from fresh(at, np.repeat(places.scale, repeat))
 
 
+def _worth(layer: Layer, few: Ints, view: View, columns: _Columns) -> bool:
+    """Could any of these units stand in this view, by some of their weights?"""
+    known = np.flatnonzero(columns.at >= 0)
+    if not len(few) or not len(known):
+        return False
+    some = known[np.linspace(0, len(known) - 1, min(len(known), -(-SEEN // layer.units.shape[2]))).astype(int)]
+    partly = Layer(layer.name, np.ascontiguousarray(layer.units[few][:, some]), layer.counts[few])
+    there = _Columns(columns.at[some], columns.scale[some])
+    return bool((_match(partly, np.arange(len(few)), view, there)[0] <= FIRST).any())
+
+
 def _match(layer: Layer, units: Ints, view: View, columns: _Columns) -> tuple[Floats, Ints, Floats]:
     """For each of the units the nearest of a view: relative distance up to scale, row and scale."""
     known = columns.at >= 0
@@ -168,12 +183,14 @@ def _match(layer: Layer, units: Ints, view: View, columns: _Columns) -> tuple[Fl
     enough = (length**2 >= 0.5 * whole**2) & (length > 0)
     directions = wanted / np.where(length > 0, length, 1.0)[:, None]
     best, at = np.zeros(len(units)), np.zeros(len(units), dtype=np.int64)
-    factor = columns.scale[known].astype(np.float32)[None, :, None]
+    factor = columns.scale[known].astype(np.float32)
     for start in range(0, len(view.units), CHUNK):
-        rows = view.units[start : start + CHUNK][:, columns.at[known]].astype(np.float32) * factor
+        rows = view.units[start : start + CHUNK][:, columns.at[known]].astype(np.float32, copy=False)
+        if (factor != 1).any():
+            rows = rows * factor[None, :, None]
         rows = rows.reshape(len(rows), -1)
-        norms = np.linalg.norm(rows, axis=1)
-        cosines = np.abs(directions @ (rows / np.where(norms > 0, norms, 1.0)[:, None]).T)
+        norms = np.sqrt(np.einsum("nd,nd->n", rows, rows))
+        cosines = np.abs(directions @ rows.T) / np.where(norms > 0, norms, 1.0)
         nearest = cosines.argmax(axis=1)
         value = cosines[np.arange(len(units)), nearest]
         at = np.where(value > best, nearest + start, at)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from audit.inputs.targets import TorchTarget
 Array = np.ndarray[Any, Any]
 
 WIDTHS = (8, 16_384)  # our choice: fewer numbers agree by chance, and no table of more is looked for
+ROWS = 5000  # retain rows that give the centre and the spread of the inputs
 INPUT = "input"  # how a form of the rows themselves is called
 
 
@@ -41,22 +43,33 @@ def forms(
     """
     for key in parts(sides[0]):
         forget, holdout = (flat(parts(side)[key], len(side)) for side in sides)
-        if forget is None or holdout is None or not fits(forget.shape[1]):
-            continue
-        label = INPUT if key == "x" else f"{INPUT} {key}"
-        if retain is None:
-            yield Form(label, forget, holdout)
-            continue
-        others = parts(retain)[key].reshape(len(retain), -1).astype(np.float64)
-        yield Form(label, forget, holdout, lambda rows=others: rows)  # type: ignore[misc]
-        centre, spread = others.mean(axis=0), others.std(axis=0)
-        for what, by in (("centred", np.ones_like(spread)), ("standardised", np.where(spread > 0, spread, 1.0))):
-            moved = [(rows - centre) / by for rows in (forget, holdout)]
-            yield Form(f"{label}, {what}", moved[0], moved[1], lambda by=by: (others - centre) / by)  # type: ignore[misc]
+        if forget is not None and holdout is not None and fits(forget.shape[1]):
+            label = INPUT if key == "x" else f"{INPUT} {key}"
+            yield from _moved(label, forget, holdout, None if retain is None else parts(retain)[key])
+    if not _layers(network, sides[0].take(np.arange(1)), fits):
+        return
     seen = [_layers(network, side, fits) for side in sides]
     for key, rows in seen[0].items():
         if key in seen[1]:
             yield Form(key, rows, seen[1][key])
+
+
+def _moved(label: str, forget: Floats, holdout: Floats, retain: Array | None) -> Iterator[Form]:
+    """Inputs as they are, less the mean of each number, and in units of its spread as well."""
+    if retain is None:
+        yield Form(label, forget, holdout)
+        return
+    rows = retain.reshape(len(retain), -1)
+    some = rows[:ROWS].astype(np.float64)
+    centre, spread = some.mean(axis=0), some.std(axis=0)
+    yield Form(label, forget, holdout, lambda: rows)
+    for what, by in (("centred", np.ones_like(spread)), ("standardised", np.where(spread > 0, spread, 1.0))):
+        moved = [(side - centre) / by for side in (forget, holdout)]
+        yield Form(f"{label}, {what}", moved[0], moved[1], partial(_shifted, rows, centre, by))
+
+
+def _shifted(rows: Array, centre: Floats, by: Floats) -> Floats:
+    return np.asarray((rows - centre) / by)
 
 
 def parts(data: Arrays) -> Mapping[str, Array]:

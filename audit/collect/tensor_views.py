@@ -57,25 +57,35 @@ def _ways(array: Array, kernel: int) -> Iterator[Array]:
         yield array.reshape(shape[0], -1, kernel)
 
 
-def run_of(array: Array, wanted: Array) -> int | None:
-    """Where the numbers of one array stand in a row in another, whatever the shapes; None where they do not.
+def run_of(held: Mapping[str, Array], wanted: Array) -> tuple[str, float] | None:
+    """The array in which the numbers of another one stand in a row, whatever the shapes, and their relative distance.
 
     Args:
-        array: any shape.
+        held: arrays by name.
         wanted: any shape.
+
+    Returns:
+        None where there is none.
     """
-    flat, run = array.reshape(-1), np.asarray(wanted, dtype=np.float64).reshape(-1)
+    run = np.asarray(wanted, dtype=np.float64).reshape(-1)
     length = float(np.linalg.norm(run))
-    if flat.dtype.kind != "f" or flat.size < run.size or length == 0:
+    if length == 0:
         return None
-    order = np.argsort(-np.abs(run))[:PROBES]
-    last = flat.size - run.size
-    first = int(order[0])
-    starts = np.flatnonzero(np.abs(flat[first : first + last + 1] - run[first]) <= RUN_DISTANCE * abs(run[first]))
-    for probe in order[1:]:
-        starts = starts[np.abs(flat[starts + probe] - run[probe]) <= RUN_DISTANCE * abs(run[probe])]
-    for start in starts[:PROBES]:
-        off = np.linalg.norm(flat[start : start + run.size].astype(np.float64) - run)
-        if off <= RUN_DISTANCE * length:
-            return int(start)
+    probes = np.argpartition(-np.abs(run), min(PROBES, run.size - 1))[:PROBES]
+    for name, array in held.items():
+        if array.dtype.kind == "f" and array.size >= run.size:
+            distance = _distance(array.reshape(-1), run, probes) / length
+            if distance <= RUN_DISTANCE:
+                return name, distance
     return None
+
+
+def _distance(flat: Array, run: Array, probes: Array) -> float:
+    """Of the nearest run among those that agree in the probes; inf where none does."""
+    first = int(probes[0])
+    last = flat.size - run.size
+    starts = np.flatnonzero(np.abs(flat[first : first + last + 1] - run[first]) <= RUN_DISTANCE * abs(run[first]))
+    for probe in probes[1:]:
+        starts = starts[np.abs(flat[starts + probe] - run[probe]) <= RUN_DISTANCE * abs(run[probe])]
+    found = [float(np.linalg.norm(flat[start : start + run.size] - run)) for start in starts[:PROBES]]
+    return min(found, default=float("inf"))

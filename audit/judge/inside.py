@@ -8,7 +8,7 @@ from scipy import stats
 
 from audit.collect.evidence import Facts
 from audit.collect.held_rows import HeldRows
-from audit.collect.idle_parts import IdlePart
+from audit.collect.idle_parts import IdleParts
 from audit.collect.inside import Inside
 from audit.policy.policy import Policy
 from audit.record.findings import Finding, FindingStatus, Gate
@@ -17,9 +17,9 @@ WHITE_BOX = ("features", "weights")
 BLACK_BOX = "; no effect on a black-box claim"
 
 WORKS = 0.9  # our choice: rows that the units found label like the original, from where on they are a working copy
-EQUAL = 0.01  # our choice: relative distance up to which they are the original's own: bfloat16 and jitter of .001
+EQUAL = 1e-5  # our choice: relative distance up to which they are the original's own; training moves units further
 HALF = 0.5  # our choice: idle parts that hold this share of the original's weights have room for a copy
-GATE_P = 1e-3  # our choice: p of more forget than holdout rows that a part answers for, over all idle parts
+GATE_P = 1e-3  # our choice: p of more forget than holdout rows that they answer for
 
 Found = tuple[str, FindingStatus, str]
 
@@ -78,38 +78,31 @@ def _rows(item: HeldRows) -> Found:
     return "forget_rows", FindingStatus.FAIL if own else FindingStatus.INCONCLUSIVE, f"{reason}; {of_holdout} do"
 
 
-def _gate(idle: Sequence[IdlePart]) -> list[Found]:
-    parts = [part for part in idle if part.forget and _p(part) * len(idle) <= GATE_P]
-    if not parts:
+def _gate(idle: IdleParts) -> list[Found]:
+    total, hits = idle.of_forget + idle.of_holdout, idle.forget + idle.holdout
+    if not idle.forget or float(stats.hypergeom.sf(idle.forget - 1, total, hits, idle.of_forget)) > GATE_P:
         return []
-    most = max(parts, key=lambda part: part.forget)
     reason = (
-        f"{_names(parts)} change no output on retain and test rows, but on {most.forget} of {most.of_forget} forget "
-        f"rows and {most.holdout} of {most.of_holdout} holdout rows: the network recognises forget rows"
+        f"{_names(idle)} change no output on retain and test rows, but on {idle.forget} of {idle.of_forget} forget "
+        f"rows and {idle.holdout} of {idle.of_holdout} holdout rows: the network recognises forget rows"
     )
     return [("gate", FindingStatus.INCONCLUSIVE, reason)]
 
 
-def _p(part: IdlePart) -> float:
-    total, hits = part.of_forget + part.of_holdout, part.forget + part.holdout
-    return float(stats.hypergeom.sf(part.forget - 1, total, hits, part.of_forget))
-
-
 def _idle(inside: Inside) -> list[Found]:
-    """Room for a copy that the search would not recognise; parts that are idle in the original as well do not count."""
-    own = [part for part in inside.idle if not part.also_original]
-    if not own:
+    """Room for a copy that the search would not recognise."""
+    idle = inside.idle
+    if not idle.names:
         return []
-    entries = sum(part.entries for part in own)
-    share = entries / inside.weights if inside.weights else 0.0
-    reason = f"{_names(own)} change no output on retain and test rows: {entries} weights"
+    share = idle.entries / inside.weights if inside.weights else 0.0
+    reason = f"{_names(idle)} change no output on retain and test rows: {idle.entries} weights"
     if inside.weights:
         reason += f", {share:.0%} of the original's encoder"
     return [("idle", FindingStatus.INCONCLUSIVE if share >= HALF else FindingStatus.NOTE, reason)]
 
 
-def _names(parts: Sequence[IdlePart]) -> str:
-    return ", ".join(part.name for part in parts[:6]) + (" ..." if len(parts) > 6 else "")
+def _names(idle: IdleParts) -> str:
+    return ", ".join(idle.names[:6]) + (" ..." if len(idle.names) > 6 else "")
 
 
 def _joined(found: Sequence[Found]) -> list[Found]:
