@@ -19,6 +19,10 @@ _AT_LEAST = (
 )
 #: ... the same: smaller is stricter for a PASS and laxer for a FAIL, or the other way round.
 _SAME = ("alpha", "tpr_fpr", "d2_features", "references_rank", "may_pass")
+#: ... below the wanted one where that is a bound at all; 0 is none.
+_BOUNDS = ("remainder_margin",)
+#: Values that policies of older versions lack, and what they then are.
+_SINCE = {"remainder_margin": 0.0}
 #: ... not true where the wanted one is false.
 _NOT_ADDED = ("pass_with_trace", "pass_on_transfer")
 
@@ -32,7 +36,7 @@ def weaker(certified: Mapping[str, Any], wanted: Policy, kind: str, access: tupl
         kind: kind of the certified claim, which says which mandatory figures count.
         access: the access levels of the certified claim.
     """
-    values = wanted.model_dump(mode="json")
+    values, certified = wanted.model_dump(mode="json"), {**_SINCE, **certified}
     if certified.keys() != values.keys():
         other = ", ".join(sorted(certified.keys() ^ values.keys()))
         return f"it cannot be compared: another version of this tool made it ({other})"
@@ -40,6 +44,7 @@ def weaker(certified: Mapping[str, Any], wanted: Policy, kind: str, access: tupl
         (_AT_MOST, lambda mine, theirs: mine <= theirs),
         (_AT_LEAST, lambda mine, theirs: mine >= theirs),
         (_SAME, lambda mine, theirs: mine == theirs),
+        (_BOUNDS, lambda mine, theirs: not theirs or 0 < mine <= theirs),
         (_NOT_ADDED, lambda mine, theirs: theirs or not mine),
         (("structural",), lambda mine, theirs: mine or not theirs),
     )

@@ -12,12 +12,14 @@ from audit.inputs.case import LoadedCase
 from audit.inputs.config import TrainingSection
 from audit.inputs.targets import TorchTarget
 from audit.policy.policy import Policy
-from audit.statistics.sample_size import detectable_auc, detectable_shift
+from audit.statistics.sample_size import detectable_auc, detectable_shift, remainder_bound, remainder_rows
 
 from .suite import Suite, gates
 from .units import NO_SHADOWS
 
 TIMED_ROWS = 64
+#: upper tail rates of an original, in multiples of the policy's: weak and ordinary; the own one is not known yet
+TAILS = (3, 6)
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,8 @@ def _detectable(case: LoadedCase, policy: Policy, references: int) -> tuple[str,
             f"D2 (labels permuted): {forget} forget and {holdout} holdout {unit} show an AUC of {auc:.3f} or more with "
             "power .8"
         )
+        if case.claim.kind != "class":
+            lines.append(_remainder(forget, holdout, unit, policy))
     needed = policy.references_t_class if case.claim.kind == "class" else policy.references_t
     if references >= needed:
         size = detectable_shift(references, policy.alpha)
@@ -148,6 +152,18 @@ def _detectable(case: LoadedCase, policy: Policy, references: int) -> tuple[str,
         lines.append(f"D1 (against retrains): not available with {references} references, needs {needed}")
     lines.append("With several attacks or both families the smallest visible leak is somewhat larger")
     return tuple(lines)
+
+
+def _remainder(forget: int, holdout: int, unit: str, policy: Policy) -> str:
+    """What an honest model's visible remainder would be bounded by, and the rows that a bound of the policy needs."""
+    sizes, q, alpha = (forget, holdout), policy.tpr_fpr, policy.alpha
+    tails = [min(times * q, 1.0) for times in TAILS]
+    bounds = [f"{remainder_bound(*sizes, tail, q, alpha):.0%} where it is {tail:.2f}" for tail in tails]
+    text = f"visible remainder: of an honest model at most about {' and '.join(bounds)}, by the original's upper tail"
+    if not policy.remainder_margin:
+        return text
+    rows = [remainder_rows(*sizes, tail, q, policy.remainder_margin, alpha) for tail in tails]
+    return f"{text}; the policy's {policy.remainder_margin:.0%} needs about {rows[0]} and {rows[1]} forget {unit}"
 
 
 def _missing(case: LoadedCase, policy: Policy, sets: dict[str, int], references: int) -> tuple[str, ...]:

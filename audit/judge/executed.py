@@ -20,8 +20,7 @@ def execution(run: AttackRun, attack: type[Attack], evidence: Evidence, policy: 
     kind = evidence.facts.claim.kind
     if run.status == "ok":
         return _changed(run, attack, evidence)
-    levels = policy.mandatory.get(kind, {})
-    required = any(name.partition(".")[0] == run.name for names in levels.values() for name in names)
+    required = any(name.partition(".")[0] == run.name for name in policy.figures(kind))
     status = FindingStatus.ERROR if run.status == "error" else FindingStatus.SKIPPED
     gated = gates(attack, evidence.facts.claim)
     return [

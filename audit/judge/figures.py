@@ -13,6 +13,7 @@ from audit.statistics.model_level import crawford_howell
 
 from .d2 import LOCATION, d2_test
 from .equivalence import Context, Figure, finding_of
+from .remainder import remainder
 from .scored import Scored
 from .settle import enough_rows, more_models, more_rows, more_tail_rows, to_see
 
@@ -27,6 +28,7 @@ def figures(scored: Scored, context: Context) -> list[Finding]:
         instance = [auc, *(_tail(scored, context, auc, lower=lower) for lower in (False, True))]
         # within a class claim, instance membership is a second claim beside the class's own (statistics.md 1)
         found += [finding_of(scored, context, figure, may_be_mandatory=not is_class) for figure in instance]
+        found += [] if is_class else remainder(scored, context, instance[1])
     if scored in families.d1 and scored.subject.statistic is not None and is_class:
         found.append(finding_of(scored, context, _share(scored, context)))
     elif scored in families.d1 and scored not in families.d2:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Literal
@@ -14,7 +15,7 @@ from audit.errors import UsageError, wrong_values
 from audit.record.readonce import read_once
 
 BUILT_IN = ("screening", "standard", "strict")
-FIGURES = ("auc", "tpr_upper", "tpr_lower", "share")
+FIGURES = ("auc", "tpr_upper", "tpr_lower", "share", "remainder")
 Level = Literal["logits", "features", "weights"]
 #: levels at which a claim of an access needs mandatory figures
 COVERED: dict[str, tuple[Level, ...]] = {
@@ -40,6 +41,7 @@ class Policy(BaseModel):
     tpr_fpr: float = Field(gt=0, lt=0.5)
     tpr_margin: float = Field(gt=0, lt=1)
     share_margin: float = Field(gt=0, lt=1)
+    remainder_margin: float = Field(default=0.0, ge=0, le=1)  # 0: the visible remainder is reported, not bounded
     utility_margin: float = Field(gt=0, lt=1)
     utility_part_margin: float = Field(default=0.15, gt=0, lt=1)
     shams: int = Field(default=5, ge=0, le=50)
@@ -73,6 +75,11 @@ class Policy(BaseModel):
             raise ValueError("name each feature once")
         return names
 
+    def figures(self, kind: str) -> tuple[str, ...]:
+        """The mandatory figures of a kind of claim, whatever the access: ``<attack>.<metric>``."""
+        levels: Mapping[Level, tuple[str, ...]] = self.mandatory.get(kind, {})  # type: ignore[call-overload]
+        return tuple(figure for figures in levels.values() for figure in figures)
+
 
 def load_policy(name: str) -> tuple[Policy, str]:
     """Load a built-in policy by name or a policy file by path; return it with the SHA-256 of its bytes.
@@ -94,16 +101,17 @@ def load_policy(name: str) -> tuple[Policy, str]:
         raise UsageError(f"policy {name!r}:\n  " + "\n  ".join(wrong_values(error))) from None
     if policy.name in BUILT_IN and content != _built_in(policy.name):
         raise UsageError(f"policy {name!r} calls itself {policy.name!r} but is not: give it a name of its own.")
-    unknown = [
-        figure
-        for levels in policy.mandatory.values()
-        for figures in levels.values()
-        for figure in figures
-        if figure.rpartition(".")[2] not in FIGURES
-    ]
+    unknown = [figure for figure in _listed(policy) if figure.rpartition(".")[2] not in FIGURES]
     if unknown:
         raise UsageError(f"policy {name!r}: unknown figures {', '.join(unknown)}: use <attack>.{'|'.join(FIGURES)}")
+    if not policy.remainder_margin and "remainder" in {f.rpartition(".")[2] for f in _listed(policy)}:
+        raise UsageError(f"policy {name!r}: a mandatory remainder needs a bound: set remainder_margin (0 is none).")
     return policy, hashlib.sha256(content).hexdigest()
+
+
+def _listed(policy: Policy) -> list[str]:
+    """Every mandatory figure, whatever the claim and the access."""
+    return [figure for kind in policy.mandatory for figure in policy.figures(kind)]
 
 
 def built_in(sha256: str) -> Policy | None:

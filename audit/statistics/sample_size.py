@@ -196,6 +196,51 @@ def tail_rows_to_pass(
     return _smallest(passes, n_forget + 1)
 
 
+def remainder_bound(n_forget: int, n_holdout: int, original: float, fpr: float, alpha: float) -> float:
+    """Upper end of the visible remainder of an honest model, as a rule (normal approximation, no remainder at all).
+
+    Args:
+        n_forget: rows.
+        n_holdout: rows.
+        original: upper tail rate of the original, above ``fpr``.
+        fpr: rate of never-seen rows in the tail, in (0, 1).
+        alpha: one-sided level.
+
+    Returns:
+        a share: 1 is as visible as in the original. ValueError where ``original`` is not above ``fpr``.
+    """
+    return float(stats.norm.ppf(1 - alpha)) * _remainder_error(n_forget, n_holdout, original, fpr)
+
+
+def remainder_rows(
+    n_forget: int, n_holdout: int, original: float, fpr: float, margin: float, alpha: float
+) -> int | None:
+    """Forget rows (holdout rows in proportion) with which an honest remainder stays below a margin with power .8.
+
+    Args:
+        n_forget: rows there are now.
+        n_holdout: rows there are now; the ratio is kept.
+        original: upper tail rate of the original.
+        fpr: rate of never-seen rows in the tail, in (0, 1).
+        margin: the share to stay below.
+        alpha: one-sided level.
+
+    Returns:
+        The count, more than ``n_forget``; None where the tail is not above ``fpr``, or no count up to 2^24 does.
+    """
+    if original <= fpr:
+        return None
+    z = float(stats.norm.ppf(1 - alpha) + stats.norm.ppf(POWER))
+    rows = math.ceil(n_forget * (z * _remainder_error(n_forget, n_holdout, original, fpr) / margin) ** 2)
+    return max(rows, n_forget + 1) if rows <= MOST_ROWS else None
+
+
+def _remainder_error(n_forget: int, n_holdout: int, original: float, fpr: float) -> float:
+    if original <= fpr:
+        raise ValueError("a remainder needs an original whose tail is above that of never-seen rows")
+    return math.sqrt(fpr * (1 - fpr) * (1 / n_forget + 1 / n_holdout)) / (original - fpr)
+
+
 def _smallest(passes: Callable[[int], bool], start: int) -> int | None:
     """Smallest n >= start that passes, by doubling and bisection."""
     high = start

@@ -207,6 +207,7 @@ def test_the_page_is_what_the_figures_say(bench):
     assert bench.page.with_block(content, ROOT / "docs" / "calibration-figures.json") == content
 
 
+@pytest.mark.slow
 def test_the_short_form_holds_its_bars(tmp_path):
     command = [sys.executable, "-m", "benchmarks.calibration", "--short", "--output", str(tmp_path / "short.json")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1800, check=False)

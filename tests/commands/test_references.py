@@ -209,6 +209,7 @@ def test_a_dry_run_trains_nothing(recipe: Path, cli: Cli) -> None:
     assert not list((recipe / ".audit" / "store").glob("*.safetensors"))
 
 
+@pytest.mark.slow
 def test_purge_destroys_the_shadow_models_too(recipe: Path, cli: Cli) -> None:
     """They were trained on forget rows."""
     _, run, _ = audit(recipe, train_references=2, train_shadows=16)
@@ -246,6 +247,7 @@ def nothing(model, forget, retain, seed):
 """
 
 
+@pytest.mark.slow
 def test_u_lira_with_the_users_own_procedure(recipe: Path, cli: Cli) -> None:
     """T24: every pipeline is unlearned by the procedure. A few steps of fine-tuning leave nearly everything."""
     Path("procedure.py").write_text(PROCEDURE)

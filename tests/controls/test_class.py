@@ -15,8 +15,9 @@ from audit.inputs.resolve import resolve
 from audit.record.result import Outcome
 from audit.run import prepare, run_audit
 
-HONEST = 20
-BAR = 4  # at most this many of 20 honest retrains may FAIL (99.7 % point of Binomial(20, .05))
+SLOW = pytest.mark.slow
+#: retrains, and how many of them may FAIL at most (99.7 % point of Binomial(n, .05))
+HONEST = [pytest.param(3, 2, id="3"), pytest.param(20, 4, id="20", marks=SLOW)]
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +44,10 @@ def test_the_original_itself_fails(one_class: DigitsCase) -> None:
     assert any(f.id == "structure.identical" for f in result.findings)
 
 
-def test_honest_class_retrains_rarely_fail(one_class: DigitsCase) -> None:
-    outcomes = [one_class.audit(one_class.retrain(seed)).verdict.outcome for seed in range(HONEST)]
-    assert outcomes.count(Outcome.FAIL) <= BAR
+@pytest.mark.parametrize(("count", "bar"), HONEST)
+def test_honest_class_retrains_rarely_fail(one_class: DigitsCase, count: int, bar: int) -> None:
+    outcomes = [one_class.audit(one_class.retrain(seed)).verdict.outcome for seed in range(count)]
+    assert outcomes.count(Outcome.FAIL) <= bar
 
 
 def cheats(case: DigitsCase) -> dict[str, nn.Module]:
@@ -66,8 +68,11 @@ def cheats(case: DigitsCase) -> dict[str, nn.Module]:
     return found
 
 
-def test_head_edits_fail_even_without_the_structural_finding(one_class: DigitsCase, no_structure: Path) -> None:
-    for name, model in cheats(one_class).items():
+@pytest.mark.parametrize("count", [4, pytest.param(12, marks=SLOW)])
+def test_head_edits_fail_even_without_the_structural_finding(
+    one_class: DigitsCase, no_structure: Path, count: int
+) -> None:
+    for name, model in list(cheats(one_class).items())[:count]:
         result = one_class.audit(model, policy=str(no_structure))
         assert result.verdict.outcome is Outcome.FAIL, name
         assert "feature_mapping" in failures(result), name
@@ -92,6 +97,7 @@ def test_public_layers_are_no_structural_finding(one_class: DigitsCase, tmp_path
     assert any(f.id == "structure.public" for f in result.findings)
 
 
+@SLOW
 def test_common_ancestry_without_the_forget_set_is_not_failed(tmp_path: Path) -> None:
     """A checkpoint from before the forget data came, continued on everything (original) and on retain (unlearned)."""
     case = build(tmp_path, "class", references=8)

@@ -12,8 +12,9 @@ from methods.controls import add_noise
 from audit import demo
 from audit.record.result import Outcome
 
-HONEST = 20
-BAR = 4  # at most this many of 20 honest retrains may FAIL (99.7 % point of Binomial(20, .05))
+SLOW = pytest.mark.slow
+#: retrains, and how many of them may FAIL at most (99.7 % point of Binomial(n, .05))
+HONEST = [pytest.param(4, 2, id="4"), pytest.param(20, 4, id="20", marks=SLOW)]
 
 
 @pytest.fixture(scope="module")
@@ -32,19 +33,22 @@ def test_the_original_fails_on_clean_digits_without_references(tmp_path: Path) -
     assert case.audit(case.original).verdict.outcome is Outcome.FAIL
 
 
-def test_original_with_tiny_noise_fails_by_statistics(noisy: DigitsCase) -> None:
-    for seed in range(HONEST):
+@pytest.mark.parametrize("count", [2, pytest.param(20, marks=SLOW)])
+def test_original_with_tiny_noise_fails_by_statistics(noisy: DigitsCase, count: int) -> None:
+    for seed in range(count):
         result = noisy.audit(add_noise(noisy.original, 1e-6, seed))
         assert result.verdict.outcome is Outcome.FAIL, seed
         assert "membership" in failures(result)
 
 
-def test_honest_retrains_rarely_fail_and_can_pass(noisy: DigitsCase) -> None:
-    outcomes = [noisy.audit(noisy.retrain(seed)).verdict.outcome for seed in range(HONEST)]
-    assert outcomes.count(Outcome.FAIL) <= BAR
-    assert outcomes.count(Outcome.PASS) >= HONEST // 2
+@pytest.mark.parametrize(("count", "bar"), HONEST)
+def test_honest_retrains_rarely_fail_and_can_pass(noisy: DigitsCase, count: int, bar: int) -> None:
+    outcomes = [noisy.audit(noisy.retrain(seed)).verdict.outcome for seed in range(count)]
+    assert outcomes.count(Outcome.FAIL) <= bar
+    assert outcomes.count(Outcome.PASS) >= count // 2
 
 
+@SLOW
 def test_one_epoch_of_fine_tuning_fails(noisy: DigitsCase) -> None:
     for seed in range(3):
         candidate = demo.fine_tune(noisy.data, noisy.original, noisy.rows["retain"], seed)
@@ -58,6 +62,7 @@ def test_small_forget_set_is_inconclusive_and_says_what_would_settle_it(tmp_path
     assert any("(30 and 100 to be judged at all)" in way for way in result.verdict.settle)
 
 
+@SLOW
 def test_perturbed_original_on_clean_digits_never_passes(tmp_path: Path) -> None:
     case = build(tmp_path, "random", wrong=0.0, references=5)
     for seed in range(5):
@@ -71,6 +76,7 @@ def test_broken_model_does_not_pass(noisy: DigitsCase) -> None:
     assert noisy.audit(demo.initialised(4)).verdict.outcome is not Outcome.PASS
 
 
+@SLOW
 def test_common_ancestry_without_the_forget_set_is_not_failed(tmp_path: Path) -> None:
     """A checkpoint from before the forget data came, continued on everything (original) and on retain (unlearned)."""
     case = build(tmp_path, "random", references=5)

@@ -375,6 +375,20 @@ def test_row_level_auc_counts_subjects():
     assert rows.interval.high - rows.interval.low > 0.7 * (subjects.interval.high - subjects.interval.low)
 
 
+def test_a_forget_set_that_is_a_large_part_of_the_training_data_costs_every_retrain_accuracy():
+    """Retrains without 29 % of the rows were taken for another recipe."""
+
+    def gate(accuracy=0.8, **sizes):
+        found = audit(reference_accuracy=accuracy, accuracy=accuracy, seed=2, **sizes)
+        return next(g for g in found.gates if g.name == "references")
+
+    few, many = gate(n_forget=30), gate(n_forget=1200)
+    assert not few.ok
+    assert "worse by more than 0.05 and the 0.00" in few.reason
+    assert many.ok
+    assert not gate(0.75, n_forget=245).ok  # a fifth more errors explain .02, not .15
+
+
 def ways(**changes):
     return " | ".join(audit(**changes).verdict.settle)
 
