@@ -55,8 +55,7 @@ def _original(inside: Inside) -> list[Found]:
     if not inside.found or inside.agreement is None or inside.excused_agreement is None:
         return []
     asked = inside.excused_agreement < WORKS  # else the rest alone labels the rows like the original
-    whole = inside.least == 1 or (asked and inside.agreement == 1)
-    if not whole and not (inside.agreement >= WORKS if asked else inside.least >= WORKS):
+    if (inside.agreement if asked else inside.least) < WORKS:
         return []
     where = ", ".join(f"{name} in {tensor}" for name, _, _, tensor in inside.places[:4])
     where += " ..." if len(inside.places) > 4 else ""
@@ -66,7 +65,7 @@ def _original(inside: Inside) -> list[Found]:
     )
     if asked:
         reason += f"; they alone, with the original's head, label {inside.agreement:.0%} of rows as the original does"
-    fails = whole and inside.distance <= EQUAL
+    fails = inside.least == 1 and inside.distance <= EQUAL
     return [("inside", FindingStatus.FAIL if fails else FindingStatus.INCONCLUSIVE, reason)]
 
 
