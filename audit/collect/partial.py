@@ -61,7 +61,7 @@ def called(network: TorchTarget, changed: Mapping[str, torch.Tensor], data: Arra
     batch = data.batch(np.arange(len(data)))
     given = network.tensor(batch) if isinstance(batch, np.ndarray) else {k: network.tensor(v) for k, v in batch.items()}
     with forward_pass("a forward pass of the network"):
-        return functional_call(network.module, dict(changed), (given,))
+        return functional_call(network.module, dict(changed), (given,), tie_weights=False)
 
 
 def turned(module: torch.nn.Module) -> set[str]:

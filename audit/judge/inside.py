@@ -52,10 +52,11 @@ def inside_gate(findings: Sequence[Finding]) -> Gate | None:
 
 def _original(inside: Inside) -> list[Found]:
     """Does what was found work as the original does, by itself?"""
-    if not inside.found or inside.agreement is None or inside.excused_agreement is None:
+    if not inside.found:
         return []
-    asked = inside.excused_agreement < WORKS  # else the rest alone labels the rows like the original
-    if (inside.agreement if asked else inside.least) < WORKS:
+    alone, rest = inside.agreement, inside.excused_agreement
+    asked = alone is not None and rest is not None and rest < WORKS  # else count: the rest alone labels rows alike
+    if (alone if asked and alone is not None else inside.least) < WORKS:
         return []
     where = ", ".join(f"{name} in {tensor}" for name, _, _, tensor in inside.places[:4])
     where += " ..." if len(inside.places) > 4 else ""
@@ -64,7 +65,7 @@ def _original(inside: Inside) -> list[Found]:
         f"and {inside.distance:.1g} of their length ({where})"
     )
     if asked:
-        reason += f"; they alone, with the original's head, label {inside.agreement:.0%} of rows as the original does"
+        reason += f"; they alone, with the original's head, label {alone:.0%} of rows as the original does"
     fails = inside.least == 1 and inside.distance <= EQUAL
     return [("inside", FindingStatus.FAIL if fails else FindingStatus.INCONCLUSIVE, reason)]
 

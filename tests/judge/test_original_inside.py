@@ -185,6 +185,31 @@ def test_the_search_can_be_switched_off_and_says_what_would_help() -> None:
     assert any(gate.name == "nothing hidden in the network" and not gate.ok for gate in near.gates)
 
 
+def test_where_nothing_can_be_tried_units_are_counted(world: World) -> None:
+    class Stubborn(nn.Sequential):
+        """A network that bears no other weights than its own."""
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if any(not isinstance(p, nn.Parameter) for p in (self[0].weight, self[2].weight)):
+                raise RuntimeError("no")
+            out: torch.Tensor = super().forward(x)
+            return out
+
+    found = world.look(Carrier(world.honest, world.original, "module"), Stubborn(*world.original.children()))
+    assert (found.agreement, found.least) == (None, 1.0)
+    assert "were not tried" in found.problem
+    assert (status(found), status(found, "inside_search")) == ("FAIL", "NOTE")
+    assert status(found.model_copy(update={"least": 0.5})) == ""
+
+
+def test_tied_weights_are_tried_like_others(world: World) -> None:
+    tied = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
+    tied[2].weight = tied[0].weight
+    found = world.look(Carrier(world.honest, tied, "module"), tied)
+    assert found.problem == ""
+    assert status(found) == "FAIL"
+
+
 # --- honest networks ----------------------------------------------------------------------------------------
 
 
