@@ -18,9 +18,10 @@ from .environment import environment
 from .events import Notify
 from .evidence import AttackRun, Evidence, Facts
 from .guard import Guard
+from .inside import look_inside
 from .meaning import refuse_meaningless
 from .observe import Observations
-from .structure import Structure, compare
+from .structure import Structure, compare, excused_names
 from .suite import Suite
 from .units import Units, unit_context
 from .views import Views, observe_all, shadow_views
@@ -99,12 +100,15 @@ def _refuse_copies(case: LoadedCase, views: Views) -> None:
 
 
 def _structure(case: LoadedCase) -> Structure:
-    return compare(
-        case.models["unlearned"],
-        case.models.get("original"),
-        [case.models[name] for name in case.references],
-        case.claim.public_layers,
-    )
+    unlearned, original = case.models["unlearned"], case.models.get("original")
+    references = [case.models[name] for name in case.references]
+    public = case.claim.public_layers
+    found = compare(unlearned, original, references, public)
+    if found.identical:
+        return found
+    sets = {role: case.rows_of(role) for role in ("forget", "holdout", "retain", "test")}
+    names = excused_names(original, references, public)
+    return found.model_copy(update={"inside": look_inside(unlearned, original, references, names, sets)})
 
 
 def _facts(

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict
 
 from audit.inputs.targets import Target, TorchTarget
 
+from .inside import Inside
+
 State = Mapping[str, np.ndarray[Any, Any]]
 
 
@@ -24,6 +26,7 @@ class Structure(BaseModel):
         unchanged: tensors equal to the original's, not counting public and shared ones.
         counted: tensors that count.
         excused: tensors left out because they are public or shared by every reference.
+        inside: what else stands in the unlearned network.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,6 +37,7 @@ class Structure(BaseModel):
     unchanged: tuple[str, ...] = ()
     counted: int = 0
     excused: tuple[str, ...] = ()
+    inside: Inside = Inside()
 
 
 def compare(
@@ -63,6 +67,14 @@ def compare(
         counted=len(set(names) - excused),
         excused=tuple(sorted(excused)),
     )
+
+
+def excused_names(original: Target | None, references: Sequence[Target], public_layers: Sequence[str]) -> list[str]:
+    """Tensors of the original that are public, or bit for bit the same in every reference."""
+    if not isinstance(original, TorchTarget):
+        return []
+    theirs, others = original.state, [reference.state for reference in references]
+    return [name for name in theirs if _public(name, public_layers) or _shared(name, theirs, others)]
 
 
 def _same_code(a: Target, b: Target) -> bool:

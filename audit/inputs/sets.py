@@ -90,6 +90,9 @@ def infer_claim(
 def assign(claim: ClaimRecord, files: dict[str, Arrays]) -> Sets:
     """Choose the rows of every set by fixed rules that look at no score."""
     assumptions: list[str] = []
+    if claim.public_layers:
+        layers = ", ".join(claim.public_layers)
+        assumptions.append(f"public_layers: {layers} are declared as never trained on the forget set; not checked")
     test_file = files["test"]
     in_class = np.isin(test_file.y, claim.classes)
     test_rows = np.flatnonzero(~in_class)

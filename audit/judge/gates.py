@@ -14,6 +14,7 @@ from audit.record.result import UtilityRecord
 
 from .families import Families
 from .fidelity import training_gates
+from .inside import inside_gate
 from .utility import interval
 
 PROVENANCE = {
@@ -38,6 +39,7 @@ def gates(
         _seed_budget(findings),
         _references(evidence, policy),
         _unaware(families),
+        inside_gate(findings),
     ]
     return tuple(gate for gate in found if gate is not None)
 

@@ -18,6 +18,7 @@ from .exploratory import exploratory
 from .families import run_families
 from .figures import figures
 from .gates import gates
+from .inside import inside_findings
 from .looks import share
 from .scoring import Scoring, score_all
 from .structural import input_findings, structural_findings
@@ -87,7 +88,8 @@ def _share_of(look: LookRecord | None, policy: Policy) -> tuple[LookRecord | Non
 def _findings(scoring: Scoring, context: Context) -> tuple[Finding, ...]:
     """All findings: what needs no statistics first, then attack by attack."""
     evidence, policy = context.evidence, context.policy
-    found = structural_findings(evidence.facts, policy) + input_findings(evidence)
+    found = structural_findings(evidence.facts, policy) + inside_findings(evidence.facts, policy)
+    found += input_findings(evidence)
     found += [f for run in scoring.runs for f in execution(run, scoring.classes[run.name], evidence, policy)]
     for item in scoring.scored:
         found += differences(item, context)

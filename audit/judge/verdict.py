@@ -131,6 +131,7 @@ def _open(
         ways = [(name, way) for name, way in ways if not way.startswith(("about ", "no number of ", "more "))]
         settle.append(RECIPE)
     reasons += [f"{gate.name}: {gate.reason}" for gate in blocked.values()]
+    settle += [way for f in findings if f.kind == "structural" for way in f.settle]
     if families.aware is not None and families.aware.aware:
         settle.extend(families.aware.remedy)
     for level in rejecting(checks):
