@@ -205,12 +205,13 @@ def test_any_malformed_toml_is_one_error(tmp_path: Path, name: str) -> None:
         load_policy(str(tmp_path / "odd.toml"))
 
 
-@pytest.mark.parametrize("value", [b"0x" + b"f" * 6000, b"'" + b"z" * 9000 + b"'"])
-def test_values_of_any_length_are_shown_in_short(tmp_path: Path, value: bytes) -> None:
-    (tmp_path / "odd.toml").write_bytes(b"device = 3\n[claim]\nkind = " + value)
+def test_values_of_any_length_are_shown_in_short(tmp_path: Path) -> None:
+    (tmp_path / "odd.toml").write_bytes(b"device = 3\n[claim]\nkind = '" + b"z" * 9000 + b"'")
     with pytest.raises(UsageError, match=r"claim\.kind") as caught:
         resolve({}, tmp_path / "odd.toml")
     assert len(str(caught.value)) < 1000
+    with pytest.raises(UsageError, match=r"seed: .*a int that is too long to show"):
+        resolve({"seed": -(16**6000)})
 
 
 @pytest.mark.parametrize("text", ["a\\u0000b", "a\\u001b[2Jb", "a\\nb"])
