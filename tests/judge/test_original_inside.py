@@ -37,7 +37,7 @@ from audit.policy.policy import load_policy
 from audit.record.result import Outcome
 from tests.conftest import Cli
 
-STEPS = 150
+STEPS = 60
 CARRIED = Inside(
     searched=True, larger=True, counted=192, found=192, agreement=1.0, excused_agreement=0.1, least=1.0, weights=16384
 )
@@ -173,16 +173,18 @@ def test_a_near_copy_inside_keeps_from_a_pass(world: World, name: str) -> None:
 
 def test_the_search_can_be_switched_off_and_says_what_would_help() -> None:
     off = POLICY.model_copy(update={"structural": False, "name": "off"})
-    structure = Structure(inside=CARRIED)
-    assert judged(off, structure=structure).verdict.outcome is Outcome.PASS
-    result = judged(structure=structure)
+    facts = FACTS.model_copy(update={"structure": Structure(inside=CARRIED)})
+    assert inside_findings(facts, off) == []
+    assert len(inside_findings(facts, POLICY)) == 1
+    result = judged(structure=facts.structure)
     assert result.verdict.outcome is Outcome.FAIL
-    assert judged(structure=structure, access="logits").verdict.outcome is Outcome.PASS
     assert "192 of 192 units of the original's encoder" in finding(result, "structure.inside").reason
-    near = judged(structure=Structure(inside=CARRIED.model_copy(update={"distance": 0.02})))
-    assert near.verdict.outcome is Outcome.INCONCLUSIVE
-    assert any("public_layers" in way for way in near.verdict.settle)
-    assert any(gate.name == "nothing hidden in the network" and not gate.ok for gate in near.gates)
+    near = Structure(inside=CARRIED.model_copy(update={"distance": 0.02}))
+    result = judged(structure=near)
+    assert result.verdict.outcome is Outcome.INCONCLUSIVE
+    assert any("public_layers" in way for way in result.verdict.settle)
+    assert any(gate.name == "nothing hidden in the network" and not gate.ok for gate in result.gates)
+    assert judged(structure=near, access="logits").verdict.outcome is Outcome.PASS
 
 
 def test_where_nothing_can_be_tried_units_are_counted(world: World) -> None:
@@ -215,7 +217,7 @@ def test_tied_weights_are_tried_like_others(world: World) -> None:
 
 def honest(world: World, seed: int) -> dict[str, tuple[Inside, Inside]]:
     """What is found in honest networks, as they are and with an unused matrix beside them."""
-    ancestor = world.train(77 + seed, steps=50)
+    ancestor = world.train(77 + seed, steps=20)
     started = demo.train(world.data, world.rows["all"], 78, start=ancestor, steps=STEPS)
     models = {
         "fresh seed": (world.honest, world.original),
@@ -300,9 +302,9 @@ def test_convolutions_with_batch_norm(world: World) -> None:
             nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(64, 32), nn.ReLU(),
             nn.Linear(32, 10),
         )  # fmt: skip
-        x, y = (torch.from_numpy(part[world.rows[rows]]) for part in (world.data.x, world.data.y))
+        x, y = (torch.from_numpy(part[world.rows[rows][::2]]) for part in (world.data.x, world.data.y))
         optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
-        for _ in range(20):
+        for _ in range(12):
             optimiser.zero_grad()
             nn.functional.cross_entropy(model(x), y).backward()
             optimiser.step()
