@@ -15,6 +15,7 @@ def test_selftest_holds(cli: Cli) -> None:
     assert "11 checks hold" in ended.out
 
 
+@pytest.mark.slow
 def test_a_broken_permutation_test_is_found(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     def silent(scores: np.ndarray, *_: object) -> MaxT:
         return MaxT(1.0, np.ones(len(scores)), np.zeros(len(scores)))
@@ -26,6 +27,7 @@ def test_a_broken_permutation_test_is_found(cli: Cli, monkeypatch: pytest.Monkey
     assert "do not trust it" in ended.text
 
 
+@pytest.mark.slow
 def test_an_interval_that_is_too_narrow_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import replace
 

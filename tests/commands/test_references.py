@@ -93,6 +93,7 @@ def audit(case: Path, **flags: Any) -> tuple[AuditResult, Path, int]:
     return run_audit(prepared).result, prepared.run.path, 0 if prepared.trained is None else prepared.trained.trained
 
 
+@pytest.mark.slow
 def test_a_run_trains_what_it_lacks_and_nothing_twice(recipe: Path) -> None:
     asked = {"train_references": 3, "train_shadows": 16}
     result, run, trained = audit(recipe, **asked)

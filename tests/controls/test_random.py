@@ -14,7 +14,7 @@ from audit.record.result import Outcome
 
 SLOW = pytest.mark.slow
 #: retrains, and how many of them may FAIL at most (99.7 % point of Binomial(n, .05))
-HONEST = [pytest.param(4, 2, id="4"), pytest.param(20, 4, id="20", marks=SLOW)]
+HONEST = [pytest.param(2, 1, id="2"), pytest.param(20, 4, id="20", marks=SLOW)]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_the_original_fails_on_clean_digits_without_references(tmp_path: Path) -
     assert case.audit(case.original).verdict.outcome is Outcome.FAIL
 
 
-@pytest.mark.parametrize("count", [2, pytest.param(20, marks=SLOW)])
+@pytest.mark.parametrize("count", [1, pytest.param(20, marks=SLOW)])
 def test_original_with_tiny_noise_fails_by_statistics(noisy: DigitsCase, count: int) -> None:
     for seed in range(count):
         result = noisy.audit(add_noise(noisy.original, 1e-6, seed))
@@ -72,6 +72,7 @@ def test_perturbed_original_on_clean_digits_never_passes(tmp_path: Path) -> None
             assert result.verdict.settle
 
 
+@SLOW
 def test_broken_model_does_not_pass(noisy: DigitsCase) -> None:
     assert noisy.audit(demo.initialised(4)).verdict.outcome is not Outcome.PASS
 

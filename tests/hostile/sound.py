@@ -24,28 +24,38 @@ def build(folder: Path) -> None:
     """Write data, networks, outputs, configurations, keys, a ledger, a certificate and a run directory."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
+    inputs = {}
     for i, (role, n) in enumerate(ROWS.items()):
-        x, y = rng.normal(size=(n, WIDTH)).astype(np.float32), np.arange(n) % CLASSES
+        y = np.arange(n) % CLASSES
+        x = inputs[role] = (rng.normal(size=(n, WIDTH)) + 3 * np.eye(WIDTH)[y]).astype(np.float32)
         np.savez(folder / f"{role}.npz", x=x, y=y, ids=np.arange(n) + 100 * i)
-    _models(folder, rng)
+    _models(folder, inputs["retain"], rng)
     _texts(folder)
     _certificate(folder)
     _run(folder)
 
 
-def _models(folder: Path, rng: np.random.Generator) -> None:
+def _models(folder: Path, x: Any, rng: np.random.Generator) -> None:
+    """Three networks that know the retain rows a little, and outputs that do."""
     import torch
     from safetensors.torch import save_file
 
     for seed, name in enumerate(("unlearned", "original", "retrained-0")):
         torch.manual_seed(seed)
-        state = network().state_dict()
+        model = network()
+        optimiser = torch.optim.Adam(model.parameters(), lr=0.02)
+        for _ in range(60):
+            optimiser.zero_grad()
+            torch.nn.functional.cross_entropy(model(torch.tensor(x)), torch.arange(len(x)) % CLASSES).backward()
+            optimiser.step()
+        state = model.eval().state_dict()
         save_file(state, folder / f"{name}.safetensors")
         torch.save(state, folder / f"{name}.pt")
         torch.save(state, folder / f"{name}-legacy.pt", _use_new_zipfile_serialization=False)
-        logits = {role: rng.normal(size=(n, CLASSES)) for role, n in ROWS.items()}
+        known = {role: np.eye(CLASSES)[np.arange(n) % CLASSES] for role, n in ROWS.items()}
+        logits = {role: rng.normal(size=(n, CLASSES)) + 4 * known[role] for role, n in ROWS.items()}
         np.savez(folder / f"{name}.npz", **logits)
-        labels = {role: rng.integers(0, CLASSES, n) for role, n in ROWS.items()}
+        labels = {role: values.argmax(axis=1) for role, values in logits.items()}
         np.savez(folder / f"{name}-labels.npz", **labels, n_classes=CLASSES)
 
 
