@@ -57,7 +57,7 @@ def double() -> nn.Module:
     return net().double()
 
 
-def brain() -> nn.Module:
+def halved() -> nn.Module:
     return net().bfloat16()
 
 
@@ -86,7 +86,7 @@ def said(path: Path, arch: str = NET, **build: Any) -> str:
     problems: list[str] = []
     read_models({"unlearned": path}, Build(arch=arch, **build), problems)
     (line,) = problems
-    assert line.startswith(f"{path} ") or line.startswith("--arch")
+    assert line.startswith((f"{path} ", "--arch"))
     return line
 
 
@@ -161,7 +161,7 @@ def test_a_pickled_network_with_nan(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arch", "kind"), [("double", torch.float64), ("brain", torch.bfloat16), ("net", torch.float32)]
+    ("arch", "kind"), [("double", torch.float64), ("halved", torch.bfloat16), ("net", torch.float32)]
 )
 def test_inputs_have_the_type_of_the_parameters(tmp_path: Path, arch: str, kind: torch.dtype) -> None:
     torch.save(globals()[arch]().state_dict(), tmp_path / "m.pt")
@@ -221,8 +221,7 @@ def test_one_line_for_one_problem_of_many_files(weights: dict[str, Any], tmp_pat
 @pytest.mark.parametrize("name", ["a\nb.pt", "a\x1b[2Jb.pt", "a\u202etp.exe", "a\udcffb.pt"])
 def test_names_with_control_characters(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"x")
-    problems: list[str] = []
-    read_models({"unlearned": tmp_path / name}, Build(arch=NET), problems)
+    read_models({"unlearned": tmp_path / name}, Build(arch=NET), problems := [])
     (line,) = problems
     assert line.endswith("has control characters, or bytes that are no UTF-8, in its name: rename it")
     assert line.isprintable()
