@@ -27,7 +27,7 @@ def unwritable(path: Path, error: OSError) -> CouldNotRun:
 
 
 @contextmanager
-def replacing(path: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
+def replacing(path: Path, *, private: bool = False, durable: bool = True) -> Iterator[IO[bytes]]:
     """Open a temporary file that takes the place of ``path`` when the block ends without an exception.
 
     Its name is random, it is made and never opened where something stands, and it is locked while it is written, so
@@ -36,6 +36,8 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
     Args:
         path: the file to replace; where it is a symbolic link, the link is replaced and not followed.
         private: readable by its owner only.
+        durable: wait until it is on the disk. Not needed where a power cut may cost it, because whoever reads it
+            notices damage and makes it again; a killed process loses nothing either way.
 
     Raises:
         CouldNotRun: the disk is full or the folder cannot be written.
@@ -46,7 +48,8 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
         with os.fdopen(descriptor, "wb") as stream:
             yield stream
             stream.flush()
-            os.fsync(stream.fileno())
+            if durable:
+                os.fsync(stream.fileno())
             temporary.replace(path)
     except OSError as error:
         raise unwritable(path, error) from error
@@ -95,9 +98,9 @@ def write_bytes(path: Path, content: bytes, *, private: bool = False) -> None:
         stream.write(content)
 
 
-def write_private(path: Path, content: bytes | memoryview) -> None:
-    """Replace a file atomically that its owner alone can read."""
-    with replacing(path, private=True) as stream:
+def write_private(path: Path, content: bytes | memoryview, *, durable: bool = True) -> None:
+    """Replace a file atomically that its owner alone can read; ``durable`` as in ``replacing``."""
+    with replacing(path, private=True, durable=durable) as stream:
         stream.write(content)
 
 

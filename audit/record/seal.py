@@ -39,12 +39,12 @@ def seal(key: bytes, what: str, digests: Mapping[str, str]) -> str:
 
 
 def put_seal(path: Path, key: bytes, sha256: str) -> None:
-    """Write the seal of one file beside it.
+    """Write the seal of one file beside it. A seal that a power cut damages fits nothing, and its file is made again.
 
     Raises:
         CouldNotRun: the disk is full or the folder cannot be written.
     """
-    with replacing(_beside(path), private=True) as stream:
+    with replacing(_beside(path), private=True, durable=False) as stream:
         stream.write(seal(key, "file", {path.name: sha256}).encode())
 
 
