@@ -68,6 +68,7 @@ def cheats(case: DigitsCase) -> dict[str, nn.Module]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [2, pytest.param(12, marks=SLOW)])
 def test_head_edits_fail_even_without_the_structural_finding(
     one_class: DigitsCase, no_structure: Path, count: int

@@ -55,6 +55,7 @@ def test_one_epoch_of_fine_tuning_fails(noisy: DigitsCase) -> None:
         assert noisy.audit(candidate).verdict.outcome is Outcome.FAIL
 
 
+@pytest.mark.slow
 def test_small_forget_set_is_inconclusive_and_says_what_would_settle_it(tmp_path: Path) -> None:
     case = build(tmp_path, "random", references=5, forget=20)
     result = case.audit(case.retrain(7))

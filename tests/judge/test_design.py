@@ -75,6 +75,7 @@ def test_runs_narrow_the_share():
     assert width(4) < 0.8 * width(1)
 
 
+@pytest.mark.slow
 def test_honest_runs_are_not_failed():
     rejected = sum(family(audit(kind="class", references=8, runs=3, seed=s), "D1").rejected for s in range(40))
     assert rejected <= 8  # 99.9 % point of 40 draws at .05
@@ -138,6 +139,7 @@ def test_a_fact_fails_whatever_the_references_know():
 TRACE = {"n_forget": 2000, "n_holdout": 4000, "leak": {"membership": 0.14}, "seed": 2}
 
 
+@pytest.mark.slow
 def test_a_trace_passes_only_where_the_policy_says_so():
     strict = audit(**TRACE)
     assert strict.verdict.outcome is Outcome.FAIL

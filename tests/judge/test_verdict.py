@@ -219,6 +219,7 @@ def test_subjects_on_one_side_only_are_not_exchangeable():
     assert not family(result, "D2").admitted
 
 
+@pytest.mark.slow
 def test_subject_level_holds_where_rows_of_a_subject_agree():
     """Row permutation would fail a quarter or more of these honest models (statistics.md 9.4)."""
     policy = load_policy("standard")[0].model_copy(update={"permutations": 999})
@@ -321,6 +322,7 @@ def test_half_remembered_half_over_unlearned_does_not_pass(kind, split):
     assert result.verdict.outcome is not Outcome.PASS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "setup",
     [

@@ -158,6 +158,7 @@ def test_families_properties(k, count, seed, floor):
         assert np.isfinite(result.statistic).all()
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.floats(1e-12, 1), min_size=1, max_size=12))
 def test_holm_is_statsmodels(p):
