@@ -28,7 +28,7 @@ def inside_findings(facts: Facts, policy: Policy) -> list[Finding]:
     """The original, forget rows, parts that answer for forget rows, and large idle parts, where they were found.
 
     FAIL where the original's whole encoder or the forget rows themselves stand in the network, INCONCLUSIVE for weaker
-    evidence, NOTE at black-box access.
+    evidence and where a network does not bear the search (nothing was shown of it), NOTE at black-box access.
     """
     inside, structure = facts.structure.inside, facts.structure
     if not policy.structural or structure.identical:
@@ -36,7 +36,7 @@ def inside_findings(facts: Facts, policy: Policy) -> list[Finding]:
     found = [] if structure.encoder_identical else _original(inside)
     found += [_rows(item) for item in inside.rows] + _gate(inside.idle) + _idle(inside)
     if inside.problem:
-        found.append(("inside_search", FindingStatus.NOTE, inside.problem))
+        found.append(("inside_search", FindingStatus.INCONCLUSIVE, inside.problem))
     judged = facts.claim.access in WHITE_BOX
     return [_finding(*item, judged=judged) for item in _joined(found)]
 
@@ -131,6 +131,8 @@ WAYS = {
     "forget_rows": "take the forget rows out of the network",
     "gate": "take out what answers for the forget rows alone",
     "idle": "take out what no retained row uses",
+    "inside_search": "give networks whose forward pass bears other weights (torch.func.functional_call), or claim "
+    "--access logits",
 }
 
 

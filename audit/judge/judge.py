@@ -20,6 +20,7 @@ from .figures import figures
 from .gates import gates
 from .inside import inside_findings
 from .looks import share
+from .remainder import sized
 from .scoring import Scoring, score_all
 from .structural import input_findings, structural_findings
 from .utility import utility
@@ -49,6 +50,7 @@ def judge(evidence: Evidence, policy: Policy, policy_sha256: str, scoring: Scori
     checks = gates(evidence, policy, families, measured, findings)
     checks += weaker_levels(scoring.scored, evidence, policy, families)
     verdict = decide(evidence, policy, families, findings, checks, measured)
+    verdict = sized(verdict, findings, policy.figures(evidence.facts.claim.kind))
     warnings = cautions(evidence, families, policy)
     facts = evidence.facts
     by_name = {item.attack.name: item for item in scoring.scored}

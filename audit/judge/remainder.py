@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from audit.record.findings import Finding, FindingStatus
+from audit.record.result import Verdict
 from audit.statistics.intervals import Estimate
 from audit.statistics.remainder import visible_remainder
 from audit.statistics.sample_size import remainder_rows
@@ -82,20 +83,21 @@ def _settle(scored: Scored, context: Context, original: float) -> tuple[str, ...
     return () if rows is None else (f"about {rows} forget {scored.unit}, with holdout {scored.unit} in proportion",)
 
 
-def most_visible(findings: Sequence[Finding], gated: Sequence[str]) -> Finding | None:
-    """The largest remainder among the attacks that the policy gates; None where none is defined.
+def sized(verdict: Verdict, findings: Sequence[Finding], figures: Sequence[str]) -> Verdict:
+    """The verdict, with the largest remainder of the gated attacks in its sentence where one is defined.
 
     Args:
+        verdict: as decided.
         findings: of the audit.
-        gated: names of the attacks.
+        figures: mandatory ones, which say what attacks are gated.
     """
+    gated = {name.partition(".")[0] for name in figures}
     found = [f for f in findings if f.metric == METRIC and f.attack in gated and f.estimate is not None]
-    return max(found, key=lambda f: f.estimate or 0.0, default=None)
-
-
-def sentence(finding: Finding | None) -> str:
-    """What the summary says; "" where nothing is defined."""
-    return "" if finding is None else f" The forget set is {_said(finding)}, by {finding.attack.replace('_', ' ')}."
+    if not found:
+        return verdict
+    most = max(found, key=lambda f: f.estimate or 0.0)
+    size = f" The forget set is {_said(most)}, by {most.attack.replace('_', ' ')}."
+    return verdict.model_copy(update={"sentence": verdict.sentence + size})
 
 
 def _said(finding: Finding) -> str:

@@ -10,7 +10,6 @@ from audit.record.findings import Finding, FindingStatus, Gate
 from audit.record.result import Outcome, UtilityRecord, Verdict
 
 from .families import Families
-from .remainder import most_visible, sentence
 from .settle import RECIPE, cheapest_first, too_few, utility_way
 from .weaker import failing, rejecting
 from .words import open_words
@@ -24,21 +23,6 @@ CLAIMS = {
 
 
 def decide(
-    evidence: Evidence,
-    policy: Policy,
-    families: Families,
-    findings: Sequence[Finding],
-    checks: Sequence[Gate],
-    measured: UtilityRecord,
-) -> Verdict:
-    """The verdict, with the size of what is still visible in its sentence."""
-    verdict = _decided(evidence, policy, families, findings, checks, measured)
-    gated = [name.partition(".")[0] for name in policy.figures(evidence.facts.claim.kind)]
-    size = sentence(most_visible(findings, gated))
-    return verdict.model_copy(update={"sentence": verdict.sentence + size})
-
-
-def _decided(
     evidence: Evidence,
     policy: Policy,
     families: Families,

@@ -200,8 +200,17 @@ def test_where_nothing_can_be_tried_units_are_counted(world: World) -> None:
     found = world.look(Carrier(world.honest, world.original, "module"), Stubborn(*world.original.children()))
     assert (found.agreement, found.least) == (None, 1.0)
     assert "were not tried" in found.problem
-    assert (status(found), status(found, "inside_search")) == ("FAIL", "NOTE")
+    assert (status(found), status(found, "inside_search")) == ("FAIL", "INCONCLUSIVE")
     assert status(found.model_copy(update={"least": 0.5})) == ""
+
+
+def test_a_network_that_bears_no_search_is_no_pass() -> None:
+    """It could be what an owner builds to keep its idle parts from being looked at."""
+    unseen = Structure(inside=Inside(searched=True, problem="idle parts were not searched (RuntimeError)"))
+    result = judged(structure=unseen)
+    assert result.verdict.outcome is Outcome.INCONCLUSIVE
+    assert any("functional_call" in way for way in result.verdict.settle)
+    assert judged(structure=unseen, access="logits").verdict.outcome is Outcome.PASS
 
 
 def test_tied_weights_are_tried_like_others(world: World) -> None:
