@@ -6,7 +6,8 @@ alike, so that an honest retrain in place of the audited model is exchangeable w
 never sees a threshold and never judges itself.
 
 Adding an attack: one file below ``attacks/`` with a subclass of :class:`Attack`, its charts declared in it, and one
-test. No other file changes, the report's neither.
+test. No other file changes, the report's neither. It is supplementary, and changes no error rate of the verdict, until
+a policy lists one of its statistics among the primaries.
 """
 
 from __future__ import annotations
@@ -111,9 +112,7 @@ class Attack(ABC):
     needs_original: ClassVar[bool] = False
     #: The score treats forget and holdout rows alike: only then may their labels be permuted (family D2).
     symmetric: ClassVar[bool] = False
-    #: Claim kinds for which this attack's statistic is a gated primary; elsewhere it is supplementary.
-    primary_for: ClassVar[frozenset[str]] = frozenset()
-    #: Families of difference tests that gate it: D2 permutes rows, D1 compares models.
+    #: Families of difference tests that may gate it, where a policy lists it: D2 permutes rows, D1 compares models.
     families: ClassVar[frozenset[str]] = frozenset({"D2", "D1"})
     #: Shadow models that it cannot do without; the engine skips it, with the remedy, where there are none.
     design: ClassVar[Design] = ""

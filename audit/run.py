@@ -115,7 +115,7 @@ def prepare(
         check_outputs(case, config.batch_size)
     if train and order.wanted.asked:
         case, trained = with_trained(case, order, notify)
-    suite = choose(all_attacks(), config.attacks, case.claim)
+    suite = choose(all_attacks(), config.attacks, case.claim, policy)
     run_id = run_identifier(case, suite.chosen, policy_sha256=policy_sha256, seed=config.seed)
     return Prepared(
         case=case,
@@ -192,13 +192,15 @@ def score_run(
 
     Raises:
         UsageError: the run's ledger, the project key or the signing key cannot be used.
-        CouldNotRun: the run is not finished, was purged, or is not what the audit wrote.
+        CouldNotRun: the run is not finished, was purged, is not what the audit wrote, or was attacked by other
+            versions of its attacks.
     """
     from .certify.issue import Signer, signing_key
     from .certify.kept import find_key, read_kept
     from .certify.ledger import look_again
     from .collect.evidence import read_evidence
     from .collect.suite import all_attacks
+    from .collect.versions import refuse_other_versions
     from .inputs.config import CertificateSection
     from .policy.policy import load_policy
     from .record.result import read_result
@@ -206,14 +208,16 @@ def score_run(
     signs = signing_key(sign_key)
     policy, policy_sha256 = load_policy(policy_name)
     key, _ = find_key(run, project)
-    commitment = read_result(run.result).evidence or ""
+    recorded = read_result(run.result)
+    commitment, suite = recorded.evidence or "", all_attacks()
     evidence, kept = read_evidence(run, key, commitment), read_kept(run, key)
+    refuse_other_versions(run.path, evidence, {a.name: a.version for a in recorded.attacks}, suite)
     section = CertificateSection.model_validate(kept.settings.get("certificate", {}))
     first = evidence.facts.look
     if first is not None:
         look = look_again(ledger or kept.ledger(), head=first.ledger_head, policy=(policy.name, policy_sha256))
         evidence.facts = evidence.facts.model_copy(update={"look": look})
-    result, _ = _judged(run, evidence, commitment, all_attacks(), (policy, policy_sha256))
+    result, _ = _judged(run, evidence, commitment, suite, (policy, policy_sha256))
     signer = Signer(signs, section.signer_name, section.signer_role)
     return _record_and_certify("scored", run, result, signer, kept.commitments, policy=policy.name)
 

@@ -147,6 +147,11 @@ class Observed:
             classes=self.case.classes,
         )
         runs = tuple(AttackRun(name=a.name, parameters=a.parameters, status="ok") for a in ran)
+        absent = set(discover()) - {a.name for a in ran}
+        runs += tuple(
+            AttackRun(name=name, parameters={}, status="skipped", reason="not part of this benchmark")
+            for name in sorted(absent)
+        )
         designs = {"trained": shadows} if shadows else {}
         facts = Facts(**BARE, seed=self.seed, claim=claim, models=tuple(names), attacks=runs, shadows=designs)
         return Evidence(facts, arrays, signals)

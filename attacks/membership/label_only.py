@@ -28,7 +28,6 @@ class LabelOnly(Attack):
     access = Access.LABELS
     symmetric = True
     families = frozenset({"D2"})
-    primary_for = frozenset({"random", "subject", "other"})
     source = "Choquette-Choo et al., Label-Only Membership Inference Attacks, arXiv 2007.14321"
     charts = PER_EXAMPLE
 

@@ -25,7 +25,6 @@ class Membership(Attack):
     title = "Membership inference (offline LiRA)"
     access = Access.LOGITS
     symmetric = True
-    primary_for = frozenset({"random", "class", "subject", "other"})
     source = "Carlini et al., Membership Inference Attacks From First Principles, arXiv 2112.03570"
     charts = PER_EXAMPLE
 

@@ -24,7 +24,6 @@ class LiraOnline(Attack):
     access = Access.LOGITS
     symmetric = True
     families = frozenset({"D2"})
-    primary_for = frozenset({"random", "subject", "other"})
     design = "trained"
     source = "Carlini et al., Membership Inference Attacks From First Principles, arXiv 2112.03570"
     charts = PER_EXAMPLE

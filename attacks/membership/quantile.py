@@ -54,7 +54,6 @@ class QuantileRegression(Attack):
     access = Access.LOGITS
     symmetric = True
     families = frozenset({"D2"})
-    primary_for = frozenset({"random", "subject", "other"})
     source = "Bertran et al., Scalable Membership Inference Attacks via Quantile Regression, arXiv 2307.03694"
     charts = PER_EXAMPLE
 

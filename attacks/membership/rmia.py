@@ -21,7 +21,6 @@ class _Rmia(Attack):
     access = Access.LOGITS
     symmetric = True
     families = frozenset({"D2"})
-    primary_for = frozenset({"random", "subject", "other"})
     source = SOURCE
     charts = PER_EXAMPLE
 

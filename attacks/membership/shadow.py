@@ -61,7 +61,6 @@ class _Classifier(Attack):
     access = Access.LOGITS
     symmetric = True
     families = frozenset({"D2"})
-    primary_for = frozenset({"random", "subject", "other"})
     design = "trained"
     source = "Shokri et al., Membership Inference Attacks Against Machine Learning Models, arXiv 1610.05820"
     charts = PER_EXAMPLE

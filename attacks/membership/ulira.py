@@ -29,7 +29,6 @@ class ULira(Attack):
     access = Access.LOGITS
     symmetric = True
     families = frozenset({"D2"})
-    primary_for = frozenset({"random", "subject"})
     design = "unlearned"
     source = "Hayes et al., Inexact Unlearning Needs More Careful Evaluations, arXiv 2403.01218"
     charts = PER_EXAMPLE

@@ -33,7 +33,6 @@ class FeatureMapping(Attack):
     access = Access.FEATURES
     needs_original = True
     symmetric = False  # the original's head was trained on the forget set and not on the holdout set
-    primary_for = frozenset({"random", "class", "subject", "other"})
     source = "One-point-contraction line of work, arXiv 2507.07754 (idea); formulas in docs/attacks.md"
 
     def __init__(self, *, max_rows: int = 20_000, min_fit: float = 0.95) -> None:

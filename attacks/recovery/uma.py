@@ -31,7 +31,6 @@ class UnlearningMapping(Attack):
     needs_original = True
     costly = True  # 47 % of the attacks' time in the demo's random case, 73 to 83 % with larger networks
     symmetric = False  # the target is the original's output
-    primary_for = frozenset({"class"})  # on random forget sets it hardly sees the original (statistics.md 9.4c)
     source = "Xuan & Li, Verifying Robust Unlearning, arXiv 2504.14798; steps and step size are ours"
     charts = (
         ChartSpec(

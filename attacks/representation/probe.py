@@ -30,7 +30,6 @@ class Probe(Attack):
     title = "Linear probe on the penultimate features"
     access = Access.FEATURES
     symmetric = True
-    primary_for = frozenset({"random", "class", "subject", "other"})
     source = "Alain & Bengio, Understanding intermediate layers using linear classifier probes, arXiv 1610.01644"
 
     def __init__(self, *, penalty: float = 0.01, max_rows: int = 4_000) -> None:

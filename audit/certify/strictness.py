@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from audit.policy.policy import Policy
+from audit.policy.primaries import LEVELS
 
 #: The certified value must be at most the wanted one. A margin that is wider passes more.
 _AT_MOST = (
@@ -22,7 +23,9 @@ _SAME = ("alpha", "tpr_fpr", "d2_features", "references_rank", "may_pass")
 #: ... below the wanted one where that is a bound at all; 0 is none.
 _BOUNDS = ("remainder_margin",)
 #: Values that policies of older versions lack, and what they then are.
-_SINCE = {"remainder_margin": 0.0}
+_SINCE: dict[str, Any] = {"remainder_margin": 0.0, "version": 1, "primary": {}, "composites": {}}
+#: ... equal, whatever their form.
+_TABLES = {"primary", "composites"}
 #: ... not true where the wanted one is false.
 _NOT_ADDED = ("pass_with_trace", "pass_on_transfer")
 
@@ -48,7 +51,7 @@ def weaker(certified: Mapping[str, Any], wanted: Policy, kind: str, access: tupl
         (_NOT_ADDED, lambda mine, theirs: theirs or not mine),
         (("structural",), lambda mine, theirs: mine or not theirs),
     )
-    odd = ", ".join(key for key, value in values.items() if not _comparable(certified[key], value))
+    odd = ", ".join(key for key in sorted(values.keys() - _TABLES) if not _comparable(certified[key], values[key]))
     if odd:
         return f"it cannot be compared: {odd} has another form"
     broken = [
@@ -57,7 +60,24 @@ def weaker(certified: Mapping[str, Any], wanted: Policy, kind: str, access: tupl
         for key in keys
         if type(certified[key]) is not type(values[key]) or not holds(certified[key], values[key])
     ]
+    broken += _others(certified, values, kind, access)
     return "; ".join([*broken, *_missing(certified["mandatory"], values["mandatory"], kind, access)])
+
+
+def _others(certified: Mapping[str, Any], wanted: Mapping[str, Any], kind: str, access: tuple[str, ...]) -> list[str]:
+    """Levels at which other statistics, or the same with other weights, decide FAIL: neither list is the stricter."""
+    covered = [i for i, level in enumerate(LEVELS) if level in access]
+    levels = LEVELS[: max(covered, default=-1) + 1]  # those below may block a PASS
+    other = [level for level in levels if _primaries(certified, kind, level) != _primaries(wanted, kind, level)]
+    found = [f"its primaries of {kind} claims are others at {', '.join(other)} access"] if other else []
+    return found + (["its composites are others"] if certified["composites"] != wanted["composites"] else [])
+
+
+def _primaries(values: Mapping[str, Any], kind: str, level: str) -> Any:
+    """What a table of primaries lists, whatever its form; None where nothing."""
+    for key in ("primary", kind, level):
+        values = values.get(key) if isinstance(values, Mapping) else None  # type: ignore[assignment]
+    return values
 
 
 def _comparable(mine: Any, wanted: Any) -> bool:

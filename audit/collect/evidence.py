@@ -35,6 +35,7 @@ class AttackRun(BaseModel):
     model_config = FROZEN
 
     name: str
+    version: str = ""  # of the attack; unknown in evidence of an older tool
     parameters: dict[str, float | int | str | bool]
     status: Literal["ok", "skipped", "error"]
     reason: str = ""

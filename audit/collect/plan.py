@@ -11,7 +11,7 @@ from attacks.base import Attack
 from audit.inputs.case import LoadedCase
 from audit.inputs.config import TrainingSection
 from audit.inputs.targets import TorchTarget
-from audit.policy.policy import Policy
+from audit.policy.policy import COVERED, Policy
 from audit.statistics.sample_size import detectable_auc, detectable_shift, remainder_bound, remainder_rows
 
 from .suite import Suite, gates
@@ -91,7 +91,7 @@ def make_plan(case: LoadedCase, policy: Policy, suite: Suite, training: Training
         Step(
             attack=attack.name,
             access=attack.access.name.lower(),
-            gated=gates(attack, claim),
+            gated=gates(attack, claim, policy),
             gradient_rows=attack.gradient_rows(attack_case),
             note=_note(attack, case, training),
         )
@@ -165,9 +165,13 @@ def _remainder(forget: int, holdout: int, unit: str, policy: Policy) -> str:
 
 
 def _missing(case: LoadedCase, policy: Policy, sets: dict[str, int], references: int) -> tuple[str, ...]:
-    found = []
-    if case.claim.access in ("labels", "weights"):
-        found.append(f"no figure of this suite certifies {case.claim.access} access: the claim can FAIL, not PASS")
+    found: list[str] = []
+    kind, demanded = case.claim.kind, policy.mandatory.get(case.claim.kind, {})
+    found += [
+        f"the policy {policy.name!r} names no figure for {kind} claims at {level} access: they can FAIL, not PASS"
+        for level in COVERED[case.claim.access]
+        if not demanded.get(level)
+    ]
     if not policy.may_pass:
         found.append(f"the policy {policy.name!r} never says PASS")
     if "original" not in case.models:

@@ -10,6 +10,8 @@ from attacks.base import GRANTS, Attack, discover
 from audit.errors import UsageError
 from audit.inputs.config import AttacksSection
 from audit.inputs.contained import contained
+from audit.policy.policy import Policy
+from audit.policy.primaries import LEVELS
 from audit.record.inputs import ClaimRecord
 
 WORDS = ("default", "gated", "all")
@@ -37,18 +39,25 @@ def all_attacks() -> dict[str, type[Attack]]:
         return discover()
 
 
-def gates(attack: type[Attack] | Attack, claim: ClaimRecord) -> bool:
-    """The attack is a gated primary of this claim."""
-    return claim.kind in attack.primary_for and attack.access <= GRANTS[claim.access]
+def gates(attack: type[Attack] | Attack, claim: ClaimRecord, policy: Policy) -> bool:
+    """The policy gates the attack for this claim, and the claimed adversary may run it."""
+    return attack.name in policy.attacks(claim.kind, claim.access) and attack.access <= GRANTS[claim.access]
 
 
-def choose(classes: Mapping[str, type[Attack]], section: AttacksSection, claim: ClaimRecord) -> Suite:
+def needed(attack: type[Attack] | Attack, claim: ClaimRecord, policy: Policy) -> bool:
+    """The policy gates it at the claim's access or at a weaker one, whose tests may block a PASS."""
+    levels = LEVELS[: LEVELS.index(claim.access) + 1]
+    return any(gates(attack, claim.model_copy(update={"access": level}), policy) for level in levels)
+
+
+def choose(classes: Mapping[str, type[Attack]], section: AttacksSection, claim: ClaimRecord, policy: Policy) -> Suite:
     """The attacks that are asked for; by default all but those that cost much and gate nothing for this claim.
 
     Args:
         classes: every attack there is, by name.
         section: what is asked for.
         claim: what is audited.
+        policy: says which attacks decide about it.
 
     Raises:
         UsageError: an attack or a parameter that does not exist, or a value that it refuses.
@@ -57,7 +66,7 @@ def choose(classes: Mapping[str, type[Attack]], section: AttacksSection, claim: 
     chosen, left_out = [], {}
     for name, attack in classes.items():
         made = _made(attack, section.parameters.get(name, {}))  # wrong parameters are told of what is left out, too
-        reason = _reason(name, attack, section, claim)
+        reason = _reason(attack, section, needed=needed(attack, claim, policy))
         if reason:
             left_out[name] = LEFT_OUT + reason
         else:
@@ -70,13 +79,14 @@ def changed(attack: type[Attack], parameters: Mapping[str, object]) -> tuple[str
     return tuple(name for name, value in attack().parameters.items() if parameters.get(name, value) != value)
 
 
-def _reason(name: str, attack: type[Attack], section: AttacksSection, claim: ClaimRecord) -> str:
+def _reason(attack: type[Attack], section: AttacksSection, *, needed: bool) -> str:
     """Why an attack does not run; "" where it does."""
+    name = attack.name
     if name in section.skip:
         return "skipped on request (--skip)"
     if name in section.run or "all" in section.run:
         return ""
-    if gates(attack, claim) and {"gated", "default"} & set(section.run):
+    if needed and {"gated", "default"} & set(section.run):
         return ""
     if "default" not in section.run:
         return "not asked for (--attacks)"

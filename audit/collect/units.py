@@ -85,11 +85,12 @@ class Units:
     def run(self, attack: Attack) -> AttackRun:
         """Run one attack on every model; a skip or an error on any model is the attack's result."""
         views = self._views(attack)
+        named: dict[str, Any] = {"name": attack.name, "version": attack.version, "parameters": attack.parameters}
         if attack.design and attack.design not in self.shadows:
             self.done += len(views)
             reason = NO_SHADOWS[attack.design]
             self.run_dir.log("unit", attack=attack.name, model="", status="skipped", reason=reason)
-            return AttackRun(name=attack.name, parameters=attack.parameters, status="skipped", reason=reason)
+            return AttackRun(**named, status="skipped", reason=reason)
         for at, (name, view) in enumerate(views.items()):
             started = time.monotonic()
             status, reason = self._tried(attack, name, view)  # a reason may be shared
@@ -102,8 +103,8 @@ class Units:
             if reason:
                 self._forget(attack, views)
                 kind: Literal["skipped", "error"] = "skipped" if status == "skipped" else "error"
-                return AttackRun(name=attack.name, parameters=attack.parameters, status=kind, reason=reason)
-        return AttackRun(name=attack.name, parameters=attack.parameters, status="ok")
+                return AttackRun(**named, status=kind, reason=reason)
+        return AttackRun(**named, status="ok")
 
     def _views(self, attack: Attack) -> dict[str, ModelView]:
         """The models that an attack looks at: all under audit, and the shadow models of its design."""

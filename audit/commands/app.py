@@ -12,7 +12,7 @@ import typer
 
 from audit.record.version import VERSION
 
-from . import certificate, references, upkeep
+from . import certificate, policy, references, upkeep
 from .compare import compare
 from .demo import demo
 from .report import report
@@ -64,4 +64,5 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(references.app, name="references")
+app.add_typer(policy.app, name="policy")
 app.add_typer(certificate.commit, name="commit")

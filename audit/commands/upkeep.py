@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -29,13 +29,17 @@ def init(path: Annotated[Path, typer.Argument(help="File to write.")] = Path("au
 
 
 def attacks() -> None:
-    """List the attacks with the access that each needs."""
-    from attacks.base import ClaimKind, discover
+    """List the attacks with the access that each needs, and the claims for which the standard policy gates them."""
+    from attacks.base import discover
+    from audit.policy.policy import load_policy
+    from audit.policy.primaries import KINDS, LEVELS
 
+    policy = load_policy("standard")[0]
     table = Table("attack", "access", "needs original", "gated for claims", "what it does", box=None)
     for name, attack in discover().items():
         doc = (attack.__doc__ or "").strip().splitlines()[0]
-        claims = "all" if len(attack.primary_for) == len(get_args(ClaimKind)) else ", ".join(sorted(attack.primary_for))
+        gated = [kind for kind in KINDS if any(name in policy.attacks(kind, level) for level in LEVELS)]
+        claims = "all" if len(gated) == len(KINDS) else ", ".join(gated)
         table.add_row(name, attack.access.name.lower(), "yes" if attack.needs_original else "no", claims, doc)
     listing(160).print(table)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +13,12 @@ from audit.collect.evidence import Evidence
 from audit.policy.policy import Policy
 from audit.statistics.features import FEATURES, features
 from audit.statistics.permutation import permutation_max_t
+from audit.statistics.weights import relative_size
 
+from .primaries import RowTest
 from .scored import Scored
 
-LOCATION = ("location",)
+LOCATION = "location"
 FEATURE_TITLES = {
     "location": "Mean score of forget against holdout examples",
     "upper": "Forget examples in the upper 5 % of all scores (few examples fully retained)",
@@ -33,18 +35,18 @@ FEATURE_UNITS = {
 
 @dataclass(frozen=True)
 class D2Test:
-    """Result of D2 over A attacks.
+    """Result of D2.
 
     Attributes:
         p: p-value of the global null.
-        adjusted: (A,) adjusted p of each attack's strongest feature.
-        feature: name of that feature, one an attack.
+        adjusted: adjusted p of each attack's strongest feature, by the attack's name.
+        feature: name of that feature.
         permutations: how many were drawn.
     """
 
     p: float
-    adjusted: Floats
-    feature: tuple[str, ...]
+    adjusted: Mapping[str, float]
+    feature: Mapping[str, str]
     permutations: int
 
 
@@ -68,29 +70,30 @@ def feature_row(item: Scored, name: str, *, control: bool = False) -> Floats:
     return np.asarray(features(scores.examples[0])[FEATURES.index(name)])
 
 
-def d2_test(
-    scored: Sequence[Scored],
-    evidence: Evidence,
-    policy: Policy,
-    *,
-    control: bool = False,
-    names: Sequence[str] | None = None,
-) -> D2Test:
-    """Permutation max-T over the given attacks, on the audited model or on the original in its place.
+def d2_test(tests: Sequence[RowTest], evidence: Evidence, policy: Policy, *, control: bool = False) -> D2Test:
+    """Weighted permutation max-T, on the audited model or on the original in its place.
 
     Args:
-        scored: the attacks.
+        tests: features of the attacks' scores, with weights.
         evidence: for labels and seed.
-        policy: for the number of permutations and the gated features.
+        policy: for the number of permutations.
         control: test the original.
-        names: features that enter; the policy's where silent.
     """
-    names = policy.d2_features if names is None else names
-    rows = np.stack([feature_row(item, name, control=control) for item in scored for name in names])
+    rows = np.stack([feature_row(test.item, test.feature, control=control) for test in tests])
     rng = np.random.default_rng([evidence.facts.seed, 0xD2])
     count = permutations(policy)
-    test = permutation_max_t(rows, scored[0].n_forget, count, rng, strata_codes(evidence))
-    shape = (len(scored), len(names))
-    best = np.abs(test.statistic).reshape(shape).argmax(axis=1)
-    adjusted = test.adjusted.reshape(shape)[np.arange(len(scored)), best]
-    return D2Test(test.p, adjusted, tuple(names[i] for i in best), count)
+    weights = np.array([test.weight for test in tests])
+    test = permutation_max_t(rows, tests[0].item.n_forget, count, rng, strata_codes(evidence), weights)
+    adjusted: dict[str, float] = {}
+    feature: dict[str, str] = {}
+    order = np.argsort(-relative_size(test.statistic, weights), kind="stable")
+    for i in order:  # the strongest feature of an attack stands for it
+        name = tests[i].item.attack.name
+        adjusted.setdefault(name, float(test.adjusted[i]))
+        feature.setdefault(name, tests[i].feature)
+    return D2Test(test.p, adjusted, feature, count)
+
+
+def sees(item: Scored, evidence: Evidence, policy: Policy) -> float:
+    """p of the original's mean score alone: does the attack see the forget set in it?"""
+    return d2_test([RowTest(item, LOCATION, 1.0)], evidence, policy, control=True).p

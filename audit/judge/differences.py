@@ -13,6 +13,7 @@ from audit.statistics.model_level import crawford_howell
 from .d2 import FEATURE_TITLES, FEATURE_UNITS, D2Test, feature_row, strata_codes
 from .equivalence import Context
 from .families import Families
+from .primaries import ModelTestOf
 from .scored import Scored
 
 
@@ -21,9 +22,8 @@ def differences(item: Scored, context: Context) -> list[Finding]:
     families, found = context.families, []
     if item in families.d2 and families.d2_test is not None:
         found.append(_d2_finding(item, context, families.d2_test))
-    if item in families.d1 and families.d1_test is not None:
-        index = families.d1.index(item)
-        adjusted = float(families.d1_test.adjusted[index])
+    adjusted = families.adjusted_d1(item.attack.name)
+    if adjusted is not None:
         found.append(_d1_finding(item, context, adjusted, families))
     elif families.aware is not None and families.aware.aware:
         pass  # no number against references that know the forget set
@@ -32,10 +32,48 @@ def differences(item: Scored, context: Context) -> list[Finding]:
     return found
 
 
+def composites(context: Context) -> list[Finding]:
+    """The composites of D1: what their members say together."""
+    families = context.families
+    tests = [test for test in families.listed.d1 if test.composite]
+    return [_composite_finding(test, context, families) for test in tests if families.d1_test is not None]
+
+
+def _composite_finding(test: ModelTestOf, context: Context, families: Families) -> Finding:
+    statistic, floor = test.contrast()
+    runs, most = families.runs, test.items[0].runs
+    if runs < most:
+        statistic = np.concatenate([statistic[:1], statistic[most:]])
+    estimate, references = shift(statistic, floor, 0.95, runs), statistic[runs:]
+    adjusted = families.adjusted_d1(test.name)
+    rejected = adjusted is not None and _rejected("D1", adjusted, families, context.policy)
+    members = ", ".join(item.attack.name for item in test.items)
+    return Finding(
+        id=f"{test.name}.d1",
+        attack=test.name,
+        metric="d1",
+        title=f"{members} together differ from retrained models",
+        kind="difference",
+        family="D1",
+        role="primary",
+        access=max(item.attack.access for item in test.items).name.lower(),
+        estimate=estimate.value,
+        interval=Interval(low=estimate.low, high=estimate.high, level=0.95),
+        unit="standard deviations over all models",
+        n_forget=test.items[0].sizes(context.evidence)[0],
+        n_holdout=test.items[0].sizes(context.evidence)[1],
+        n_references=len(references),
+        null=Null(source="references", mean=0.0, sd=float(references.std(ddof=1)), n=len(references)),
+        p=None,
+        p_adjusted=adjusted,
+        status=FindingStatus.FAIL if rejected else FindingStatus.NOT_DETECTED,
+        reason=_direction(estimate.value, rejected),
+    )
+
+
 def _d2_finding(item: Scored, context: Context, test: D2Test) -> Finding:
     """The strongest gated feature of the attack: its difference, as the test sees it (within strata)."""
-    index = context.families.d2.index(item)
-    adjusted, feature = float(test.adjusted[index]), test.feature[index]
+    adjusted, feature = test.adjusted[item.attack.name], test.feature[item.attack.name]
     strata = strata_codes(context.evidence)
     found = contrast(feature_row(item, feature), item.n_forget, strata)
     control = None

@@ -19,10 +19,10 @@ def execution(run: AttackRun, attack: type[Attack], evidence: Evidence, policy: 
     """A check that did not run is a finding."""
     kind = evidence.facts.claim.kind
     if run.status == "ok":
-        return _changed(run, attack, evidence)
+        return _changed(run, attack, evidence, policy)
     required = any(name.partition(".")[0] == run.name for name in policy.figures(kind))
     status = FindingStatus.ERROR if run.status == "error" else FindingStatus.SKIPPED
-    gated = gates(attack, evidence.facts.claim)
+    gated = gates(attack, evidence.facts.claim, policy)
     return [
         Finding(
             id=f"{run.name}.execution",
@@ -39,10 +39,10 @@ def execution(run: AttackRun, attack: type[Attack], evidence: Evidence, policy: 
     ]
 
 
-def _changed(run: AttackRun, attack: type[Attack], evidence: Evidence) -> list[Finding]:
+def _changed(run: AttackRun, attack: type[Attack], evidence: Evidence, policy: Policy) -> list[Finding]:
     """A gated attack with other parameters than those whose error rates were measured is a finding."""
     names = changed(attack, run.parameters)
-    if not names or not gates(attack, evidence.facts.claim):
+    if not names or not gates(attack, evidence.facts.claim, policy):
         return []
     given = ", ".join(f"{name} = {run.parameters[name]}" for name in names)
     return [
@@ -67,7 +67,8 @@ def _repair(run: AttackRun, attack: type[Attack], evidence: Evidence) -> tuple[s
         return ("run the suite as it is: leave --attacks and --skip out",)
     if run.status == "error":
         return ("repair what the reason names or refers to and run the same command again",)
-    if attack.access > Access.LOGITS and any(i.kind == "outputs" for i in evidence.facts.inputs):
+    asked = attack.access > Access.LOGITS or evidence.facts.claim.access == "labels"  # queries need a network, too
+    if asked and any(i.kind == "outputs" for i in evidence.facts.inputs):
         return ("give the networks in place of precomputed outputs (state dicts and --arch), or claim --access logits",)
     if attack.needs_original and "original" not in evidence.facts.models:
         return ("give the original model",)

@@ -18,6 +18,7 @@ from audit.statistics.subjects import worst_subject
 
 from .d2 import FEATURE_TITLES, strata_codes
 from .equivalence import Context
+from .primaries import features_of
 from .scored import Scored
 
 FALSE_DISCOVERY_RATE = 0.1  # our choice (statistics.md 2.5)
@@ -61,7 +62,8 @@ def _finding(scored: Scored, context: Context, metric: str, title: str, reason: 
 
 def _features(scored: Scored, context: Context) -> list[Finding]:
     """The features of the scores that the policy does not gate, max-T over all of them for this attack."""
-    extra = [name for name in FEATURES if name not in context.policy.d2_features]
+    gated = features_of(context.policy, context.evidence.facts.claim, scored.attack.name)
+    extra = [name for name in FEATURES if name not in gated]
     if not extra or scored.subject.examples is None:
         return []
     rows = features(scored.subject.examples[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -19,6 +20,7 @@ from audit.statistics.two_sample import smallest_p, two_sample_family
 from .admission import Admission, admit_d1, admit_d2, blind_estimate
 from .awareness import ASKED, Awareness, references_aware
 from .d2 import D2Test, d2_test, permutations, strata_codes
+from .primaries import Listed, ModelTestOf, RowTest, listed
 from .scored import Scored, in_reach
 from .shams import Shams, sham_d1, sham_d2
 
@@ -26,14 +28,14 @@ NAMES: tuple[Literal["D2", "D1"], ...] = ("D2", "D1")
 SHAM_REMEDY = ("another holdout set: scores inside this one do not behave like a random sample of never-seen rows",)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Families:
-    """Both families after Holm, with their attacks in the order of their tests.
+    """Both families after Holm.
 
     Attributes:
         records: what is reported of each.
-        d2, d1: their attacks.
-        d2_test, d1_test: their tests, None where the family may not test.
+        listed: the statistics that they test.
+        d2_test, d1_test: their tests, None where the family may not test; that of D1 in the order of ``listed``.
         blind: AUC of the classifier that sees no model.
         multiplier: Holm's factor of each family that tested.
         shams: sham audits of each family.
@@ -44,8 +46,7 @@ class Families:
     """
 
     records: tuple[Family, ...]
-    d2: tuple[Scored, ...]
-    d1: tuple[Scored, ...]
+    listed: Listed
     d2_test: D2Test | None
     d1_test: ModelTest | None
     blind: Estimate | None
@@ -61,10 +62,20 @@ class Families:
         """Some family was admitted and tested."""
         return self.d2_test is not None or self.d1_test is not None
 
-    @property
-    def members(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Names of the attacks of D2 and of D1."""
-        return tuple(s.attack.name for s in self.d2), tuple(s.attack.name for s in self.d1)
+    @cached_property
+    def d2(self) -> tuple[Scored, ...]:
+        """The attacks of D2."""
+        return attacks_of(self.listed.d2)
+
+    @cached_property
+    def d1(self) -> tuple[Scored, ...]:
+        """The attacks of D1, those in a composite included."""
+        return tuple(dict.fromkeys(item for test in self.listed.d1 for item in test.items))
+
+    def adjusted_d1(self, name: str) -> float | None:
+        """Adjusted p of an attack's contrast or of a composite in D1; None where it is not tested on its own."""
+        names = [test.name for test in self.listed.d1]
+        return float(self.d1_test.adjusted[names.index(name)]) if self.d1_test and name in names else None
 
     def record(self, name: str) -> Family:
         """One family's record."""
@@ -72,25 +83,30 @@ class Families:
 
 
 def run_families(scored: Sequence[Scored], evidence: Evidence, policy: Policy) -> Families:
-    """Run D2 and D1 where admitted on the primary attacks of the claim, Holm between them."""
+    """Run D2 and D1 where admitted on the primaries of the claim, Holm between them."""
     blind = blind_estimate(evidence)
-    admission, members = _members(scored, evidence, policy, blind)
+    admission, found = _members(scored, evidence, policy, blind)
     design = dict(admission)
-    aware = _awareness(members["D2"], evidence, policy)
-    shams = {name: _shams(name, taken, evidence, policy) for name, taken in members.items() if taken}
-    _withdraw(admission, members, shams, aware)
-    d2, d1 = members["D2"], members["D1"]
-    count = bool(d2) + bool(d1)
-    d2_found = d2_test(d2, evidence, policy) if d2 else None
-    runs = _usable_runs(d1, evidence, policy, count)
-    d1_found, d1_method = _d1_test(d1, runs, evidence, policy, count) if d1 else (None, "")
+    aware = _awareness(attacks_of(found.d2), evidence, policy)
+    shams = _all_shams(found, evidence, policy)
+    _withdraw(admission, shams, aware)
+    found = Listed(
+        found.d2 if admission["D2"].admitted else (),
+        found.d1 if admission["D1"].admitted else (),
+    )
+    count = bool(found.d2) + bool(found.d1)
+    d2_found = d2_test(found.d2, evidence, policy) if found.d2 else None
+    runs = _usable_runs(found.d1, evidence, policy, count)
+    d1_found, d1_method = _d1_test(found.d1, runs, evidence, policy, count) if found.d1 else (None, "")
     p = {name: test.p for name, test in (("D2", d2_found), ("D1", d1_found)) if test is not None}
-    methods = {"D2": _d2_method(d2, evidence, policy), "D1": f"{d1_method}, {_attacks(d1)}"}
+    methods = {
+        "D2": _d2_method(found, evidence, policy),
+        "D1": f"{d1_method}, {_counted(found.d1)}{_weighted(found.d1)}",
+    }
     order = sorted(p, key=lambda name: p[name])
     return Families(
         records=_records(p, methods, admission, policy),
-        d2=tuple(d2),
-        d1=tuple(d1),
+        listed=found,
         d2_test=d2_found,
         d1_test=d1_found,
         blind=blind,
@@ -111,19 +127,16 @@ def _awareness(d2: Sequence[Scored], evidence: Evidence, policy: Policy) -> Awar
     return references_aware(asked.attack, asked.n_forget, evidence, policy)
 
 
-def _withdraw(
-    admission: dict[str, Admission], members: dict[str, list[Scored]], shams: dict[str, Shams], aware: Awareness | None
-) -> None:
+def _withdraw(admission: dict[str, Admission], shams: dict[str, Shams], aware: Awareness | None) -> None:
     """Take back the admission of families whose shams reject, and of both where the references know the forget set."""
     for name, sham in shams.items():
         if not sham.ok:
             reason = f"a sham audit inside the holdout set rejects (p = {sham.smallest:.4f}): the test is invalid here"
-            admission[name], members[name] = Admission(False, reason, SHAM_REMEDY), []
+            admission[name] = Admission(False, reason, SHAM_REMEDY)
     if aware is not None and aware.aware:  # both families lean on the references
-        for name in members:
+        for name in NAMES:
             if admission[name].admitted:
                 admission[name] = Admission(False, f"the references are no valid null: {aware.reason}", aware.remedy)
-            members[name] = []
 
 
 def _records(
@@ -144,40 +157,43 @@ def _records(
     )
 
 
-def _d2_method(d2: Sequence[Scored], evidence: Evidence, policy: Policy) -> str:
+def _d2_method(found: Listed, evidence: Evidence, policy: Policy) -> str:
     strata = ", within classes" if evidence.facts.claim.strata == "label" else ""
-    return f"permutation max-T over {_attacks(d2)}, {permutations(policy)} permutations{strata}"
+    counted = f"{_counted(attacks_of(found.d2))}{_weighted(found.d2)}"
+    return f"permutation max-T over {counted}, {permutations(policy)} permutations{strata}"
 
 
-def _attacks(members: Sequence[Scored]) -> str:
+def _counted(members: Sequence[object]) -> str:
     return f"{len(members)} attack{'s' * (len(members) != 1)}"
+
+
+def _weighted(tests: Sequence[RowTest] | Sequence[ModelTestOf]) -> str:
+    return " by their weights" if len({test.weight for test in tests}) > 1 else ""
+
+
+def attacks_of(tests: Sequence[RowTest]) -> tuple[Scored, ...]:
+    """The attacks behind tests of rows, each once."""
+    return tuple(dict.fromkeys(test.item for test in tests))
 
 
 def _members(
     scored: Sequence[Scored], evidence: Evidence, policy: Policy, blind: Estimate | None
-) -> tuple[dict[str, Admission], dict[str, list[Scored]]]:
-    """Which attacks each family takes, fixed by the claim and the design alone."""
-    kind = evidence.facts.claim.kind
-    primaries = [s for s in scored if kind in s.attack.primary_for and in_reach(s.attack, evidence)]
+) -> tuple[dict[str, Admission], Listed]:
+    """Which statistics each family takes, fixed by the claim and the design alone."""
+    claim = evidence.facts.claim
     admission = {"D2": admit_d2(evidence, policy, blind), "D1": admit_d1(evidence, policy)}
-    d2 = [s for s in primaries if s.attack.symmetric and "D2" in s.attack.families and s.sides() is not None]
-    primaries = [s for s in primaries if "D1" in s.attack.families]
-    if kind == "class":
-        d1 = [s for s in primaries if s.subject.statistic is not None]
-    else:
-        d1 = [s for s in primaries if not (admission["D2"].admitted and s.attack.symmetric)]
-    members = {"D2": d2, "D1": d1}
-    for name, taken in members.items():
+    reachable = [item for item in scored if in_reach(item.attack, evidence)]
+    primaries = policy.primaries(claim.kind, claim.access)
+    found = listed(reachable, claim.kind, primaries, policy, d2=admission["D2"].admitted)
+    for name, taken in (("D2", found.d2), ("D1", found.d1)):
         if admission[name].admitted and not taken:
             admission[name] = Admission(False, "no primary attack of this claim and access ran")
-        if not admission[name].admitted:
-            members[name] = []
-    return admission, members
+    return admission, Listed(found.d2, found.d1 if admission["D1"].admitted else ())
 
 
-def _usable_runs(d1: Sequence[Scored], evidence: Evidence, policy: Policy, families: int) -> int:
+def _usable_runs(d1: Sequence[ModelTestOf], evidence: Evidence, policy: Policy, families: int) -> int:
     """All runs of the procedure, where enough models are there for their labels to be permuted; else one."""
-    runs = d1[0].runs if d1 else 1
+    runs = d1[0].items[0].runs if d1 else 1
     # twice: the t of the audited run alone has its half
     if runs > 1 and 2 * smallest_p(runs, len(evidence.facts.references)) <= policy.alpha / families:
         return runs
@@ -185,23 +201,30 @@ def _usable_runs(d1: Sequence[Scored], evidence: Evidence, policy: Policy, famil
 
 
 def _d1_test(
-    d1: Sequence[Scored], runs: int, evidence: Evidence, policy: Policy, families: int
+    d1: Sequence[ModelTestOf], runs: int, evidence: Evidence, policy: Policy, families: int
 ) -> tuple[ModelTest, str]:
     """The strongest test that the design admits: several runs, many references, or the t."""
-    statistics = np.stack([s.contrast[0] for s in d1])
-    floors = np.array([s.contrast[1] for s in d1])
-    single = np.column_stack([statistics[:, 0], statistics[:, d1[0].runs :]])
+    contrasts = [test.contrast() for test in d1]
+    statistics = np.stack([rows for rows, _ in contrasts])
+    floors = np.array([floor for _, floor in contrasts])
+    weights = np.array([test.weight for test in d1])
+    single = np.column_stack([statistics[:, 0], statistics[:, d1[0].items[0].runs :]])
     if runs > 1:
         # honest runs must not hide an audited model that leaks: both tests, Bonferroni between them
         rng = np.random.default_rng([evidence.facts.seed, 0xD1])
-        tests = two_sample_family(statistics, floors, runs, rng), t_family(single, floors)
-        best = min(tests, key=lambda test: test.p)
+        pair = two_sample_family(statistics, floors, runs, rng, weights), t_family(single, floors, weights)
+        best = min(pair, key=lambda test: test.p)
         doubled = ModelTest(min(1.0, 2 * best.p), np.minimum(1.0, 2 * best.adjusted), best.statistic)
         words = f"permutation max-T of {runs} unlearned runs and {statistics.shape[1] - runs} retrains"
         return doubled, f"{words}, and t of the audited run alone (Bonferroni)"
     if _use_rank(evidence, policy, families):
-        return rank_family(single, floors), "exact rank max-T"
-    return t_family(single, floors), "Crawford-Howell t, normal seed noise assumed"
+        return rank_family(single, floors, weights), "exact rank max-T"
+    return t_family(single, floors, weights), "Crawford-Howell t, normal seed noise assumed"
+
+
+def _all_shams(found: Listed, evidence: Evidence, policy: Policy) -> dict[str, Shams]:
+    members = {"D2": list(attacks_of(found.d2)), "D1": [item for test in found.d1 for item in test.items]}
+    return {name: _shams(name, taken, evidence, policy) for name, taken in members.items() if taken}
 
 
 def _shams(name: str, members: Sequence[Scored], evidence: Evidence, policy: Policy) -> Shams:

@@ -11,7 +11,7 @@ from audit.record.findings import Finding
 from audit.statistics.intervals import Estimate, auc_interval, retained_share, shift, tpr_at_fpr
 from audit.statistics.model_level import crawford_howell
 
-from .d2 import LOCATION, d2_test
+from .d2 import sees
 from .equivalence import Context, Figure, finding_of
 from .remainder import remainder
 from .scored import Scored
@@ -49,7 +49,7 @@ def _auc(scored: Scored, context: Context) -> Figure:
     if control_sides is not None:
         on_original = auc_interval(control_sides[0][0], control_sides[1][0], context.level)
         # by its mean score, whatever else the policy gates: that is what an AUC speaks of
-        p = d2_test([scored], context.evidence, policy, control=True, names=LOCATION).p
+        p = sees(scored, context.evidence, policy)
         seen = p <= policy.alpha and on_original.low > 0.5 + margin
         unseen = to_see(_moved(on_original, -0.5), p, margin, policy)
     return Figure(

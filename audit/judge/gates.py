@@ -33,7 +33,7 @@ def gates(
         _difference_test(families),
         _shift_check(families),
         Gate(name="utility", ok=measured.ok, effect="blocks PASS", reason=measured.reason),
-        _attacks_ran(findings),
+        _attacks_ran(findings, evidence, policy),
         *training_gates(evidence),
         *_shams(families),
         _seed_budget(findings),
@@ -70,11 +70,15 @@ def _shift_check(families: Families) -> Gate:
     return Gate(name="shift check", ok=families.design["D2"].admitted, effect="blocks family D2", reason=reason)
 
 
-def _attacks_ran(findings: Sequence[Finding]) -> Gate:
+def _attacks_ran(findings: Sequence[Finding], evidence: Evidence, policy: Policy) -> Gate:
+    claim, known = evidence.facts.claim, {run.name for run in evidence.facts.attacks}
     gated = [f for f in findings if f.kind == "execution" and f.role != "supplementary"]
     missing = {
         "failed": [f.attack for f in gated if f.status is FindingStatus.ERROR],
         "left out": [f.attack for f in gated if f.reason.startswith(LEFT_OUT)],
+        "listed by the policy and not installed when the models were attacked": sorted(
+            policy.attacks(claim.kind, claim.access) - known
+        ),
         "run with other parameters than those whose error rates were measured": [
             f.attack for f in findings if f.kind == "input" and f.metric == "parameters"
         ],

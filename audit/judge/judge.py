@@ -11,7 +11,7 @@ from audit.record.result import AuditResult, PolicyRecord
 from audit.record.run_records import LookRecord
 
 from .cautions import cautions
-from .differences import differences
+from .differences import composites, differences
 from .equivalence import Context
 from .executed import attack_record, execution, not_tested
 from .exploratory import exploratory
@@ -97,6 +97,7 @@ def _findings(scoring: Scoring, context: Context) -> tuple[Finding, ...]:
         found += differences(item, context)
         found += figures(item, context)
         found += exploratory(item, context)
+    found += composites(context)
     return tuple(_confirmed(finding, found) for finding in found)
 
 

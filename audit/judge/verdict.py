@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from audit.collect.evidence import Evidence
-from audit.policy.policy import COVERED, Level, Policy
+from audit.policy.policy import COVERED, Policy
+from audit.policy.primaries import Level
 from audit.record.findings import Finding, FindingStatus, Gate
 from audit.record.result import Outcome, UtilityRecord, Verdict
 
@@ -166,9 +167,6 @@ def _missing(
     settle: list[str] = []
     required = policy.mandatory.get(kind, {})  # type: ignore[call-overload]
     reasons: list[str] = []
-    if not COVERED[access]:
-        reasons.append(f"no attack of this suite works with {access} alone")
-        settle.append("claim --access logits, if the adversary may have them")
     for level in COVERED[access]:
         names = required.get(level, ())
         if not names:

@@ -16,6 +16,7 @@ from audit.collect.evidence import Evidence
 from audit.policy.policy import Policy
 from audit.record.findings import WEAKER_ACCESS, Gate
 
+from .d2 import D2Test
 from .families import Families, run_families
 from .scored import Scored
 
@@ -35,7 +36,7 @@ def weaker_levels(scored: Sequence[Scored], evidence: Evidence, policy: Policy, 
     above = claimed
     for level in reversed(LEVELS[: LEVELS.index(evidence.facts.claim.access)]):
         families = run_families(scored, evidence.claimed_at(level), policy)
-        if families.tested and families.members != above.members:
+        if families.tested and families.listed.names != above.listed.names:
             found.insert(0, _gate(level, families, policy))
         above = families
     return tuple(found)
@@ -64,7 +65,9 @@ def _gate(level: str, families: Families, policy: Policy) -> Gate:
 
 def _strongest(families: Families, name: str) -> str:
     """The attack of a family with the smallest adjusted p."""
-    members, test = (families.d2, families.d2_test) if name == "D2" else (families.d1, families.d1_test)
+    test = families.d2_test if name == "D2" else families.d1_test
     if test is None:
         raise ValueError(f"family {name} rejected without a test")
-    return members[int(np.argmin(test.adjusted))].attack.name
+    if isinstance(test, D2Test):
+        return min(test.adjusted, key=lambda attack: test.adjusted[attack])
+    return families.listed.d1[int(np.argmin(test.adjusted))].name

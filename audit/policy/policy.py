@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -14,12 +14,15 @@ from audit.errors import UsageError, wrong_values
 from audit.record.readonce import read_once
 from audit.record.toml import LONGEST, parse_toml
 
+from .primaries import COMPOSITE, Kind, Level, Primaries, Table, first_edition, wrong_primaries
+
 BUILT_IN = ("screening", "standard", "strict")
+#: by the name that loads them; those of an earlier version stay, so that certificates under them can be verified
+FILES = {name: f"{name}.toml" for name in BUILT_IN} | {f"{name}@1": f"{name}-1.toml" for name in BUILT_IN}
 FIGURES = ("auc", "tpr_upper", "tpr_lower", "share", "remainder")
-Level = Literal["logits", "features", "weights"]
 #: levels at which a claim of an access needs mandatory figures
 COVERED: dict[str, tuple[Level, ...]] = {
-    "labels": (),
+    "labels": ("labels",),
     "logits": ("logits",),
     "features": ("logits", "features"),
     "weights": ("logits", "features", "weights"),
@@ -32,6 +35,7 @@ class Policy(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
+    version: int = Field(default=1, ge=1)
     may_pass: bool
     pass_with_trace: bool = False
     pass_on_transfer: bool = False
@@ -45,9 +49,7 @@ class Policy(BaseModel):
     utility_margin: float = Field(gt=0, lt=1)
     utility_part_margin: float = Field(default=0.15, gt=0, lt=1)
     shams: int = Field(default=5, ge=0, le=50)
-    d2_features: tuple[Literal["location", "upper", "lower", "spread"], ...] = Field(
-        default=("location",), min_length=1
-    )
+    d2_features: tuple[Literal["location", "upper", "lower", "spread"], ...] = ("location",)  # without primary alone
     min_forget: int = Field(ge=10)
     min_holdout: int = Field(ge=10)
     min_forget_tail: int = Field(ge=10)
@@ -58,7 +60,21 @@ class Policy(BaseModel):
     overlap_share: float = Field(ge=0, lt=1)
     valid_days: int = Field(ge=1, le=36_525)
     structural: bool = True
-    mandatory: dict[Literal["random", "class", "subject", "other"], dict[Level, tuple[str, ...]]]
+    mandatory: dict[Kind, dict[Level, tuple[str, ...]]]
+    primary: Table = {}
+    composites: dict[str, tuple[str, ...]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_list_of_features(cls, values: Any) -> Any:
+        """A table of primaries names the features of every attack itself."""
+        if isinstance(values, dict) and values.get("primary"):
+            if values.get("d2_features"):
+                raise ValueError("d2_features stands beside primary, which names the features: leave d2_features out")
+            return {**values, "d2_features": ()}
+        if isinstance(values, dict) and values.get("d2_features") == []:
+            raise ValueError("d2_features: name one at least, or list what is gated in [primary]")
+        return values
 
     @field_validator("name")
     @classmethod
@@ -76,6 +92,19 @@ class Policy(BaseModel):
         return names
 
     @model_validator(mode="after")
+    def _primaries_are_whole(self) -> Policy:
+        """Something to test, of which every mandatory figure is a part: else no PASS could ever rest on it."""
+        wrong = wrong_primaries(self.primary, self.composites)
+        for kind, levels in self.mandatory.items():
+            for level, figures in levels.items() if self.primary else ():
+                tested = self.attacks(kind, level)
+                missing = sorted({figure.partition(".")[0] for figure in figures} - tested)
+                wrong += [f"primary.{kind}.{level}: list {name}, which has a mandatory figure" for name in missing]
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
+
+    @model_validator(mode="after")
     def _tail_has_room(self) -> Policy:
         """An honest model has the rate itself in a tail, and the margin of a shift is what lies above it."""
         if self.tpr_margin <= self.tpr_fpr:
@@ -87,6 +116,18 @@ class Policy(BaseModel):
         levels: Mapping[Level, tuple[str, ...]] = self.mandatory.get(kind, {})  # type: ignore[call-overload]
         return tuple(figure for figures in levels.values() for figure in figures)
 
+    def primaries(self, kind: Kind, access: Level) -> Primaries:
+        """The statistics whose tests decide FAIL for a claim, each with its weight; the weights add up to 1."""
+        if not self.primary:
+            return first_edition(kind, access, self.d2_features)
+        return self.primary.get(kind, {}).get(access, {})
+
+    def attacks(self, kind: Kind, access: Level) -> frozenset[str]:
+        """Names of the attacks among them, those that a composite is made of included."""
+        owners = [name.rpartition(".")[::2] for name in self.primaries(kind, access)]
+        parts = [self.composites.get(owner, ()) if what == COMPOSITE else (owner,) for owner, what in owners]
+        return frozenset(name for names in parts for name in names)
+
 
 def load_policy(name: str) -> tuple[Policy, str]:
     """Load a built-in policy by name or a policy file by path; return it with the SHA-256 of its bytes.
@@ -95,10 +136,10 @@ def load_policy(name: str) -> tuple[Policy, str]:
         UsageError: unknown name, unreadable file, or a key or value that is wrong.
     """
     try:
-        content = _built_in(name) if name in BUILT_IN else read_once(Path(name), LONGEST + 1)
+        content = _built_in(name) if name in FILES else read_once(Path(name), LONGEST + 1)
     except OSError as error:
         raise UsageError(
-            f"policy {name!r}: {error.strerror}. Use {', '.join(BUILT_IN)} or the path of a policy file."
+            f"policy {name!r}: {error.strerror}. Use {', '.join(FILES)} or the path of a policy file."
         ) from None
     try:
         policy = Policy.model_validate(parse_toml(content))
@@ -106,7 +147,7 @@ def load_policy(name: str) -> tuple[Policy, str]:
         raise UsageError(f"policy {name!r}:\n  " + "\n  ".join(wrong_values(error)) + "\nCorrect the file.") from None
     except ValueError as error:
         raise UsageError(f"policy {name!r} is no valid TOML ({error}): correct it.") from None
-    if policy.name in BUILT_IN and content != _built_in(policy.name):
+    if policy.name in BUILT_IN and content not in (_built_in(policy.name), _built_in(f"{policy.name}@1")):
         raise UsageError(f"policy {name!r} calls itself {policy.name!r} but is not: give it a name of its own.")
     unknown = [figure for figure in _listed(policy) if figure.rpartition(".")[2] not in FIGURES]
     if unknown:
@@ -123,7 +164,7 @@ def _listed(policy: Policy) -> list[str]:
 
 def built_in(sha256: str) -> Policy | None:
     """The policy that ships with the tool under this digest of its file; None where it is none of them."""
-    for name in BUILT_IN:
+    for name in FILES:
         policy, digest = load_policy(name)
         if digest == sha256:
             return policy
@@ -131,4 +172,4 @@ def built_in(sha256: str) -> Policy | None:
 
 
 def _built_in(name: str) -> bytes:
-    return (resources.files("audit.policy") / f"{name}.toml").read_bytes()
+    return (resources.files("audit.policy") / FILES[name]).read_bytes()

@@ -8,6 +8,10 @@ from scipy import stats
 from attacks.base import Floats
 from attacks.calibration import others_moments
 
+from .weights import relative_size, weighted_holm
+
+TIE = 1e-12  # sizes nearer than this, relative to the larger, are ties
+
 
 @dataclass(frozen=True)
 class ModelTest:
@@ -66,26 +70,30 @@ def _in_units(deviation: Floats, s: Floats) -> Floats:
     return np.clip(ratio, -np.finfo(float).max, np.finfo(float).max)
 
 
-def t_family(statistics: Floats, floors: Floats) -> ModelTest:
-    """Crawford-Howell t per statistic, Bonferroni over the A statistics.
+def t_family(statistics: Floats, floors: Floats, weights: Floats | None = None) -> ModelTest:
+    """Crawford-Howell t per statistic, weighted Holm over the A statistics.
 
     Args:
         statistics: (A, K + 1), the audited model in column 0.
         floors: (A,) smallest admissible spreads.
+        weights: (A,), > 0, or None for equal ones.
     """
     pairs = [crawford_howell(row, floor) for row, floor in zip(statistics, floors, strict=True)]
-    p = np.minimum(1.0, len(pairs) * np.array([pair[1] for pair in pairs]))
-    return ModelTest(p=float(p.min()), adjusted=p, statistic=np.array([pair[0] for pair in pairs]))
+    weights = np.ones(len(pairs)) if weights is None else weights
+    adjusted = weighted_holm(np.array([pair[1] for pair in pairs]), weights)
+    return ModelTest(p=float(adjusted.min()), adjusted=adjusted, statistic=np.array([pair[0] for pair in pairs]))
 
 
-def rank_family(statistics: Floats, floors: Floats) -> ModelTest:
+def rank_family(statistics: Floats, floors: Floats, weights: Floats | None = None) -> ModelTest:
     """Exact rank max-T: Z_j = |T_j - mean of the others| / their spread, p = #{j: M_j >= M_u} / (K + 1).
 
-    Exact under exchangeability of the K + 1 models; its smallest value is 1/(K + 1). Ties count against rejection.
+    M_j is the largest Z_j, or with weights the smallest of 2 Phi(-Z_j) / w. Exact under exchangeability of the K + 1
+    models; its smallest value is 1/(K + 1). Ties count against rejection.
 
     Args:
         statistics: (A, K + 1), the audited model in column 0, K >= 2.
         floors: (A,) smallest admissible spreads.
+        weights: (A,), > 0, or None for equal ones.
 
     Raises:
         ValueError: fewer than two references or non-finite input.
@@ -95,10 +103,11 @@ def rank_family(statistics: Floats, floors: Floats) -> ModelTest:
     mean, variance = others_moments(statistics.T)
     s = np.maximum(np.sqrt(variance.T), floors[:, None])
     z = _in_units(statistics - mean.T, s)
-    size = np.abs(z)
+    size = relative_size(z.T, np.ones(len(z)) if weights is None else weights).T
     best = size.max(axis=0)
-    adjusted = (best >= size[:, :1] - 1e-12).mean(axis=1)
-    return ModelTest(p=float((best >= best[0] - 1e-12).mean()), adjusted=adjusted, statistic=z[:, 0])
+    least = size[:, 0] - TIE * np.maximum(1.0, size[:, 0])
+    adjusted = (best >= least[:, None]).mean(axis=1)
+    return ModelTest(p=float((best >= least.max()).mean()), adjusted=adjusted, statistic=z[:, 0])
 
 
 def holm(p: dict[str, float]) -> dict[str, float]:

@@ -6,6 +6,8 @@ import numpy as np
 
 from attacks.base import Floats, Ints
 
+from .weights import relative_size
+
 CHUNK_BYTES = 64 * 2**20  # permuted label rows held at a time, as float64
 TIE = 1e-9  # statistics nearer than this, relative to the largest, are ties
 
@@ -26,7 +28,12 @@ class MaxT:
 
 
 def permutation_max_t(
-    scores: Floats, n_forget: int, permutations: int, rng: np.random.Generator, strata: Ints | None = None
+    scores: Floats,
+    n_forget: int,
+    permutations: int,
+    rng: np.random.Generator,
+    strata: Ints | None = None,
+    weights: Floats | None = None,
 ) -> MaxT:
     """Two-sided permutation max-T test that forget and holdout rows score alike.
 
@@ -40,12 +47,16 @@ def permutation_max_t(
     stratum. A stratum whose rows all lie on one side (a single row does) carries no information: nothing can be
     relabelled in it and its centred sum is 0.
 
+    With weights w the minimum of 2 Phi(-|T_a|) / w_a takes the place of the maximum of |T_a|, calibrated by the same
+    permutations: statistics of more weight need less, and the level is as exact.
+
     Args:
         scores: (A, n_F + n_H), finite, forget rows first.
         n_forget: n_F, in [1, n - 1].
         permutations: B >= 1.
         rng: generator.
         strata: (n,) code of each row's stratum, or None for one stratum.
+        weights: (A,), > 0, or None for equal ones.
 
     Returns:
         The test's result.
@@ -80,12 +91,12 @@ def permutation_max_t(
         block = np.tile(labels, (min(rows, permutations - start), 1))
         for part in mixed:
             block[:, part] = rng.permuted(block[:, part], axis=1)
-        exceed += exceedances(observed, block.astype(float) @ contributions)
-    adjusted = step_down(observed, (1 + exceed) / (permutations + 1))
+        exceed += exceedances(observed, block.astype(float) @ contributions, weights)
+    adjusted = step_down(observed, (1 + exceed) / (permutations + 1), weights)
     return MaxT(p=float(adjusted.min()), adjusted=adjusted, statistic=observed)
 
 
-def exceedances(observed: Floats, drawn: Floats) -> Floats:
+def exceedances(observed: Floats, drawn: Floats, weights: Floats | None = None) -> Floats:
     """How often relabelled statistics reach each observed one, for the step-down max-T.
 
     The null of the r-th largest |T| is the maximum over the statistics ranked r and below (Ge, Dudoit & Speed 2003,
@@ -94,24 +105,33 @@ def exceedances(observed: Floats, drawn: Floats) -> Floats:
     Args:
         observed: (A,).
         drawn: (B, A) statistics under relabellings.
+        weights: (A,), > 0, or None for equal ones.
 
     Returns:
         (A,) counts out of B, in the order of ``observed``.
     """
-    order = np.argsort(-np.abs(observed), kind="stable")
-    ranked = np.abs(observed[order])
-    maxima = np.maximum.accumulate(np.abs(drawn)[:, order[::-1]], axis=1)[:, ::-1]
+    size = _size(observed, weights)
+    order = np.argsort(-size, kind="stable")
+    ranked = size[order]
+    maxima = np.maximum.accumulate(_size(drawn, weights)[:, order[::-1]], axis=1)[:, ::-1]
     counts = np.empty(len(observed))
     counts[order] = (maxima >= ranked - TIE * max(1.0, float(ranked[0]))).sum(axis=0)
     return counts
 
 
-def step_down(observed: Floats, p: Floats) -> Floats:
+def step_down(observed: Floats, p: Floats, weights: Floats | None = None) -> Floats:
     """Adjusted p-values (A,): no statistic's p may lie below that of a larger statistic."""
-    order = np.argsort(-np.abs(observed), kind="stable")
+    order = np.argsort(-_size(observed, weights), kind="stable")
     adjusted = np.empty(len(observed))
     adjusted[order] = np.maximum.accumulate(p[order])
     return adjusted
+
+
+def _size(statistics: Floats, weights: Floats | None) -> Floats:
+    """What is compared: |T|, or its p over the weight, in logarithms; equal weights order as none do."""
+    if weights is None or np.ptp(weights) <= 1e-12 * weights.max():
+        return np.abs(statistics)
+    return relative_size(statistics, weights)
 
 
 def _standardised(scores: Floats, labels: np.ndarray, slices: list[slice]) -> Floats:

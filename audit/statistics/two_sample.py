@@ -14,7 +14,9 @@ EXACT = 20_000  # relabellings up to which all are enumerated
 DRAWN = 9_999  # random relabellings beyond
 
 
-def two_sample_family(statistics: Floats, floors: Floats, runs: int, rng: np.random.Generator) -> ModelTest:
+def two_sample_family(
+    statistics: Floats, floors: Floats, runs: int, rng: np.random.Generator, weights: Floats | None = None
+) -> ModelTest:
     """Permutation max-T of J unlearned models against K retrains, two-sided.
 
     T_a = (mean of runs - mean of references) / (s_a sqrt(1/J + 1/K)), s_a the sd of all J + K models, not below the
@@ -28,6 +30,7 @@ def two_sample_family(statistics: Floats, floors: Floats, runs: int, rng: np.ran
         floors: (A,) smallest admissible spreads: they weigh the statistics, the level holds at any floor.
         runs: J >= 1, with K >= 1.
         rng: generator of random relabellings.
+        weights: (A,), > 0, or None for equal ones; calibrated jointly, as in ``permutation_max_t``.
 
     Raises:
         ValueError: no statistic, no run, no reference, or non-finite input.
@@ -50,9 +53,9 @@ def two_sample_family(statistics: Floats, floors: Floats, runs: int, rng: np.ran
         chosen = rng.permuted(np.tile(np.arange(models), (DRAWN, 1)), axis=1)[:, :runs]
     labels = np.zeros((len(chosen), models))
     np.put_along_axis(labels, chosen, 1.0, axis=1)
-    exceed = exceedances(observed, labels @ standard)
+    exceed = exceedances(observed, labels @ standard, weights)
     p = exceed / len(chosen) if exact else (1 + exceed) / (DRAWN + 1)
-    adjusted = step_down(observed, p)
+    adjusted = step_down(observed, p, weights)
     return ModelTest(p=float(adjusted.min()), adjusted=adjusted, statistic=observed)
 
 

@@ -14,7 +14,11 @@ from attacks.membership.pair import Pair, degradation
 from attacks.membership.quantile import QuantileRegression
 from attacks.membership.svc_mia import SvcMia
 from audit.inputs.data import Arrays
+from audit.policy.policy import load_policy
+from audit.policy.primaries import KINDS, LEVELS
 from tests.attacks.stubs import RANDOM, Precomputed, Queried, contrast, observe, score, view
+
+POLICY = load_policy("standard")[0]
 
 
 def test_quantiles_without_inputs_or_rows_have_no_meaning() -> None:
@@ -102,4 +106,4 @@ def test_svc_mia_reports_the_share_beside_the_references() -> None:
     assert ((scores.statistic >= 0) & (scores.statistic <= 1)).all()
     assert "MIA efficacy" in scores.details[0]
     assert f"{1 - scores.statistic[0]:.3f}" in scores.details[0]
-    assert SvcMia.primary_for == frozenset()
+    assert not any(SvcMia.name in POLICY.attacks(kind, level) for kind in KINDS for level in LEVELS)

@@ -16,6 +16,7 @@ from audit.inputs.config import AttacksSection
 from audit.inputs.resolve import resolve, to_toml
 from audit.judge.judge import judge
 from audit.policy.policy import load_policy
+from audit.policy.primaries import LEVELS
 from audit.record.inputs import ClaimRecord
 from audit.record.result import AuditResult, Outcome
 from tests.conftest import ARCH, Cli
@@ -25,7 +26,7 @@ POLICY = load_policy("standard")[0].model_copy(update={"permutations": 999, "sha
 
 def suite(kind: str = "random", access: str = "features", **asked: Any) -> Suite:
     claim = ClaimRecord(kind=kind, split="assumed", access=access)  # type: ignore[arg-type]
-    return choose(discover(), AttacksSection.model_validate(asked), claim)
+    return choose(discover(), AttacksSection.model_validate(asked), claim, POLICY)
 
 
 def names(found: Suite) -> set[str]:
@@ -45,7 +46,7 @@ def test_by_default_all_but_what_costs_much_and_decides_nothing() -> None:
         ({"run": "all"}, set(discover())),
         ({"run": "default,uma"}, set(discover()) - {"svc_mia"}),
         ({"run": ["membership, probe"]}, {"membership", "probe"}),
-        ({"run": ["gated"]}, {n for n, a in discover().items() if "random" in a.primary_for}),
+        ({"run": ["gated"]}, {name for level in LEVELS[:3] for name in POLICY.attacks("random", level)}),
         ({"run": ["all"], "skip": ["uma"]}, set(discover()) - {"uma"}),
     ],
 )

@@ -327,6 +327,16 @@ def test_score_needs_no_model(run_dir: Path, cli: Cli, monkeypatch: pytest.Monke
     assert "strict" in (run_dir / "report.html").read_text()
 
 
+def test_score_refuses_signals_of_another_version(run_dir: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = (run_dir / "run.json").read_bytes()
+    monkeypatch.setattr("attacks.membership.lira.Membership.version", "99")
+    ended = cli("score", run_dir, "--policy", "strict")
+    assert ended.code == 4
+    assert "membership (version" in ended.text
+    assert "99 now). Run the audit again" in ended.text
+    assert (run_dir / "run.json").read_bytes() == before
+
+
 def test_score_with_a_bad_key_leaves_the_run_as_it_was(run_dir: Path, cli: Cli) -> None:
     before = {path.name: path.read_bytes() for path in run_dir.glob("*.*") if path.is_file()}
     ended = cli("score", run_dir, "--policy", "strict", "--sign-key", "gone.key")

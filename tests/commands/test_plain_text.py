@@ -38,11 +38,10 @@ def test_tables_print_text_as_it_is(cli: Cli, monkeypatch: pytest.MonkeyPatch, t
         __doc__ = SAID
         access = SimpleNamespace(name="LOGITS")
         needs_original = False
-        primary_for = frozenset({"[sample]"})
 
     monkeypatch.setattr("attacks.base.discover", lambda: {"[odd]": Odd})
     listed = cli("attacks").out
-    assert all(text in listed for text in (SAID, "[odd]", "[sample]"))
+    assert all(text in listed for text in (SAID, "[odd]"))
     entry = SimpleNamespace(
         forget="[f]", look=1, share=1.0, time="t", run_id="[run]", policy="[bold]", unlearned="u", digest="d"
     )

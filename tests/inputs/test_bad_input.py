@@ -665,7 +665,7 @@ def test_missing_config(case: Path, cli: Cli) -> None:
         ("alpha = 2", "alpha: Input should be less than or equal to 0.2"),
         ("name = 'x", "is no valid TOML"),
         ("colour = 1", "colour: there is no such key"),
-        ("d2_features = []", "d2_features: Tuple should have at least 1 item"),
+        ("d2_features = []", "d2_features: name one at least, or list what is gated in [primary]"),
         ("d2_features = ['spread', 'spread']", "name each feature once"),
         ("d2_features = ['skew']", "d2_features.0: Input should be 'location', 'upper', 'lower' or 'spread'"),
         ("shams = -1", "shams: Input should be greater than or equal to 0"),
