@@ -23,10 +23,11 @@ from audit.record.result import AuditResult
 from .planted import CHANGES, Scene
 from .worlds import CLASSES, Net, World
 
-USUAL = ("feature_mapping", "membership", "probe")
-SUITE = (*USUAL, "uma")
+CLASS = ("feature_mapping", "membership", "probe")
+USUAL = (*CLASS, "label_only")
+SUITE = (*CLASS, "uma")
 SHADOWED = ("lira_online", "rmia_online", "shadow_logistic", "shadow_xgboost")
-WHOLE = (*USUAL, "label_only", "quantile", "rmia", *SHADOWED)
+WHOLE = (*USUAL, "quantile", "rmia", *SHADOWED)
 #: the parts of the evidence that no statistic reads; no structural finding: the statistics stand alone
 BARE: dict[str, Any] = {"run_id": "benchmark", "tool_version": "benchmark", "environment": {}, "n_classes": CLASSES}
 BARE |= {"structure": Structure()} | dict.fromkeys(("inputs", "assumptions", "overlaps", "signal_files"), ())

@@ -134,6 +134,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
     parser.add_argument("--output", type=Path, default=Path("calibration.json"), help="JSON, also to go on from")
     parser.add_argument("--page", type=Path, help="Markdown page whose marked block is replaced")
+    parser.add_argument("--before", type=Path, help="JSON of an earlier run on the same worlds, shown beside it")
     parser.add_argument("--fresh", action="store_true", help="discard what --output holds")
     return parser.parse_args()
 
@@ -144,7 +145,11 @@ def main() -> int:
     policy = load_policy(arguments.policy)[0].model_copy(update={"permutations": PERMUTATIONS})
     plan = planned(short=arguments.short, worlds=arguments.worlds, only=arguments.only)
     draws = SHORT_DRAWS if arguments.short or arguments.worlds else DRAWS
-    settings = {"form": "short" if arguments.short else "full", "seed": arguments.seed, "policy": policy.name}
+    settings = {
+        "form": "short" if arguments.short else "full",
+        "seed": arguments.seed,
+        "policy": f"{policy.name}, version {policy.version}",
+    }
     settings |= {"permutations": PERMUTATIONS, "draws": draws, "code": state.code_digest()}
     settings |= {"pools": {pool.name: pool.worlds for pool in plan}}
     if arguments.fresh:
@@ -157,7 +162,7 @@ def main() -> int:
     cells = Run(plan, record, arguments.output, policy, arguments.jobs).everything()
     print(page.text(cells))
     if arguments.page is not None:
-        page.replace_block(arguments.page, arguments.output)
+        page.replace_block(arguments.page, arguments.output, arguments.before)
     beyond = [cell for cell in cells if not cell["ok"] and not (cell["again"] or {"ok": False})["ok"]]
     print(f"{len(cells)} cells, {len(beyond)} beyond their bar twice")
     return 1 if beyond else 0

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from .audits import SUITE, WHOLE, Audit
+from .audits import CLASS, SUITE, WHOLE, Audit
 from .worlds import Setting
 
 Bound = Literal["at most", "at least", "p-value", "shown"]
 ALPHA, MISMATCH = 0.05, 0.08
 SHALLOW = ("copy", "fine-tune 1", "fine-tune 10", "ascent", "noise", "head reset", "random labels")
-SYMMETRIC = ("membership", "probe")
+SYMMETRIC = ("label_only", "membership", "probe")
+LABELS = ("label_only",)
+WEAKER: tuple[tuple[str, tuple[str, ...]], ...] = (("labels", LABELS), ("logits", ("label_only", "membership")))
 WHOLE_D2 = tuple(name for name in WHOLE if name != "feature_mapping")  #: what needs no original
 
 
@@ -100,6 +102,13 @@ def _random() -> Pool:
     cells += [Cell("C1", f"D1-t alone (split unknown), K={k}", audit) for k, audit in unknown.items()]
     cells += [Cell("C1", "combined verdict (D2 and D1-t), K=5", Audit())]
     cells += [Cell("C2", f"random, combined verdict, K=5: {m}", Audit(m), nominal=MISMATCH) for m in ("half", "wide")]
+    for access, attacks in WEAKER:
+        audit = Audit(access=access, attacks=attacks)
+        cells.append(Cell("C1", f"combined verdict, {access}, K=5", audit))
+        cells += [
+            Cell("C2", f"random, {access}, K=5: {m}", Audit(m, access=access, attacks=attacks), nominal=MISMATCH)
+            for m in ("half", "wide")
+        ]
     cells += [_uniform(f"D2, K={k}", _d2(k), "D2") for k in (0, 5)]
     cells += [_uniform(f"D1-t, K={k}", audit, "D1") for k, audit in unknown.items()]
     return Pool("random", "random forget sets of 200 rows", Setting(), tuple(cells), 200, 24)
@@ -140,9 +149,12 @@ def _rank() -> list[Pool]:
 def _class() -> list[Pool]:
     full, alone = Audit(references=8, attacks=SUITE), Audit(references=8, attacks=SUITE, split="unknown")
     d2 = Audit(references=0, attacks=("membership",), original=False)
-    planted = Audit(references=8, access="logits", change="share at the margin")
+    planted = Audit(references=8, access="logits", attacks=CLASS, change="share at the margin")
+    features = Audit(references=8, attacks=CLASS, change="share at the margin")
+    logits = Audit(references=8, access="logits", attacks=("membership",))
     cells = [
         Cell("C1", "class: D2 alone, K=0", d2),
+        Cell("C1", "class: combined verdict, logits, K=8", logits),
         Cell("C1", "class: D1-t alone (split unknown), K=8, with UMA", alone),
         Cell("C1", "class: combined verdict, K=8, with UMA", full),
         *(
@@ -151,11 +163,12 @@ def _class() -> list[Pool]:
         ),
         Cell("C5", "share at the margin: figure", planted, "membership.share PASS"),
         Cell("C5", "share at the margin: verdict", planted, "PASS"),
+        Cell("C5", "share at the margin, features: figure", features, "feature_mapping.share PASS"),
         _passes(full, "class of 200 rows"),
-        _passes(Audit(references=8, access="logits"), "class of 200 rows"),
+        _passes(Audit(references=8, access="logits", attacks=CLASS), "class of 200 rows"),
         _uniform("class: D1-t, K=8", alone, "D1"),
     ]
-    rank = Audit(references=19, split="unknown")
+    rank = Audit(references=19, split="unknown", attacks=CLASS)
     pools = [
         Pool("class", "one class of 200 rows", _class_of(200), tuple(cells), 200, 3),
         Pool(
@@ -166,7 +179,7 @@ def _class() -> list[Pool]:
         ),
     ]
     for n in (50, 1000):
-        audits = [Audit(references=8, access=access) for access in ("logits", "features")]
+        audits = [Audit(references=8, access=access, attacks=CLASS) for access in ("logits", "features")]
         honest = [_passes(audit, f"class of {n} rows") for audit in audits]
         pools.append(Pool(f"class-{n}", f"one class of {n} rows", _class_of(n), tuple(honest), 60))
     return pools
@@ -184,7 +197,10 @@ def _subjects() -> list[Pool]:
         for k in (0, 5):
             blind = Audit(references=k, kind="random")
             cells.append(Cell("S", f"{n} subjects of {rows} rows, not declared, K={k}", blind, bound="shown"))
-        cells += [_passes(Audit(group=True, access=a), f"{n} subjects") for a in ("logits", "features")]
+        for access, attacks in WEAKER:
+            audit = Audit(references=5, group=True, access=access, attacks=attacks)
+            cells.append(Cell("S", f"{n} subjects of {rows} rows, declared, {access}, K=5", audit))
+        cells += [_passes(Audit(group=True, access=a), f"{n} subjects") for a in ("labels", "logits", "features")]
         setting = Setting("subject", n, 2 * n, max(120, n), 80, rows=rows)
         pools.append(
             Pool(f"subject-{n}", f"{n} data subjects with {rows} rows each", setting, tuple(cells), worlds, short)
@@ -235,8 +251,12 @@ def _power(n: int, setting: Setting, worlds: int = 200, short: int = 0) -> Pool:
             floor = _floor(model, n, k)
             bound: Bound = "shown" if floor is None else "at least"
             cells.append(Cell("C4", f"n_F={n}, K={k}: {model}", Audit(model, k), "FAIL", floor or 0.0, bound))
+    for model in SHALLOW:
+        for access, attacks in WEAKER:
+            audit = Audit(model, access=access, attacks=attacks)
+            cells.append(Cell("C4", f"n_F={n}, {access}, K=5: {model}", audit, "FAIL", 0.0, "shown"))
     for k in (0, 5):
-        for access in ("logits", "features"):
+        for access in ("labels", "logits", "features"):
             floor = {200: 0.70, 1000: 0.90}.get(n) if k == 5 and access == "logits" else None
             cells.append(_passes(Audit(references=k, access=access), f"random, n_F={n}", floor))
     for access in ("logits", "features"):
@@ -247,6 +267,8 @@ def _power(n: int, setting: Setting, worlds: int = 200, short: int = 0) -> Pool:
             name = f"{change} at the margin, n_F={n}, K=5"
             cells.append(Cell("C5", f"{name}: figure", audit, f"membership.{figure} PASS"))
             cells.append(Cell("C5", f"{name}: verdict", audit, "PASS"))
+            audit = Audit(access="labels", attacks=LABELS, change=f"label {change} at the margin")
+            cells.append(Cell("C5", f"labels, {name}: verdict", audit, "PASS"))
     words = f"random forget sets of {n} rows, {setting.holdout} holdout rows"
     return Pool(f"power-{n}", words, setting, tuple(cells), worlds, short)
 

@@ -56,11 +56,19 @@ def text(cells: Sequence[Cell]) -> str:
     return "\n".join(lines)
 
 
-def markdown(document: dict[str, Any] | None) -> str:
-    """The block of the page; None = nothing was measured."""
+def markdown(document: dict[str, Any] | None, before: Path | None = None) -> str:
+    """The block of the page; None = nothing was measured.
+
+    Args:
+        document: the figures.
+        before: the figures of the policies' version before, for the same worlds; they stand beside the new ones.
+    """
     if document is None:
         return NOTHING
     lines = _head(document)
+    if before is not None and before.exists():
+        old = {(cell["table"], cell["name"]): cell for cell in json.loads(before.read_text(encoding="utf-8"))["cells"]}
+        document = {**document, "cells": [cell | _before(cell, old) for cell in document["cells"]]}
     for table, (title, words) in TABLES.items():
         rows = _rows([cell for cell in document["cells"] if cell["table"] == table])
         if rows:
@@ -68,20 +76,25 @@ def markdown(document: dict[str, Any] | None) -> str:
     return "\n".join([*lines, "", "### The worlds", "", *_table(_worlds(document["pools"]))])
 
 
-def replace_block(page: Path, figures: Path) -> None:
-    """Write the block of ``page`` from the JSON ``figures``."""
+def _before(cell: Cell, old: dict[tuple[str, str], Cell]) -> Cell:
+    found = old.get((cell["table"], cell["name"]))
+    return {"before": "" if found is None or "verdicts" not in found else _verdicts(found)}
+
+
+def replace_block(page: Path, figures: Path, before: Path | None = None) -> None:
+    """Write the block of ``page`` from the JSON ``figures``, beside those of ``before``."""
     content = page.read_text(encoding="utf-8")
-    page.write_text(with_block(content, figures), encoding="utf-8")
+    page.write_text(with_block(content, figures, before), encoding="utf-8")
 
 
-def with_block(content: str, figures: Path) -> str:
+def with_block(content: str, figures: Path, before: Path | None = None) -> str:
     """``content`` with its marked block replaced by what ``figures`` holds (or by a note where there is no file)."""
     before, _, rest = content.partition(BEGIN)
     _, _, after = rest.partition(END)
     if not rest or not after:
         raise ValueError(f"the page needs the lines {BEGIN} and {END}")
     document = json.loads(figures.read_text(encoding="utf-8")) if figures.exists() else None
-    return f"{before}{BEGIN}\n{markdown(document)}\n{END}{after}"
+    return f"{before}{BEGIN}\n{markdown(document, before)}\n{END}{after}"
 
 
 def _head(document: dict[str, Any]) -> list[str]:
@@ -109,7 +122,18 @@ def _rows(cells: Sequence[Cell]) -> list[list[str]]:
     head = {
         _uniform: ["", "n", "D", "p", "p <= .01", "<= .05", "<= .1", "<= .5", "bar of p", ""],
         _coverage: ["", "n", "misses", "rate", "95 % interval", "bar", ""],
-        _counts: ["", "counted", "n", "count", "rate", "95 % interval", "bar", "", "FAIL / INC / PASS"],
+        _counts: [
+            "",
+            "counted",
+            "n",
+            "count",
+            "rate",
+            "95 % interval",
+            "bar",
+            "",
+            "FAIL / INC / PASS",
+            "the same before",
+        ],
     }[made]
     rows = [head]
     for cell in cells:
@@ -130,8 +154,12 @@ def _coverage(cell: Cell, row: Cell) -> list[str]:
 
 def _counts(cell: Cell, row: Cell) -> list[str]:
     held = "" if cell["bound"] == "shown" else _held(row)
-    verdicts = " / ".join(str(row["verdicts"][name]) for name in ("FAIL", "INCONCLUSIVE", "PASS"))
-    return [cell["event"], str(row["n"]), str(row["count"]), *_rate(row), _bar(cell, row), held, verdicts]
+    shown = [*_rate(row), _bar(cell, row), held, _verdicts(row), cell.get("before", "")]
+    return [cell["event"], str(row["n"]), str(row["count"]), *shown]
+
+
+def _verdicts(row: Cell) -> str:
+    return " / ".join(str(row["verdicts"][name]) for name in ("FAIL", "INCONCLUSIVE", "PASS"))
 
 
 def _rate(row: Cell) -> list[str]:

@@ -35,27 +35,27 @@ class Scene:
         names = {name for _, name in self.signals if name.startswith("retrained/")}
         return sorted(names, key=lambda name: int(name.partition("/")[2]))
 
-    def membership(self) -> tuple[Floats, Floats]:
-        """Membership signals (J, n), the audited model first; calibrated units per unit of its signal, (n_F,)."""
-        parts = [self.signals["membership", name] for name in ("unlearned", *self.references())]
+    def rows(self, attack: str) -> tuple[Floats, Floats]:
+        """Signals (J, n) of an attack, the audited model first; calibrated units per unit of its signal, (n_F,)."""
+        parts = [self.signals[attack, name] for name in ("unlearned", *self.references())]
         rows = np.stack([np.concatenate([s["forget"], s["holdout"]]) for s in parts])
         raised = rows.copy()
         raised[0] += 1
         scale = leave_one_out(raised)[0][0] - leave_one_out(rows)[0][0]
         return rows, scale[: len(self.case.labels["forget"])]
 
-    def moved(self, by: Floats) -> AllSignals:
-        """The audited model's membership signal of the forget rows, moved."""
-        mine = self.signals["membership", "unlearned"]
-        return {("membership", "unlearned"): {**mine, "forget": mine["forget"] + by}}
+    def moved(self, by: Floats, attack: str) -> AllSignals:
+        """The audited model's signal of the forget rows, moved."""
+        mine = self.signals[attack, "unlearned"]
+        return {(attack, "unlearned"): {**mine, "forget": mine["forget"] + by}}
 
 
 Change = Callable[[Scene], AllSignals]
 
 
-def auc_at_margin(scene: Scene) -> AllSignals:
+def auc_at_margin(scene: Scene, attack: str = "membership") -> AllSignals:
     """The forget rows' calibrated scores moved by the constant that makes the population AUC .5 + margin."""
-    rows, scale = scene.membership()
+    rows, scale = scene.rows(attack)
     labels = scene.case.labels
     scores = calibrated(rows, np.concatenate([labels["forget"], labels["holdout"]]))[0]
     ordered = np.sort(scores)
@@ -65,14 +65,14 @@ def auc_at_margin(scene: Scene) -> AllSignals:
         return float(np.searchsorted(ordered, ordered + shift).mean()) / len(ordered) - 0.5 - AUC
 
     shift = float(optimize.brentq(excess, 0, float(np.ptp(scores)) + 1, xtol=1e-6))
-    return scene.moved(shift / scale)
+    return scene.moved(shift / scale, attack)
 
 
-def tail_at_margin(scene: Scene, sign: float) -> AllSignals:
+def tail_at_margin(scene: Scene, sign: float, attack: str = "membership") -> AllSignals:
     """A share of forget rows, each by its own coin, far beyond one tail: population TPR = f + (1 - f) FPR = margin."""
-    scale = scene.membership()[1]
+    scale = scene.rows(attack)[1]
     chosen = scene.rng.random(len(scale)) < (TAIL - FPR) / (1 - FPR)
-    return scene.moved(np.where(chosen, sign * FAR / scale, 0.0))
+    return scene.moved(np.where(chosen, sign * FAR / scale, 0.0), attack)
 
 
 def share_at_margin(scene: Scene) -> AllSignals:
@@ -110,6 +110,9 @@ CHANGES: dict[str, Change] = {
     "AUC at the margin": auc_at_margin,
     "upper tail at the margin": partial(tail_at_margin, sign=1.0),
     "lower tail at the margin": partial(tail_at_margin, sign=-1.0),
+    "label AUC at the margin": partial(auc_at_margin, attack="label_only"),
+    "label upper tail at the margin": partial(tail_at_margin, sign=1.0, attack="label_only"),
+    "label lower tail at the margin": partial(tail_at_margin, sign=-1.0, attack="label_only"),
     "share at the margin": share_at_margin,
     "interaction .1": partial(interaction, size=0.1),
     "interaction .3": partial(interaction, size=0.3),

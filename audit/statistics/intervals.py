@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy import stats
 
 from attacks.base import Floats
 
+CACHED = 2**16  # results kept: a few MiB
 LOGIT_BEYOND = 0.9  # statistics.md 2.4: the Wald interval under-covers nearer to 0 and 1
 
 
@@ -85,6 +87,7 @@ def auc_estimate(auc: float, se: float, smaller: int, level: float) -> Estimate:
     return Estimate(auc, max(0.0, low), min(1.0, high), se)
 
 
+@lru_cache(CACHED)  # an audit asks for the same few counts again and again, and the quantiles of scipy are slow
 def clopper_pearson(successes: int, trials: int, level: float) -> tuple[float, float]:
     """Exact binomial interval (Clopper & Pearson 1934).
 
@@ -147,6 +150,7 @@ def _tpr(ascending: Floats, descending: Floats, fpr: float, level: float) -> Est
     return Estimate(value, low, high, (high - low) / (2 * float(stats.norm.ppf((1 + level) / 2))))
 
 
+@lru_cache(CACHED)
 def sandwich_ranks(n_holdout: int, fpr: float, tail: float) -> tuple[int | None, int | None]:
     """Ranks from the top whose true FPR is surely below and surely above ``fpr``, each but for probability ``tail``.
 
