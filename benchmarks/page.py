@@ -89,12 +89,12 @@ def replace_block(page: Path, figures: Path, before: Path | None = None) -> None
 
 def with_block(content: str, figures: Path, before: Path | None = None) -> str:
     """``content`` with its marked block replaced by what ``figures`` holds (or by a note where there is no file)."""
-    before, _, rest = content.partition(BEGIN)
+    head, _, rest = content.partition(BEGIN)
     _, _, after = rest.partition(END)
     if not rest or not after:
         raise ValueError(f"the page needs the lines {BEGIN} and {END}")
     document = json.loads(figures.read_text(encoding="utf-8")) if figures.exists() else None
-    return f"{before}{BEGIN}\n{markdown(document, before)}\n{END}{after}"
+    return f"{head}{BEGIN}\n{markdown(document, before)}\n{END}{after}"
 
 
 def _head(document: dict[str, Any]) -> list[str]:
