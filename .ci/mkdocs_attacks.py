@@ -9,6 +9,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 from attacks.base import Attack, discover
+from audit.policy.policy import load_policy
 
 SHADOWS = {"": "none", "trained": "trained on coins", "unlearned": "unlearned by the user's procedure"}
 
@@ -29,13 +30,14 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def page(cls: type[Attack]) -> str:
     """Markdown of one attack."""
+    gated = load_policy("standard")[0].kinds(cls.name)
     rows: list[tuple[str, Any]] = [
         ("Name", f"`{cls.name}`, version {cls.version}"),
         ("Access", cls.access.name.lower()),
         ("Needs the original", "yes" if cls.needs_original else "no"),
         ("Forget and holdout rows treated alike", "yes" if cls.symmetric else "no"),
-        ("Gated for claims", ", ".join(sorted(cls.primary_for)) or "none: reported, never gated"),
-        ("Families of tests", ", ".join(sorted(cls.families)) if cls.primary_for else "none"),
+        ("Gated for claims (policy `standard`)", ", ".join(gated) or "none: reported, never gated"),
+        ("Families of tests", ", ".join(sorted(cls.families))),
         ("Shadow models", SHADOWS[cls.design]),
         ("Source", cls.source),
     ]

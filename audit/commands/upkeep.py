@@ -29,16 +29,16 @@ def init(path: Annotated[Path, typer.Argument(help="File to write.")] = Path("au
 
 
 def attacks() -> None:
-    """List the attacks with the access that each needs, and the claims for which the standard policy gates them."""
+    """List the attacks: the access that each needs, and where `standard` gates it."""
     from attacks.base import discover
     from audit.policy.policy import load_policy
-    from audit.policy.primaries import KINDS, LEVELS
+    from audit.policy.primaries import KINDS
 
     policy = load_policy("standard")[0]
     table = Table("attack", "access", "needs original", "gated for claims", "what it does", box=None)
     for name, attack in discover().items():
         doc = (attack.__doc__ or "").strip().splitlines()[0]
-        gated = [kind for kind in KINDS if any(name in policy.attacks(kind, level) for level in LEVELS)]
+        gated = policy.kinds(name)
         claims = "all" if len(gated) == len(KINDS) else ", ".join(gated)
         table.add_row(name, attack.access.name.lower(), "yes" if attack.needs_original else "no", claims, doc)
     listing(160).print(table)

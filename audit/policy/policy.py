@@ -14,7 +14,7 @@ from audit.errors import UsageError, wrong_values
 from audit.record.readonce import read_once
 from audit.record.toml import LONGEST, parse_toml
 
-from .primaries import COMPOSITE, Kind, Level, Primaries, Table, first_edition, wrong_primaries
+from .primaries import COMPOSITE, KINDS, LEVELS, Kind, Level, Primaries, Table, first_edition, wrong_primaries
 
 BUILT_IN = ("screening", "standard", "strict")
 #: by the name that loads them; those of an earlier version stay, so that certificates under them can be verified
@@ -121,6 +121,10 @@ class Policy(BaseModel):
         if not self.primary:
             return first_edition(kind, access, self.d2_features)
         return self.primary.get(kind, {}).get(access, {})
+
+    def kinds(self, attack: str) -> tuple[Kind, ...]:
+        """Kinds of claims for which it gates an attack, at some access."""
+        return tuple(kind for kind in KINDS if any(attack in self.attacks(kind, level) for level in LEVELS))
 
     def attacks(self, kind: Kind, access: Level) -> frozenset[str]:
         """Names of the attacks among them, those that a composite is made of included."""
