@@ -21,7 +21,7 @@ from audit import demo
 from audit.inputs.data import Arrays
 from audit.inputs.given import given_of
 from audit.inputs.resolve import resolve
-from audit.record.result import AuditResult, Outcome
+from audit.record.result import AuditResult
 from audit.record.rundir import RunDir
 from audit.run import Prepared, prepare, run_audit
 from fixtures.cases.digits_case import build
@@ -86,13 +86,6 @@ def accuracy(model: nn.Module, pair: Pair) -> float:
     """Share of rows that ``model`` labels correctly."""
     with torch.no_grad():
         return float((model(pair.x).argmax(dim=1) == pair.y).float().mean())
-
-
-def deciding(result: AuditResult) -> tuple[str, ...]:
-    """Ids of the failed findings of a FAIL, the figures and gates that an INCONCLUSIVE lacks, nothing of a PASS."""
-    if result.verdict.outcome is Outcome.PASS:
-        return ()
-    return tuple(reason.partition(": ")[0] for reason in result.verdict.reasons if ": " in reason)
 
 
 def once(blind: Blind) -> Blind:

@@ -35,7 +35,9 @@ from audit.policy.policy import Policy, load_policy
 
 from . import kept, real_page
 from .audits import Audit, Observed, instances, observe
+from .lean import lean
 from .real_data import SETS, DataSet
+from .said import said
 from .stacks import VARIATIONS, Recipe, first, fit, net
 from .state import code_digest
 from .worlds import Net, Weights, World
@@ -46,7 +48,7 @@ GATED = ("feature_mapping", "label_only", "membership", "probe", "quantile", "rm
 NESTED = frozenset({"label_only", "membership", "probe", "quantile", "rmia"})
 LEAKS = ("original", "fine-tuned", "random labels")
 TUNED = 3  #: epochs of fine-tuning and of random labels, at the rate of training: our choice
-SOURCES = ("worlds", "audits", "stacks", "real_data", "real")
+SOURCES = ("worlds", "audits", "stacks", "real_data", "said", "lean", "real")
 PERMUTATIONS = 499  #: of D2; its level is exact at any number
 
 
@@ -112,8 +114,8 @@ def measure(name: str, index: int, attacks: Sequence[str], policy: Policy, seed:
     audits = {}
     for n, observed in seen.items():
         for audit in planned(data, attacks):
-            for access, said in judged(observed, audit, policy).items():
-                audits[f"{audit.model}, n={n}, K={audit.references}, {access}"] = said
+            for access, verdict in judged(observed, audit, policy).items():
+                audits[f"{audit.model}, n={n}, K={audit.references}, {access}"] = verdict
     clock.append(time.process_time())
     seconds = dict(zip(("training", "attacks", "verdicts"), np.diff(clock).round(2).tolist(), strict=True))
     return {"variation": variation, "seconds": seconds, "accuracy": accuracies(seen[data.forget[-1]]), "audits": audits}
@@ -131,11 +133,11 @@ def judged(seen: Observed, audit: Audit, policy: Policy) -> dict[str, Any]:
     evidence = seen.evidence(audit)
     scoring = score_all(evidence)  # scores are the same whatever is claimed
     found = {}
-    for access in ACCESS:
-        result = judge(evidence.claimed_at(access), policy, "0" * 64, scoring)
-        by = [reason.partition(": ")[0] for reason in result.verdict.reasons if ": " in reason]
-        p = {family.name: round(family.p, 5) for family in result.families if family.p is not None}
-        found[access] = {"verdict": result.verdict.outcome.value, "by": by, "p": p}
+    with lean():
+        for access in ACCESS:
+            result = judge(evidence.claimed_at(access), policy, "0" * 64, scoring)
+            p = {family.name: round(family.p, 5) for family in result.families if family.p is not None}
+            found[access] = {**said(result), "p": p}
     return found
 
 

@@ -16,6 +16,7 @@ from .kept import Kept
 from .real_data import SETS
 
 BAR = 0.999  #: an honest row's bar is this point of a binomial count
+SHOWN = 3  #: findings named for each cell
 VERDICTS = ("FAIL", "INCONCLUSIVE", "PASS")
 RATES = {"honest": ALPHA, "varied": MISMATCH}  #: of the bars; the others have none
 WORDS = {
@@ -36,6 +37,7 @@ class Row:
         counts: number of FAIL, INCONCLUSIVE and PASS.
         bar: most FAIL that chance explains; None for models that are not honest.
         by: how often each finding decided a FAIL.
+        lacking: how often each figure, gate or reason kept an INCONCLUSIVE from a PASS.
     """
 
     data: str
@@ -46,6 +48,7 @@ class Row:
     counts: tuple[int, int, int]
     bar: int | None
     by: tuple[tuple[str, int], ...]
+    lacking: tuple[tuple[str, int], ...]
 
     @property
     def worlds(self) -> int:
@@ -70,11 +73,14 @@ def count(record: Kept) -> list[Row]:
 def _row(data: str, key: str, said: Sequence[dict[str, Any]]) -> Row:
     model, n, references, access = key.split(", ")
     counts = Counter(item["verdict"] for item in said)
-    by = Counter(name for item in said if item["verdict"] == "FAIL" for part in item["by"] for name in part.split(", "))
+    by, lacking = (
+        tuple(Counter(name for item in said if item["verdict"] == verdict for name in item["by"]).most_common(SHOWN))
+        for verdict in VERDICTS[:2]
+    )
     bar = int(stats.binom.ppf(BAR, len(said), RATES[model])) if model in RATES else None
     fails, unsure, passes = (counts[name] for name in VERDICTS)
     sizes = int(n.removeprefix("n=")), int(references.removeprefix("K="))
-    return Row(data, model, *sizes, access, (fails, unsure, passes), bar, tuple(by.most_common(3)))
+    return Row(data, model, *sizes, access, (fails, unsure, passes), bar, by, lacking)
 
 
 def markdown(record: Kept, rows: Sequence[Row]) -> str:
@@ -98,13 +104,26 @@ def markdown(record: Kept, rows: Sequence[Row]) -> str:
 
 
 def _table(rows: Sequence[Row]) -> list[str]:
-    heads = ["data", "n", "K", "access", "worlds", "FAIL / INC / PASS", "FAIL rate", "bar", "PASS rate", "FAIL by"]
+    heads = [
+        "data",
+        "n",
+        "K",
+        "access",
+        "worlds",
+        "FAIL / INC / PASS",
+        "FAIL rate",
+        "bar",
+        "PASS rate",
+        "FAIL by",
+        "INC for",
+    ]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for row in rows:
         bar = "" if row.bar is None else f"at most {row.bar}, {'ok' if row.ok else 'BEYOND'}"
-        counts, by = " / ".join(map(str, row.counts)), ", ".join(f"{name} {times}" for name, times in row.by)
+        counts = " / ".join(map(str, row.counts))
+        by, lacking = (", ".join(f"{name} {times}" for name, times in part) for part in (row.by, row.lacking))
         rates = [_rate(row.counts[at], row.worlds) for at in (0, 2)]
-        parts = [row.data, row.n, row.references, row.access, row.worlds, counts, rates[0], bar, rates[1], by]
+        parts = [row.data, row.n, row.references, row.access, row.worlds, counts, rates[0], bar, rates[1], by, lacking]
         lines.append("| " + " | ".join(map(str, parts)) + " |")
     return lines
 

@@ -36,7 +36,8 @@ from audit.record.result import AuditResult, Outcome
 from audit.run import Prepared
 from fixtures.methods.registry import HONEST, METHODS, methods_for
 
-from .digits import REFERENCES, Request, accuracy, deciding, once
+from .digits import REFERENCES, Request, accuracy, once
+from .said import deciding
 
 ALPHA = 0.05  # of the standard policy
 BAR = 0.999  # the honest row's bar is this point of a binomial count at alpha
