@@ -58,7 +58,7 @@ def scene(request: Request) -> Scene:
     )
 
 
-def measure(kind: str, seed: int, names: Sequence[str], policy: str) -> dict[str, Any]:
+def measure(kind: str, seed: int, names: Sequence[str], policy: str, attacks: str = "default") -> dict[str, Any]:
     """One world: for each cheat its accuracies, its seconds, and for each access the verdict and what decided it."""
     torch.set_num_threads(1)
     found: dict[str, Any] = {}
@@ -71,19 +71,19 @@ def measure(kind: str, seed: int, names: Sequence[str], policy: str) -> dict[str
         for name in names:
             started = time.process_time()
             model = CHEATS[name](owner)
-            verdicts = judged(request, model, policy)
+            verdicts = judged(request, model, policy=policy, attacks=attacks)
             forget, test = accuracy(model, request.forget), accuracy(model, request.test)
             found["cheats"][name] = {"forget": round(forget, 4), "test": round(test, 4), "access": verdicts}
             found["seconds"][name] = round(time.process_time() - started, 1)
     return found
 
 
-def judged(request: Request, model: nn.Module, policy: str) -> dict[str, Any]:
-    """Verdict and deciding findings at each access, of one audit where that is possible."""
+def judged(request: Request, model: nn.Module, **flags: str) -> dict[str, Any]:
+    """Verdict and deciding findings at each access, of one audit where that is possible; flags of the command line."""
     levels: dict[str, Any] = {}
     for claimed in reversed(ACCESS):
         try:
-            result, prepared = request.audit(model, access=claimed, policy=policy)
+            result, prepared = request.audit(model, access=claimed, **flags)
         except InputError as error:
             levels[claimed] = {"verdict": REFUSED, "by": [problem.partition(": ")[0] for problem in error.problems]}
             continue
@@ -103,6 +103,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=list(CHEATS), default=list(CHEATS), metavar="CHEAT")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--policy", default="standard")
+    parser.add_argument("--attacks", default="default", help="as for audit run (default: default)")
     parser.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
     parser.add_argument("--output", type=Path, default=Path("cheats.json"), help="JSON, also to go on from")
     parser.add_argument("--page", type=Path, help="Markdown page whose marked block is replaced")
@@ -115,7 +116,7 @@ def main() -> int:
     arguments = parse()
     names = list(dict.fromkeys([HONEST, *arguments.only]))
     settings = {"seed": arguments.seed, "policy": load_policy(arguments.policy)[0].name, "cheats": names}
-    settings |= {"code": code_digest(SOURCES, "fixtures")}
+    settings |= {"attacks": arguments.attacks, "code": code_digest(SOURCES, "fixtures")}
     if arguments.fresh:
         arguments.output.unlink(missing_ok=True)
     try:
@@ -124,7 +125,8 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     seeds = range(1000 * arguments.seed, 1000 * arguments.seed + arguments.worlds)
-    jobs = [(f"{kind}/{seed}", (kind, seed, names, arguments.policy)) for kind in arguments.claims for seed in seeds]
+    chosen = (names, arguments.policy, arguments.attacks)
+    jobs = [(f"{kind}/{seed}", (kind, seed, *chosen)) for kind in arguments.claims for seed in seeds]
     record.measure(jobs, measure, arguments.jobs)
     text = cheats_page.markdown(record)
     print(text)
