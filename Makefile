@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: install demo test test-slow lint bench-calibration fuzz tables docs clean
+.PHONY: install demo test test-slow lint bench-calibration bench-cheats bench-real fuzz tables docs clean
 
 install: .venv/.installed
 
@@ -32,6 +32,12 @@ lint: install
 bench-calibration: install  ## false FAIL, power and PASS rates on fresh worlds
 	$(BIN)/python -m benchmarks.calibration --jobs 2 --page docs/calibration.md --before docs/calibration-figures-1.json
 	cp calibration.json docs/calibration-figures.json
+
+bench-cheats: install  ## what cheating networks get past the audit, on digits
+	$(BIN)/python -m benchmarks.cheats --claims random class --jobs 2 --page docs/cheats.md
+
+bench-real: install  ## error rates on real data, which UNLEARN_TEST_DATA names
+	$(BIN)/python -m benchmarks.real --jobs 2 --page docs/real-data.md
 
 fuzz: install  ## two minutes of coverage-guided fuzzing of the certificate reader
 	PYTHONPATH=fixtures:. $(BIN)/python tests/fuzz/certificate.py --seconds 120

@@ -21,7 +21,7 @@ from audit.record.inputs import ClaimRecord
 from audit.record.result import AuditResult
 
 from .planted import CHANGES, Scene
-from .worlds import CLASSES, Net, World
+from .worlds import Net, World
 
 CLASS = ("feature_mapping", "membership", "probe")
 USUAL = (*CLASS, "label_only")
@@ -29,7 +29,7 @@ SUITE = (*CLASS, "uma")
 SHADOWED = ("lira_online", "rmia_online", "shadow_logistic", "shadow_xgboost")
 WHOLE = (*USUAL, "quantile", "rmia", *SHADOWED)
 #: the parts of the evidence that no statistic reads; no structural finding: the statistics stand alone
-BARE: dict[str, Any] = {"run_id": "benchmark", "tool_version": "benchmark", "environment": {}, "n_classes": CLASSES}
+BARE: dict[str, Any] = {"run_id": "benchmark", "tool_version": "benchmark", "environment": {}}
 BARE |= {"structure": Structure()} | dict.fromkeys(("inputs", "assumptions", "overlaps", "signal_files"), ())
 
 
@@ -72,13 +72,14 @@ class Audit:
 
 
 class ArrayView:
-    """A small network as an attack sees it (implements ``attacks.base.View``)."""
+    """A small fully connected ReLU network as an attack sees it (implements ``attacks.base.View``)."""
 
     access = Access.GRADIENTS
 
     def __init__(self, world: World, net: Net) -> None:
         self.world, self.net = world, net
-        hidden = np.maximum(world.x @ net[0] + net[1], 0)
+        self._first = world.x @ net[0] + net[1]  # of all rows, before the ReLU
+        hidden = self._encoded(self._first)
         self._features = {role: hidden[rows] for role, rows in world.rows.items()}
         self._torch = [self.tensor(w) for w in net]
 
@@ -86,19 +87,34 @@ class ArrayView:
         return self._features[role]
 
     def logits(self, role: str) -> Floats:
-        return self._features[role] @ self.net[2] + self.net[3]
+        return self._read(self._features[role])
 
     def augmented(self, role: str, query: str) -> Floats:
-        inputs = self.world.x[self.world.rows[role]]
-        hidden = np.maximum(apply(query, inputs, float(inputs.std())) @ self.net[0] + self.net[1], 0)
-        return np.asarray(hidden @ self.net[2] + self.net[3])
+        rows = self.world.rows[role]
+        inputs = self.world.x[rows]
+        spread = float(inputs.std())
+        if query.startswith("noise:"):  # one direction for all rows: what it adds to the first layer is one vector
+            direction = apply(query, np.zeros_like(inputs[:1]), spread)
+            return self._read(self._encoded(self._first[rows] + direction @ self.net[0]))
+        return self._read(self._encoded(apply(query, inputs, spread) @ self.net[0] + self.net[1]))
+
+    def _encoded(self, first: Floats) -> Floats:
+        """The head's input (n, d) from the first layer's sums (n, hidden)."""
+        x = np.maximum(first, 0)
+        for weight, bias in zip(self.net[2:-2:2], self.net[3:-2:2], strict=True):
+            x = np.maximum(x @ weight + bias, 0)
+        return x.astype(np.float64, copy=False)
+
+    def _read(self, features: Floats) -> Floats:
+        return np.asarray(features @ self.net[-2] + self.net[-1])
 
     def head(self) -> tuple[Floats, Floats]:
-        return self.net[2].T, self.net[3][0]
+        return self.net[-2].T, self.net[-1][0]
 
     def forward(self, x: Any) -> Any:
-        a, b, c, d = self._torch
-        return torch.relu(x @ a + b) @ c + d
+        for weight, bias in zip(self._torch[:-2:2], self._torch[1:-2:2], strict=True):
+            x = torch.relu(x @ weight + bias)
+        return x @ self._torch[-2] + self._torch[-1]
 
     def tensor(self, x: np.ndarray[Any, Any]) -> Any:
         return torch.as_tensor(x, dtype=torch.float32)
@@ -154,7 +170,15 @@ class Observed:
             for name in sorted(absent)
         )
         designs = {"trained": shadows} if shadows else {}
-        facts = Facts(**BARE, seed=self.seed, claim=claim, models=tuple(names), attacks=runs, shadows=designs)
+        facts = Facts(
+            **BARE,
+            n_classes=self.world.n_classes,
+            seed=self.seed,
+            claim=claim,
+            models=tuple(names),
+            attacks=runs,
+            shadows=designs,
+        )
         return Evidence(facts, arrays, signals)
 
     def _attacks(self, audit: Audit) -> list[Attack]:

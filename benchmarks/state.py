@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,16 @@ TIMES = 4  #: as many worlds the second time
 MINE = ("worlds", "methods", "planted", "audits", "designs", "measure", "coverage")
 
 
-def code_digest() -> str:
-    """SHA-256 over the sources and policies that decide the figures."""
+def code_digest(modules: Sequence[str] = MINE, *folders: str) -> str:
+    """SHA-256 over the sources and policies that decide the figures.
+
+    Args:
+        modules: of this package.
+        folders: beside the attacks and the audit.
+    """
     digest = hashlib.sha256()
-    mine = [Path(__file__).with_name(f"{name}.py") for name in MINE]
-    theirs = [path for name in ("attacks", "audit") for path in (ROOT / name).rglob("*.*")]
+    mine = [Path(__file__).with_name(f"{name}.py") for name in modules]
+    theirs = [path for name in ("attacks", "audit", *folders) for path in (ROOT / name).rglob("*.*")]
     for path in sorted([*mine, *(path for path in theirs if path.suffix in (".py", ".toml"))]):
         digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()

@@ -18,7 +18,7 @@ SUBJECT_SPREAD = 0.8  #: sd of what the rows of one data subject share; a wrong 
 ROLES = ("forget", "holdout", "retain", "test", "auxiliary")
 
 Weights = list[torch.Tensor]  # (M, in, hidden), (M, 1, hidden), (M, hidden, out), (M, 1, out)
-Net = tuple[Floats, Floats, Floats, Floats]
+Net = tuple[Floats, ...]  #: weight (in, out) and bias (1, out) of each layer in turn, the head last
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class World:
-    """One problem: inputs (n, 20), labels (n,), data subjects (n,) and the rows of each set."""
+    """One problem: inputs (n, d), labels (n,), data subjects (n,) and the rows of each set."""
 
     x: Floats
     y: Ints
@@ -56,11 +56,12 @@ class World:
     rows: dict[str, Ints]
     kind: str
     classes: tuple[int, ...]
+    n_classes: int = CLASSES
 
     def case(self) -> Case:
         """The case as the attacks see it."""
         labels = {role: self.y[rows] for role, rows in self.rows.items()}
-        return Case(self.kind, self.classes, {r: self.data(r) for r in self.rows}, labels, CLASSES)  # type: ignore[arg-type]
+        return Case(self.kind, self.classes, {r: self.data(r) for r in self.rows}, labels, self.n_classes)  # type: ignore[arg-type]
 
     def data(self, role: str) -> Arrays:
         """One set with its inputs."""

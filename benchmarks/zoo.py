@@ -1,9 +1,7 @@
 """The full verdict on honest digit models and on every unlearning method of ``fixtures/methods``.
 
-A world is scikit-learn digits with fresh wrong labels, a fresh split, a freshly trained original and fresh honest
-retrains as references: 5 for random claims, 8 for class claims, whose class rotates over the ten digits. Every model
-goes through ``prepare`` and ``run_audit`` with all attacks, as a user's would; the observations of original and
-references are made once a world, and so is the shift check, which sees no model.
+A world is a forget request of ``digits.py`` with 5 references for random claims, 8 for class claims. Every model goes
+through ``prepare`` and ``run_audit`` with all attacks, as a user's would.
 
 Models of one world share data and references: their verdicts are not independent. The honest row counts against a
 binomial bar, so it has many worlds and few models a world. Each verdict is given twice: with the structural finding
@@ -17,12 +15,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from unittest.mock import patch
@@ -31,26 +27,21 @@ import torch
 from scipy import stats
 from torch import nn
 
-from attacks.base import Floats
 from audit import demo
 from audit.collect.evidence import read_evidence
 from audit.collect.exchangeability import blind_scores
-from audit.inputs.data import Arrays
-from audit.inputs.resolve import resolve
 from audit.judge.judge import judge
 from audit.record.findings import FindingStatus
 from audit.record.result import AuditResult, Outcome
-from audit.record.rundir import RunDir
-from audit.run import Prepared, prepare, run_audit
-from fixtures.cases.digits_case import build
-from fixtures.methods.base import Pair
+from audit.run import Prepared
 from fixtures.methods.registry import HONEST, METHODS, methods_for
 
-REFERENCES = {"random": 5, "class": 8}
+from .digits import REFERENCES, Request, accuracy, once
+from .said import deciding
+
 ALPHA = 0.05  # of the standard policy
 BAR = 0.999  # the honest row's bar is this point of a binomial count at alpha
 OUTCOMES = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
-Blind = Callable[[Arrays, Arrays, int], tuple[Floats, Floats] | None]
 
 
 @dataclass(frozen=True)
@@ -80,35 +71,19 @@ class Audited:
     test: float
 
 
-class World:
-    """One forget request with its original and references on disk, ready to audit any network."""
-
-    def __init__(self, folder: Path, kind: str, seed: int) -> None:
-        sizes = {"label": seed % 10} if kind == "class" else {}
-        self.kind, self.seed = kind, seed
-        self.case = build(folder, kind, seed=seed, references=REFERENCES[kind], **sizes)
-        self.forget, self.retain = self._pair("forget"), self._pair("retain")
-        never_seen = self._pair("test")
-        left = torch.isin(never_seen.y, self.retain.y)
-        self.test = never_seen.rows(left.nonzero().flatten())
-        self.first: RunDir | None = None
-
-    def _pair(self, role: str) -> Pair:
-        rows = self.case.rows[role]
-        return Pair(torch.from_numpy(self.case.data.x[rows]), torch.from_numpy(self.case.data.y[rows]))
+class World(Request):
+    """A forget request, ready to audit any method."""
 
     def unlearn(self, method: str, draw: int) -> nn.Module:
         """The method's network; its seed is none of the original's or the references'."""
         return METHODS[method](self.case.original, self.forget, self.retain, 50_000 + 100 * self.seed + draw)
 
-    def audit(self, method: str, draw: int) -> Audited:
+    def judge(self, method: str, draw: int) -> Audited:
         """Unlearn and audit."""
         model = self.unlearn(method, draw)
         path = self.case.folder / f"candidate-{method}-{draw}.safetensors"
         demo.save_model(path, model)
-        prepared = self._prepared(path)
-        result = run_audit(prepared).result
-        self.first = self.first or prepared.run
+        result, prepared = self.audit(path)
         bare = without_structure(result, prepared)
         return Audited(
             claim=self.kind,
@@ -122,24 +97,6 @@ class World:
             test=accuracy(model, self.test),
         )
 
-    def _prepared(self, path: Path) -> Prepared:
-        """A checked case whose run directory already holds what the world's first audit observed."""
-        given = {"forget": self.case.folder / "forget.npz", "unlearned": path, "arch": demo.ARCH}
-        settings, _ = resolve({**given, "out": self.case.folder / "runs", **self.case.flags})
-        prepared = prepare(settings)
-        if self.first is not None:
-            prepared.run.create()
-            for part in ("observations", "signals"):
-                source, target = getattr(self.first, part), getattr(prepared.run, part)
-                shutil.copytree(source, target, copy_function=os.link, dirs_exist_ok=True)
-        return prepared
-
-
-def accuracy(model: nn.Module, pair: Pair) -> float:
-    """Share of rows that ``model`` labels correctly."""
-    with torch.no_grad():
-        return float((model(pair.x).argmax(dim=1) == pair.y).float().mean())
-
 
 def without_structure(result: AuditResult, prepared: Prepared) -> AuditResult:
     """The same evidence judged by statistics alone."""
@@ -149,27 +106,6 @@ def without_structure(result: AuditResult, prepared: Prepared) -> AuditResult:
     return judge(read_evidence(prepared.run), policy, prepared.policy_sha256)
 
 
-def deciding(result: AuditResult) -> tuple[str, ...]:
-    """Ids of the failed findings of a FAIL, the figures and gates that an INCONCLUSIVE lacks, nothing of a PASS."""
-    if result.verdict.outcome is Outcome.PASS:
-        return ()
-    return tuple(reason.partition(": ")[0] for reason in result.verdict.reasons if ": " in reason)
-
-
-def once(blind: Blind) -> Blind:
-    """The shift check without its repetitions: it sees rows and a seed, and no model."""
-    known: dict[tuple[str, str, int], tuple[Floats, Floats] | None] = {}
-
-    def remembered(forget: Arrays, holdout: Arrays, seed: int) -> tuple[Floats, Floats] | None:
-        key = (forget.fingerprint(bytes(32)), holdout.fingerprint(bytes(32)), seed)
-        if key not in known:
-            known.clear()  # worlds come one after the other
-            known[key] = blind(forget, holdout, seed)
-        return known[key]
-
-    return remembered
-
-
 def audits(kind: str, arguments: argparse.Namespace) -> Iterator[Audited]:
     """Every audit of every world of a claim."""
     others = [name for name in methods_for(kind) if name != HONEST and name in arguments.methods]
@@ -177,10 +113,10 @@ def audits(kind: str, arguments: argparse.Namespace) -> Iterator[Audited]:
         with tempfile.TemporaryDirectory() as folder:
             world = World(Path(folder), kind, 1000 * arguments.seed + index)
             for draw in range(arguments.honest):
-                yield world.audit(HONEST, draw)
+                yield world.judge(HONEST, draw)
             if index < arguments.method_worlds:
                 for draw, name in enumerate(others, arguments.honest):
-                    yield world.audit(name, draw)
+                    yield world.judge(name, draw)
 
 
 @dataclass(frozen=True)
