@@ -17,15 +17,12 @@ from audit.record.result import AuditResult
 
 from .audits import Observed, instances, observe
 from .designs import Pool
+from .lean import LEFT_OUT
 from .methods import train
 from .worlds import draw_world
 
 #: parts of the record that decide nothing under the built-in policies, and cost half of the time
-IDLE = {
-    "audit.judge.judge.exploratory": [],
-    "audit.judge.executed.charts": (),
-    "audit.judge.figures.remainder": [],
-}
+IDLE: dict[str, Any] = {**LEFT_OUT, "audit.judge.figures.remainder": []}
 CHUNK = 20  #: worlds trained at once
 Tally = dict[str, Any]
 
