@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -117,7 +117,10 @@ def _withdraw(
     """Take back the admission of families whose shams reject, and of both where the references know the forget set."""
     for name, sham in shams.items():
         if not sham.ok:
-            reason = f"a sham audit inside the holdout set rejects (p = {sham.smallest:.4f}): the test is invalid here"
+            reason = (
+                f"a sham audit of honest models inside the holdout set rejects (p = {sham.smallest:.4f}): the test is "
+                "invalid here"
+            )
             admission[name], members[name] = Admission(False, reason, SHAM_REMEDY), []
     if aware is not None and aware.aware:  # both families lean on the references
         for name in members:
@@ -205,16 +208,23 @@ def _d1_test(
 
 
 def _shams(name: str, members: Sequence[Scored], evidence: Evidence, policy: Policy) -> Shams:
-    rng = np.random.default_rng([evidence.facts.seed, 0x5A, len(name)])
+    """On honest models, which alone decide whether the family is valid, and on the audited one."""
+    seed = [evidence.facts.seed, 0x5A, len(name)]
     with_rows = [s for s in members if s.sides() is not None]
     if not with_rows or (name == "D1" and evidence.facts.claim.kind == "class"):
         return Shams(1.0, 0)  # statistics per model of a class: no part of the holdout set can stand in for it
-    holdout = [s.require_sides()[1] for s in with_rows]
+    honest = np.stack([s.honest_holdout() for s in with_rows])
+    models = honest.shape[1]
     if name == "D1":
-        return sham_d1(holdout, policy.shams, rng)
+        audited = np.stack([s.require_sides()[1] for s in with_rows])
+        own = sham_d1(audited, policy.shams, np.random.default_rng(seed), [0])
+        found = sham_d1(honest, policy.shams, np.random.default_rng(seed), range(models)) if models > 2 else None
+        return replace(found or Shams(1.0, own.count, 0), own=own.smallest)
+    if not models:
+        return Shams(1.0, 0)  # the audited model's own: a random part is exchangeable with the rest whatever the scores
     labels = strata_codes(evidence)
-    own = None if labels is None else labels[len(evidence.labels("forget")) :]
-    return sham_d2(np.stack([scores[0] for scores in holdout]), policy.shams, policy.permutations, rng, own)
+    codes = None if labels is None else labels[len(evidence.labels("forget")) :]
+    return sham_d2(honest, policy.shams, policy.permutations, np.random.default_rng(seed), codes)
 
 
 def _use_rank(evidence: Evidence, policy: Policy, families: int) -> bool:

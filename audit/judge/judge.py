@@ -22,6 +22,7 @@ from .inside import inside_findings
 from .looks import share
 from .remainder import sized
 from .scoring import Scoring, score_all
+from .shams import own_findings
 from .structural import input_findings, structural_findings
 from .utility import utility
 from .verdict import decide
@@ -92,6 +93,7 @@ def _findings(scoring: Scoring, context: Context) -> tuple[Finding, ...]:
     evidence, policy = context.evidence, context.policy
     found = structural_findings(evidence.facts, policy) + inside_findings(evidence.facts, policy)
     found += input_findings(evidence)
+    found += own_findings(context.families.shams)
     found += [f for run in scoring.runs for f in execution(run, scoring.classes[run.name], evidence, policy)]
     for item in scoring.scored:
         found += differences(item, context)
