@@ -17,6 +17,11 @@ OUT_OF_LINE_REMEDY = (
     "give the audited model's raw logits, as its head computes them",
     "retrain the references with the original's own recipe on the retain set",
 )
+FEATURES_REMEDY = (
+    "give the audited model as it is used: its features as its own layers compute them",
+    OUT_OF_LINE_REMEDY[1],
+)
+TAIL = 0.05  # our choice: rows on each side that say nothing of the scatter, as a share
 RIDGE = 1.0  # our choice: one pseudo-row of penalty per standardised covariate
 
 
@@ -125,26 +130,30 @@ def calibrated(signal: Floats, y: Ints) -> Floats:
     return adjust(z, mu, y)
 
 
-def out_of_line(examples: Floats) -> str:
+def out_of_line(examples: Floats, what: str = "outputs") -> str:
     """Validity of calibrated scores: does the audited model relate to the references as they do to each other?
 
     Outputs that were transformed (saved as probabilities, rescaled row by row, quantised) do not follow the
     references' confidence. Nor do those of a model beside references of another recipe (trained less, for example).
-    Noise then drowns the signal, and silence proves nothing. Which side is at fault the scores do not tell.
+    Noise then drowns the signal, and silence proves nothing. Which side is at fault the scores do not tell. The
+    scatter is the distance between two quantiles, so that a few odd rows of an honest model do not count.
 
     Args:
         examples: (J, n) calibrated scores, the audited model in row 0.
+        what: of the audited model the scores are made from, a plural.
 
     Returns:
         "" or the reason why the scores of row 0 support no PASS. Needs two references to say anything.
     """
     if len(examples) < 3:
         return ""
-    spread = examples.std(axis=1)
+    low, high = np.quantile(examples, (TAIL, 1 - TAIL), axis=1)
+    spread = high - low
     if spread[0] <= MAX_SPREAD * spread[1:].max():
         return ""
-    times = spread[0] / spread[1:].max()
+    worst = spread[1:].max()
+    times = f"{spread[0] / worst:.1f} times as much as" if worst > 0 else "beyond"
     return (
-        f"the audited model's scores scatter {times:.1f} times as much as the worst reference's: "
-        "its outputs were transformed, or the references are of another recipe than the original"
+        f"the audited model's scores scatter {times} the worst reference's: "
+        f"its {what} were transformed, or the references are of another recipe than the original"
     )

@@ -78,7 +78,8 @@ def _attacks(names: frozenset[str], what: str) -> Callable[[AuditResult], Judged
 
 
 def _single_rows(result: AuditResult) -> Judged:
-    found = [f for f in result.findings if f.kind == "exploratory"]
+    attacks = {a.name for a in result.attacks}  # the comparison of outputs and the shams say nothing of single rows
+    found = [f for f in result.findings if f.kind == "exploratory" and f.attack in attacks]
     if not found:
         return "No figure of single rows or subjects.", Level.NONE, "not tested"
     if result.verdict.outcome is not Outcome.PASS:

@@ -8,9 +8,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from attacks.base import Access, Attack, Case, Floats, Ints, Scores, Signals, View
-from attacks.calibration import OUT_OF_LINE_REMEDY, calibrated, out_of_line
+from attacks.calibration import FEATURES_REMEDY, calibrated, out_of_line
 from attacks.fits import fit_rows
 from attacks.signals import contrast, logit_confidence
+from attacks.standard import standard_of
 
 FOLDS = 2
 
@@ -23,10 +24,11 @@ class Probe(Attack):
     encoder has memorised lies where its (even wrong) label lies. Class claims: fitted with the forgotten classes
     on one half of the never-seen rows, scored on the other (two folds); mean confidence on the forgotten classes
     minus that on the retained ones. A probe's accuracy alone says nothing, an honest retrain reaches .95: only
-    the excess over the references counts.
+    the excess over the references counts. Features are standardised unit by unit and clipped (`attacks.standard`).
     """
 
     name = "probe"
+    version = "2"  # 2: units that hardly vary on the fit rows, clipped features
     title = "Linear probe on the penultimate features"
     access = Access.FEATURES
     symmetric = True
@@ -50,12 +52,11 @@ class Probe(Attack):
             return self._class_probe(view, case, rng)
         rows, _ = fit_rows(case, int(self.parameters["max_rows"]), rng)
         labels = case.labels["retain"][rows]
-        features = view.features("retain")[rows]
+        features, sides = view.features("retain")[rows], {r: view.features(r) for r in ("forget", "holdout")}
+        scored = np.concatenate(list(sides.values()))  # both sides alike, or their labels could not be permuted
         return {
-            role: logit_confidence(
-                self._logits(features, labels, view.features(role), case.n_classes), case.labels[role]
-            )
-            for role in ("forget", "holdout")
+            role: logit_confidence(self._logits(features, labels, side, case.n_classes, scored), case.labels[role])
+            for role, side in sides.items()
         } | {"rows": np.array([len(rows)])}
 
     def combine(self, signals: Sequence[Signals], case: Case) -> Scores:
@@ -69,7 +70,8 @@ class Probe(Attack):
         labels = np.concatenate([case.labels["forget"], case.labels["holdout"]])
         details = (f"fit set: {rows} retain rows, none of the rows scored",)
         examples = calibrated(values, labels)
-        return Scores(examples=examples, invalid=out_of_line(examples), remedy=OUT_OF_LINE_REMEDY, details=details)
+        invalid = out_of_line(examples, "features")
+        return Scores(examples=examples, invalid=invalid, remedy=FEATURES_REMEDY, details=details)
 
     def _class_probe(self, view: View, case: Case, rng: np.random.Generator) -> Signals:
         features = np.concatenate([view.features("holdout"), view.features("test")])
@@ -91,15 +93,19 @@ class Probe(Attack):
             "rows": np.array([min(len(labels), limit) // FOLDS]),
         }
 
-    def _logits(self, features: Floats, labels: Ints, target: Floats, n_classes: int) -> Floats:
-        """Logits (m, C) of a probe fitted on (features, labels); classes without a fit row rank last."""
-        centre, spread = features.mean(axis=0), features.std(axis=0)
-        spread[spread == 0] = 1.0
+    def _logits(
+        self, features: Floats, labels: Ints, target: Floats, n_classes: int, beside: Floats | None = None
+    ) -> Floats:
+        """Logits (m, C) of a probe fitted on (features, labels); classes without a fit row rank last.
+
+        ``beside`` floors the spread of each unit; without it the fit rows themselves are rows that no model has seen.
+        """
+        standard = standard_of(features, beside)
         probe = LogisticRegression(C=1 / (float(self.parameters["penalty"]) * len(labels)), max_iter=1000)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # an unfinished fit is still the same rule for all
-            probe.fit((features - centre) / spread, labels)
-        decision = np.asarray(probe.decision_function((target - centre) / spread))
+            probe.fit(standard(features), labels)
+        decision = np.asarray(probe.decision_function(standard(target)))
         if decision.ndim == 1:
             decision = np.column_stack([-decision / 2, decision / 2])
         logits = np.repeat(decision.min(axis=1, keepdims=True) - 1.0, n_classes, axis=1)

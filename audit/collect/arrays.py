@@ -11,6 +11,7 @@ from attacks.base import Case, Floats, Ints
 from audit.inputs.data import Arrays
 from audit.inputs.sets import Selection
 
+from .closer import closer
 from .exchangeability import blind_scores
 from .observe import ModelView
 
@@ -36,6 +37,7 @@ def evidence_arrays(
     found |= _task(case, roles)
     for name, view in views.items():
         found |= _correctness(name, view, case, roles)
+    found |= closer(case, views, seed)
     blind = blind_scores(*sides, seed)
     if blind is not None:
         found["blind/forget"], found["blind/holdout"] = blind

@@ -83,7 +83,8 @@ class Evidence:
             never-seen rows with ``task/labels`` and, where known, ``task/group`` of those rows,
             ``correct_retain/<model>`` booleans on retain rows, ``blind/forget`` and ``blind/holdout`` scores of the
             shift check, ``ids/forget`` and ``names/forget`` (n_F,) strings; of the shadow models ``member/<design>``
-            (S, n_F + n_H) booleans and ``accuracy/<design>`` (S,) on the test set.
+            (S, n_F + n_H) booleans and ``accuracy/<design>`` (S,) on the test set; ``closer`` (5,) of
+            `audit.collect.closer`, not in a run of an older version.
         signals: (attack, model) -> signals.
     """
 

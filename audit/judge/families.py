@@ -19,10 +19,10 @@ from audit.statistics.two_sample import smallest_p, two_sample_family
 
 from .admission import Admission, admit_d1, admit_d2, blind_estimate
 from .awareness import ASKED, Awareness, references_aware
-from .d2 import D2Test, d2_test, permutations, strata_codes
-from .primaries import Listed, ModelTestOf, RowTest, listed
+from .d2 import D2Test, d2_test, permutations
+from .primaries import Listed, ModelTestOf, RowTest, attacks_of, listed
 from .scored import Scored, in_reach
-from .shams import Shams, sham_d1, sham_d2
+from .shams import Shams, family_shams
 
 NAMES: tuple[Literal["D2", "D1"], ...] = ("D2", "D1")
 SHAM_REMEDY = ("another holdout set: scores inside this one do not behave like a random sample of never-seen rows",)
@@ -88,7 +88,7 @@ def run_families(scored: Sequence[Scored], evidence: Evidence, policy: Policy) -
     admission, found = _members(scored, evidence, policy, blind)
     design = dict(admission)
     aware = _awareness(attacks_of(found.d2), evidence, policy)
-    shams = _all_shams(found, evidence, policy)
+    shams = family_shams(found, evidence, policy)
     _withdraw(admission, shams, aware)
     found = Listed(
         found.d2 if admission["D2"].admitted else (),
@@ -131,7 +131,10 @@ def _withdraw(admission: dict[str, Admission], shams: dict[str, Shams], aware: A
     """Take back the admission of families whose shams reject, and of both where the references know the forget set."""
     for name, sham in shams.items():
         if not sham.ok:
-            reason = f"a sham audit inside the holdout set rejects (p = {sham.smallest:.4f}): the test is invalid here"
+            reason = (
+                f"a sham audit of honest models inside the holdout set rejects (p = {sham.smallest:.4f}): the test is "
+                "invalid here"
+            )
             admission[name] = Admission(False, reason, SHAM_REMEDY)
     if aware is not None and aware.aware:  # both families lean on the references
         for name in NAMES:
@@ -169,11 +172,6 @@ def _counted(members: Sequence[object]) -> str:
 
 def _weighted(tests: Sequence[RowTest] | Sequence[ModelTestOf]) -> str:
     return " by their weights" if len({test.weight for test in tests}) > 1 else ""
-
-
-def attacks_of(tests: Sequence[RowTest]) -> tuple[Scored, ...]:
-    """The attacks behind tests of rows, each once."""
-    return tuple(dict.fromkeys(test.item for test in tests))
 
 
 def _members(
@@ -220,24 +218,6 @@ def _d1_test(
     if _use_rank(evidence, policy, families):
         return rank_family(single, floors, weights), "exact rank max-T"
     return t_family(single, floors, weights), "Crawford-Howell t, normal seed noise assumed"
-
-
-def _all_shams(found: Listed, evidence: Evidence, policy: Policy) -> dict[str, Shams]:
-    members = {"D2": list(attacks_of(found.d2)), "D1": [item for test in found.d1 for item in test.items]}
-    return {name: _shams(name, taken, evidence, policy) for name, taken in members.items() if taken}
-
-
-def _shams(name: str, members: Sequence[Scored], evidence: Evidence, policy: Policy) -> Shams:
-    rng = np.random.default_rng([evidence.facts.seed, 0x5A, len(name)])
-    with_rows = [s for s in members if s.sides() is not None]
-    if not with_rows or (name == "D1" and evidence.facts.claim.kind == "class"):
-        return Shams(1.0, 0)  # statistics per model of a class: no part of the holdout set can stand in for it
-    holdout = [s.require_sides()[1] for s in with_rows]
-    if name == "D1":
-        return sham_d1(holdout, policy.shams, rng)
-    labels = strata_codes(evidence)
-    own = None if labels is None else labels[len(evidence.labels("forget")) :]
-    return sham_d2(np.stack([scores[0] for scores in holdout]), policy.shams, policy.permutations, rng, own)
 
 
 def _use_rank(evidence: Evidence, policy: Policy, families: int) -> bool:

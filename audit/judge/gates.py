@@ -15,6 +15,7 @@ from audit.record.result import UtilityRecord
 from .families import Families
 from .fidelity import training_gates
 from .inside import inside_gate
+from .shams import sham_gates
 from .utility import interval
 
 PROVENANCE = {
@@ -35,7 +36,7 @@ def gates(
         Gate(name="utility", ok=measured.ok, effect="blocks PASS", reason=measured.reason),
         _attacks_ran(findings, evidence, policy),
         *training_gates(evidence),
-        *_shams(families),
+        *sham_gates(families.shams),
         _seed_budget(findings),
         _references(evidence, policy),
         _unaware(families),
@@ -98,21 +99,6 @@ def _unaware(families: Families) -> Gate | None:
         effect="blocks PASS, family D2 and family D1",
         reason=families.aware.reason,
     )
-
-
-def _shams(families: Families) -> list[Gate]:
-    """One gate for each family whose shams ran."""
-    return [
-        Gate(
-            name=f"sham audits {name}",
-            ok=sham.ok,
-            effect=f"blocks family {name}",
-            reason=f"{sham.count} pseudo-forget sets inside the holdout set, smallest p {sham.smallest:.3g} (must stay "
-            f"above {sham.bar:.3g})",
-        )
-        for name, sham in families.shams.items()
-        if sham.count
-    ]
 
 
 def _seed_budget(findings: Sequence[Finding]) -> Gate | None:

@@ -11,6 +11,7 @@ from audit.record.result import AuditResult, PolicyRecord
 from audit.record.run_records import LookRecord
 
 from .cautions import cautions
+from .closer import closer_finding
 from .differences import composites, differences
 from .equivalence import Context
 from .executed import attack_record, execution, not_tested
@@ -22,6 +23,7 @@ from .inside import inside_findings
 from .looks import share
 from .remainder import sized
 from .scoring import Scoring, score_all
+from .shams import own_findings
 from .structural import input_findings, structural_findings
 from .utility import utility
 from .verdict import decide
@@ -92,6 +94,8 @@ def _findings(scoring: Scoring, context: Context) -> tuple[Finding, ...]:
     evidence, policy = context.evidence, context.policy
     found = structural_findings(evidence.facts, policy) + inside_findings(evidence.facts, policy)
     found += input_findings(evidence)
+    found += own_findings(context.families.shams)
+    found.append(closer_finding(evidence, context.level))
     found += [f for run in scoring.runs for f in execution(run, scoring.classes[run.name], evidence, policy)]
     for item in scoring.scored:
         found += differences(item, context)

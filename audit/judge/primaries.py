@@ -80,6 +80,11 @@ def averaged(rows: Floats, floors: Floats) -> tuple[Floats, float]:
     return (centred / scale[:, None]).mean(axis=0), float((floors / scale).mean())
 
 
+def attacks_of(tests: Sequence[RowTest]) -> tuple[Scored, ...]:
+    """The attacks behind tests of rows, each once."""
+    return tuple(dict.fromkeys(test.item for test in tests))
+
+
 def features_of(policy: Policy, claim: ClaimRecord, attack: str) -> tuple[str, ...]:
     """Features of an attack's scores that the policy lists for this claim."""
     listed = policy.primaries(claim.kind, claim.access)

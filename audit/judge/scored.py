@@ -62,6 +62,14 @@ class Scored:
             raise ValueError(f"{self.attack.name} has no example scores")
         return sides
 
+    def honest_holdout(self) -> Floats:
+        """Holdout scores (M, n_H) of models that are honest there: the original, where given, and the references.
+
+        Where the original is given, the audited model has no part in their calibration.
+        """
+        sides = self.sides(control=True)
+        return sides[1] if sides is not None else self.require_sides()[1][1:]
+
     def judged_sides(self) -> tuple[Floats, Floats]:
         """``sides`` of ``judged``: (J + K, n_F) and (J + K, n_H)."""
         if self.judged.examples is None:
@@ -82,6 +90,11 @@ class Scored:
 
 
 def _statistic(scores: Scores, n_forget: int, runs: int) -> tuple[Floats, float]:
+    """The statistic of each model, and the floor of its spread between models.
+
+    The floor of a mean of rows is the largest sampling error over all models, the audited one as well: an honest model
+    whose scores scatter (a quantised one) has a noisier mean, and no leak. All models alike, so ranks stay exact.
+    """
     if scores.statistic is not None:
         error = scores.sampling_error
         return scores.statistic, 0.0 if error is None or len(error) <= runs else float(error[runs:].mean())
@@ -89,7 +102,7 @@ def _statistic(scores: Scores, n_forget: int, runs: int) -> tuple[Floats, float]
         raise ValueError("an attack must return examples or a statistic")
     forget, holdout = scores.examples[:, :n_forget], scores.examples[:, n_forget:]
     error = np.sqrt(forget.var(axis=1) / forget.shape[1] + holdout.var(axis=1) / holdout.shape[1])
-    return forget.mean(axis=1) - holdout.mean(axis=1), float(error[runs:].mean()) if len(error) > runs else 0.0
+    return forget.mean(axis=1) - holdout.mean(axis=1), float(error.max()) if len(error) > runs else 0.0
 
 
 def by_subject(scores: Scores, forget: Ints, holdout: Ints) -> tuple[Scores, int]:

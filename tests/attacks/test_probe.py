@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from cases.stub import StubView, gaussian_case
 
 from attacks.representation.probe import Probe
@@ -66,3 +67,41 @@ def test_a_label_without_a_fit_row_ranks_last() -> None:
     logits = Probe()._logits(np.random.default_rng(0).normal(size=(60, 2)), np.arange(60) % 2, np.zeros((4, 2)), 3)
     assert logits.shape == (4, 3)
     assert (logits[:, 2] < logits[:, :2].min(axis=1)).all()
+
+
+def sparse_unit(seed: int, factor: float = 1.0) -> StubView:
+    """An honest model whose last unit is active on one of its retain rows, by a quantisation step, and rarely else."""
+    view = features(seed, memorised=False)
+    sets = {role: np.column_stack([x, np.zeros(len(x))]) for role, x in view.feature_sets.items()}
+    sets["retain"][0, 3] = 0.01 * factor
+    for role in ("forget", "holdout"):
+        sets[role][:4, 3] = 3.0 * factor
+    return StubView(feature_sets=sets)
+
+
+def test_a_unit_that_hardly_varies_on_the_fit_rows_drowns_nothing() -> None:
+    """It gave |z| of hundreds, and an honest quantised model was called out of line."""
+    views = [sparse_unit(0), *(features(k, memorised=False) for k in range(1, 5))]
+    scores = Probe().score([Probe().observe(v, None, RANDOM, np.random.default_rng(0)) for v in views], RANDOM)
+    assert scores.examples is not None
+    assert np.abs(scores.examples[0]).max() < 10
+    assert scores.invalid == ""
+
+
+@pytest.mark.parametrize("factor", [0.01, 100.0])
+def test_a_rescaled_unit_changes_no_score(factor: float) -> None:
+    mine, theirs = (
+        Probe().observe(sparse_unit(0, f), None, RANDOM, np.random.default_rng(0))["forget"] for f in (1.0, factor)
+    )
+    np.testing.assert_allclose(mine, theirs, atol=1e-6)
+
+
+def test_the_remedy_of_scattering_scores_names_the_features() -> None:
+    def noise(seed: int, scale: float) -> dict[str, np.ndarray]:
+        rng = np.random.default_rng(seed)
+        return {"forget": scale * rng.normal(size=300), "holdout": scale * rng.normal(size=300), "rows": np.ones(1)}
+
+    scores = Probe().combine([noise(0, 9.0), *(noise(k, 1.0) for k in range(1, 5))], RANDOM)
+    assert "its features were transformed" in scores.invalid
+    assert "features" in scores.remedy[0]
+    assert "logits" not in scores.remedy[0]

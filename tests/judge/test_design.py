@@ -290,12 +290,62 @@ def test_a_sham_that_rejects_invalidates_its_family(monkeypatch):
 
 def test_shams_see_a_test_that_is_wrong():
     rng = np.random.default_rng(0)
-    assert sham_d2(rng.normal(size=(2, 300)), 5, 999, rng, None).ok
-    assert sham_d1([rng.normal(size=(6, 300))], 5, rng).ok
-    outlier = rng.normal(size=(6, 300))
-    outlier[0] *= 40  # scatters beyond anything that the references do
-    assert not sham_d1([outlier], 5, rng).ok
-    assert sham_d2(rng.normal(size=(1, 30)), 5, 99, rng, None).count == 0  # too few rows to divide
+    assert sham_d2(rng.normal(size=(2, 6, 300)), 5, 999, rng, None).ok
+    assert sham_d1(rng.normal(size=(1, 6, 300)), 5, rng, range(6)).ok
+    outlier = rng.normal(size=(1, 6, 300))
+    outlier[:, 3] *= 40  # scatters beyond anything that the others do
+    assert not sham_d1(outlier, 5, rng, range(6)).ok
+    assert sham_d1(outlier, 5, rng, [0]).ok  # it is the fourth that does
+    assert sham_d2(rng.normal(size=(1, 1, 30)), 5, 99, rng, None).count == 0  # too few rows to divide
+
+
+def scattering(leak, seed=0):
+    """An unlearned model whose scores scatter ten times as much as the references': no part of the holdout set looks
+    like an honest model's, as after training on random labels or smoothed ones."""
+    evidence = Setup(split="unknown", references=8, leak=leak, seed=seed).evidence()
+    rng = np.random.default_rng([seed, 9])
+    for attack in ATTACKS:
+        signals = dict(evidence.signals[attack, "unlearned"])
+        for role in ("forget", "holdout"):
+            signals[role] = signals[role] + 10 * rng.normal(size=len(signals[role]))
+        evidence.signals[attack, "unlearned"] = signals
+    return judge(evidence, load_policy("standard")[0], "0" * 64)
+
+
+def test_a_leaking_model_that_scatters_closes_no_family():
+    """It ended INCONCLUSIVE: its own scores inside the holdout set looked unlike a random sample."""
+    result = scattering(dict.fromkeys(ATTACKS, 8.0))
+    own = finding(result, "sham.d1")
+    assert own.status is FindingStatus.NOTE
+    assert "unlike an honest model's" in own.reason
+    assert not gate(result, "sham audits of the model").ok
+    assert gate(result, "sham audits D1").ok
+    assert family(result, "D1").admitted
+    assert result.verdict.outcome is Outcome.FAIL
+
+
+def test_an_honest_model_that_scatters_neither_passes_nor_fails():
+    verdicts = [scattering({}, seed).verdict.outcome for seed in range(8)]
+    assert set(verdicts) == {Outcome.INCONCLUSIVE}
+
+
+def test_references_that_the_test_tells_apart_close_their_family():
+    evidence = Setup(split="unknown", references=8).evidence()
+    rng = np.random.default_rng(9)
+    for attack in ATTACKS:
+        signals = dict(evidence.signals[attack, "retrained/3"])
+        signals["holdout"] = signals["holdout"] + 40 * rng.normal(size=400)
+        evidence.signals[attack, "retrained/3"] = signals
+    result = judge(evidence, load_policy("standard")[0], "0" * 64)
+    assert not family(result, "D1").admitted
+    assert "sham audit of honest models" in family(result, "D1").reason
+
+
+def test_without_an_honest_model_no_sham_closes_a_family():
+    result = audit(references=0, original=None)
+    assert family(result, "D2").admitted
+    assert gate(result, "sham audits D2") is None
+    assert gate(result, "sham audits of the model") is None
 
 
 # --- utility ---------------------------------------------------------------------------------------------------

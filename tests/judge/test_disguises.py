@@ -66,6 +66,12 @@ def test_scores_out_of_line_support_no_pass() -> None:
     assert out_of_line(examples[:2]) == ""
 
 
+def test_a_few_odd_rows_are_no_scatter() -> None:
+    examples = np.random.default_rng(0).normal(size=(5, 400))
+    examples[0, :4] = 752.0
+    assert out_of_line(examples) == ""
+
+
 def test_copies_of_a_row_count_once(case: DigitsCase) -> None:
     folder = case.folder / "copies"
     folder.mkdir()
