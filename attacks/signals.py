@@ -134,7 +134,8 @@ def class_excess(focus: Floats, control: Floats, classes: tuple[int, ...], own: 
     Networks that never saw a class differ in which retained classes its examples look like, and their class logit
     follows. A ridge with intercept on standardised retained logits (each minus their row's mean) and their largest,
     fitted on the control rows, predicts it; the rest is returned. A constant added to the logit goes into the
-    intercept. Ours; on digits it takes a fifth off the scatter between retrains.
+    intercept. Ours; on digits it takes a twelfth (fresh worlds) to a fifth off the
+    scatter between retrains.
 
     Args:
         focus: (n, C) logits of examples of the forgotten classes.
