@@ -8,6 +8,7 @@ import numpy.typing as npt
 from .base import Floats, Ints
 
 CANONICAL = 3.0  # our choice, in nats: about the scale of a trained network's logits
+EXPLAINED = 1.0  # our choice, measured: penalty of ``class_excess`` in units of its rows
 
 
 def log_softmax(logits: Floats) -> Floats:
@@ -125,6 +126,52 @@ def class_logit(logits: Floats, classes: tuple[int, ...], own: Ints | None) -> F
     retained = np.delete(logits, list(classes), axis=1).mean(axis=1)
     chosen = logits[:, list(classes)].mean(axis=1) if own is None else logits[np.arange(len(own)), own]
     return np.asarray(chosen - retained)
+
+
+def class_excess(focus: Floats, control: Floats, classes: tuple[int, ...], own: Ints) -> tuple[Floats, Floats]:
+    """What the retained logits do not explain of a forgotten class's logit (``class_logit``).
+
+    Networks that never saw a class differ in which retained classes its examples look like, and their class logit
+    follows. A ridge with intercept on standardised retained logits (each minus their row's mean) and their largest,
+    fitted on the control rows, predicts it; the rest is returned. A constant added to the logit goes into the
+    intercept. Ours; on digits it takes a twelfth (fresh worlds) to a fifth off the
+    scatter between retrains.
+
+    Args:
+        focus: (n, C) logits of examples of the forgotten classes.
+        control: (m, C) logits of examples of the retained ones.
+        classes: the forgotten classes, fewer than C.
+        own: forgotten class of each focus row, (n,).
+
+    Returns:
+        excess of the focus rows' own class (n,); mean excess of all forgotten classes on the control rows (m,), whose
+        mean is 0.
+    """
+    known, unknown = (_explaining(logits, classes) for logits in (control, focus))
+    (centre, scale), chosen = spread_of(known), list(classes)
+    known, unknown = ((part - centre) * scale for part in (known, unknown))
+    retained = [np.delete(logits, chosen, axis=1).mean(axis=1, keepdims=True) for logits in (control, focus)]
+    target = control[:, chosen] - retained[0]
+    level = target.mean(axis=0)
+    gram = known.T @ known + EXPLAINED * len(known) * np.eye(known.shape[1])
+    weight = np.linalg.solve(gram, known.T @ (target - level))
+    left = focus[:, chosen] - retained[1] - level - unknown @ weight
+    at = (own[:, None] == np.array(chosen)).argmax(axis=1)
+    return np.asarray(left[np.arange(len(own)), at]), np.asarray((target - level - known @ weight).mean(axis=1))
+
+
+def _explaining(logits: Floats, classes: tuple[int, ...]) -> Floats:
+    """Retained logits minus their row's mean, and the largest of them, (n, C - number of classes + 1)."""
+    retained = np.delete(logits, list(classes), axis=1)
+    retained = retained - retained.mean(axis=1, keepdims=True)
+    return np.concatenate([retained, retained.max(axis=1, keepdims=True)], axis=1)
+
+
+def spread_of(values: Floats) -> tuple[Floats, Floats]:
+    """Mean and 1 / standard deviation of each column of (n, d); 0 for a constant one, whatever its rounding."""
+    centre, spread = values.mean(axis=0), values.std(axis=0)
+    varies = spread > 1e-9 * np.abs(values).max(axis=0)  # our choice: far above rounding, far below any signal
+    return centre, np.where(varies, 1 / np.where(varies, spread, 1.0), 0.0)
 
 
 def retained_spread(logits: Floats, classes: tuple[int, ...]) -> float:

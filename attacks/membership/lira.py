@@ -6,7 +6,7 @@ import numpy as np
 
 from attacks.base import PER_EXAMPLE, Access, Attack, Case, Scores, Signals, View
 from attacks.calibration import OUT_OF_LINE_REMEDY, calibrated, out_of_line
-from attacks.signals import class_logit, contrast, retained_spread
+from attacks.signals import class_excess, contrast, retained_spread
 
 from .common import by_side, queried_confidence, side_labels, stacked
 
@@ -16,26 +16,28 @@ class Membership(Attack):
 
     Example score: one-sided z of the logit-scaled confidence, at a common temperature and averaged over the recipe's
     augmentation queries, against the references (higher = member). Logits times a constant give the same scores.
-    Class claims: the forgotten class's logit over the mean of the retained ones, in units of the spread of the
-    retained logits; mean on never-seen examples of the forgotten classes minus mean on the other test examples.
+    Class claims: the forgotten class's logit over the mean of the retained ones, minus what the retained logits explain
+    of it (``class_excess``), in units of the spread of the retained logits; mean on never-seen examples of the
+    forgotten classes minus mean on the other test examples.
     Neither a constant added to the logit (a masked head) nor a more confident model (longer training) changes it.
     """
 
     name = "membership"
     title = "Membership inference (offline LiRA)"
+    version = "2"
     access = Access.LOGITS
     symmetric = True
     source = "Carlini et al., Membership Inference Attacks From First Principles, arXiv 2112.03570"
     charts = PER_EXAMPLE
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
-        """Logit-scaled confidence on forget and holdout rows; for class claims also the scaled class logit."""
+        """Logit-scaled confidence on forget and holdout rows; for class claims also the scaled excess of the class."""
         signals = by_side(queried_confidence(view, case), case)
         if case.kind == "class":
-            logits = {role: view.logits(role) for role in ("holdout", "test")}
-            unit = retained_spread(logits["test"], case.classes)
-            for role, own in (("holdout", case.labels["holdout"]), ("test", None)):
-                signals[f"class_{role}"] = class_logit(logits[role], case.classes, own) / unit
+            control = view.logits("test")
+            unit = retained_spread(control, case.classes)
+            excess = class_excess(view.logits("holdout"), control, case.classes, case.labels["holdout"])
+            signals["class_holdout"], signals["class_test"] = (side / unit for side in excess)
         return signals
 
     def combine(self, signals: Sequence[Signals], case: Case) -> Scores:

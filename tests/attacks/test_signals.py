@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy import special
 
 from attacks.signals import (
+    class_excess,
     class_logit,
     contrast,
     correct,
@@ -18,6 +19,7 @@ from attacks.signals import (
     margin,
     modified_entropy,
     retained_spread,
+    spread_of,
 )
 
 
@@ -90,6 +92,37 @@ def test_class_logit_is_blind_to_a_constant_per_row_and_picks_the_rows_own_class
     np.testing.assert_allclose(class_logit(z, (0, 1), own), expected)
     np.testing.assert_allclose(class_logit(z, (0, 1), None), z[:, :2].mean(axis=1) - z[:, 2:].mean(axis=1))
     np.testing.assert_allclose(class_logit(z + np.arange(12.0)[:, None], (0, 1), own), expected)
+
+
+def test_class_excess_ignores_what_the_retained_logits_explain():
+    """An offset of a forgotten logit (a masked head) changes nothing, a multiple of all logits multiplies it."""
+    control, focus, own = logits(8, n=300), logits(9, n=50), np.random.default_rng(9).integers(0, 2, 50)
+    plain = class_excess(focus, control, (0, 1), own)
+    assert plain[1].mean() == pytest.approx(0, abs=1e-12)
+    masked = [z - 50 * np.eye(5)[0] for z in (focus, control)]
+    tripled = class_excess(3 * focus, 3 * control, (0, 1), own)
+    for found, once, thrice in zip(class_excess(*masked, (0, 1), own), plain, tripled, strict=True):
+        # the mask moves the logit by the same on both sides
+        np.testing.assert_allclose(found, once, atol=1e-9)
+        np.testing.assert_allclose(thrice, 3 * once, atol=1e-9)
+    risen = focus + 2 * np.eye(5)[own]
+    np.testing.assert_allclose(class_excess(risen, control, (0, 1), own)[0], plain[0] + 2)
+    explained = [np.column_stack([z[:, 1:].max(axis=1), z[:, 1:]]) for z in (focus, control)]
+    left = class_excess(*explained, (0,), np.zeros(50, dtype=np.int64))[0]
+    assert left.std() < 0.6 * class_logit(explained[0], (0,), None).std()
+
+
+def test_class_excess_with_one_retained_class_is_the_centred_class_logit():
+    z = logits(10)[:, :2]
+    own = np.zeros(12, dtype=np.int64)
+    expected = class_logit(z, (0,), own) - class_logit(z, (0,), own).mean()
+    np.testing.assert_allclose(class_excess(z, z, (0,), own)[0], expected)
+
+
+def test_spread_of_gives_no_scale_to_a_constant_however_rounded():
+    centre, scale = spread_of(np.array([[0.1, 1.0], [np.nextafter(0.1, 1), 3.0], [0.1, 2.0], [0.1, 2.0]]))
+    np.testing.assert_allclose(centre, [0.1, 2.0])
+    np.testing.assert_allclose(scale, [0, np.sqrt(2)])
 
 
 def test_retained_spread_is_a_unit_of_the_logits():
