@@ -62,9 +62,11 @@ class Listed:
 
     @property
     def names(self) -> tuple[tuple[tuple[str, str, float], ...], tuple[tuple[str, float], ...]]:
-        """Names and weights: two levels of access with the same ones run the same tests."""
-        return tuple((t.item.attack.name, t.feature, t.weight) for t in self.d2), tuple(
-            (t.name, t.weight) for t in self.d1
+        """Names and weights within each family: two levels of access with the same ones run the same tests."""
+        d2, d1 = (sum(test.weight for test in tests) for tests in (self.d2, self.d1))
+        return (
+            tuple((t.item.attack.name, t.feature, round(t.weight / d2, 9)) for t in self.d2),
+            tuple((t.name, round(t.weight / d1, 9)) for t in self.d1),
         )
 
 

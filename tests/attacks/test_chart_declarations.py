@@ -64,7 +64,8 @@ def judged(stub: type[Attack], **parameters: Any) -> tuple[AuditResult, dict[str
     }
     evidence.signals |= {("stub_depth", name): value for name, value in signals.items()}
     run = AttackRun(name="stub_depth", parameters=stub(**parameters).parameters, status="ok")
-    evidence.facts = evidence.facts.model_copy(update={"attacks": (*evidence.facts.attacks, run)})
+    others = (item for item in evidence.facts.attacks if item.name != run.name)
+    evidence.facts = evidence.facts.model_copy(update={"attacks": (*others, run)})
     return judge(evidence, load_policy("standard")[0], "0" * 64), signals
 
 

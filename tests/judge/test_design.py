@@ -281,7 +281,7 @@ def test_shams_hold_on_honest_and_leaking_models():
 
 
 def test_a_sham_that_rejects_invalidates_its_family(monkeypatch):
-    monkeypatch.setattr("audit.judge.families.sham_d2", lambda *_: Shams(0.0005, 5))
+    monkeypatch.setattr("audit.judge.shams.sham_d2", lambda *_: Shams(0.0005, 5))
     result = audit(leak=EVERY)
     assert not family(result, "D2").admitted
     assert "sham audit" in family(result, "D2").reason

@@ -15,7 +15,7 @@ from audit.record.result import AuditResult, Outcome
 
 POLICY = load_policy("standard")[0].model_copy(update={"permutations": 999, "shams": 0})
 #: a trace that membership alone sees, at p = .01 to .04 on its own; three attacks under one max-T dilute it
-DILUTED = [(3, 0.25), (7, 0.25), (10, 0.18)]
+DILUTED = [(7, 0.25), (10, 0.18)]
 
 
 def gate(result: AuditResult, level: str) -> object:

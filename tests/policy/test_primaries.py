@@ -79,7 +79,8 @@ def with_plugin(monkeypatch: pytest.MonkeyPatch, **setup: Any) -> Any:
         scores = {"forget": rng.normal(leak, 1, n_forget), "holdout": rng.normal(0, 1, n_holdout)}
         evidence.signals[plugin.name, model] = scores
     run = AttackRun(name=plugin.name, parameters={}, status="ok")
-    evidence.facts = evidence.facts.model_copy(update={"attacks": (run, *evidence.facts.attacks)})
+    others = (item for item in evidence.facts.attacks if item.name != run.name)
+    evidence.facts = evidence.facts.model_copy(update={"attacks": (run, *others)})
     return evidence
 
 
