@@ -172,6 +172,8 @@ def _missing(case: LoadedCase, policy: Policy, sets: dict[str, int], references:
         for level in COVERED[case.claim.access]
         if not demanded.get(level)
     ]
+    if case.claim.access == "labels" and not isinstance(case.models["unlearned"], TorchTarget):
+        found.append("claims of labels ask the network with changed inputs: give it in place of precomputed outputs")
     if not policy.may_pass:
         found.append(f"the policy {policy.name!r} never says PASS")
     if "original" not in case.models:
