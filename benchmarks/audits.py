@@ -96,7 +96,8 @@ class ArrayView:
         if query.startswith("noise:"):  # one direction for all rows: what it adds to the first layer is one vector
             direction = apply(query, np.zeros_like(inputs[:1]), spread)
             return self._read(self._encoded(self._first[rows] + direction @ self.net[0]))
-        return self._read(self._encoded(apply(query, inputs, spread) @ self.net[0] + self.net[1]))
+        changed = apply(query, inputs, spread, self.world.partners)
+        return self._read(self._encoded(changed @ self.net[0] + self.net[1]))
 
     def _encoded(self, first: Floats) -> Floats:
         """The head's input (n, d) from the first layer's sums (n, hidden)."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 
 from attacks.base import Case, Floats, Ints
+from attacks.queries import partners
 from audit.inputs.data import Arrays
 
 CLASSES, WIDTH = 10, 20
@@ -67,6 +70,11 @@ class World:
         """One set with its inputs."""
         rows = self.rows[role]
         return Arrays(self.x[rows], self.y[rows])
+
+    @cached_property
+    def partners(self) -> np.ndarray[Any, Any] | None:
+        """Retain rows that queries mix others with."""
+        return partners(self.x[self.rows["retain"]])
 
     def candidates(self) -> Ints:
         """Forget and holdout rows: those that shadow models' coins choose from."""

@@ -6,25 +6,30 @@ import numpy as np
 
 from attacks.base import PER_EXAMPLE, Access, Attack, Case, Floats, NotApplicable, Scores, Signals, View
 from attacks.calibration import OUT_OF_LINE_REMEDY, adjust, leave_one_out, out_of_line
+from attacks.queries import PARTNERS, is_binary
 from attacks.signals import correct
 
 from .common import SIDES, by_side, refuse_class_claims, side_labels, side_logits, stacked
 
 SIGMAS = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0)  # our choice, in units of the inputs' standard deviation
-DRAWS = 4  # directions a sigma: our choice
+BITS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)  # our choice, shares of the entries of binary inputs
+SHARES = (0.1, 0.2, 0.3, 0.4)  # our choice, of another row
+DRAWS, PAIRS = 2, 2  # directions a size, and partners a share: our choice
 
 
 class LabelOnly(Attack):
     """Score: share of changed inputs on which the predicted class is the label; nothing but predicted classes is read.
 
-    Changes: none, the augmentation queries of the recipe, and noise of rising size, so that the share grows with the
-    radius within which the label holds. There are few levels and many ties; ties rank in the middle. With references
-    the share is standardised by the other models' on that row and adjusted for label and difficulty, as for
-    ``membership``; where they agree exactly, only their mean is taken off.
+    Changes: none, the augmentation queries of the recipe, noise of rising size (bits turned where inputs are binary),
+    and rising shares of another row, so that the share grows with the radius within which the label holds. Turned,
+    mixed and swapped inputs look like data: a gate that knows odd inputs hardly sees them. There are few levels and
+    many ties; ties rank in the middle. With references the share is standardised by the other models' on that row and
+    adjusted for label and difficulty, as for ``membership``; where they agree exactly, only their mean is taken off.
     """
 
     name = "label_only"
     title = "Label-only membership (agreement under changes)"
+    version = "2"
     access = Access.LABELS
     symmetric = True
     families = frozenset({"D2"})
@@ -39,10 +44,14 @@ class LabelOnly(Attack):
         """
         refuse_class_claims(case)
         labels = side_labels(case)
-        noise = [f"noise:{sigma}:{draw}" for sigma in SIGMAS for draw in range(DRAWS)]
+        binary = _binary(case)
+        kind, sizes = ("bits", BITS) if binary else ("noise", SIGMAS)
+        changes = [f"{kind}:{size}:{draw}" for size in sizes for draw in range(DRAWS)]
+        pairs = ("swap",) if binary else ("mix", "swap")
+        changes += [f"{pair}:{share}:{draw}" for pair in pairs for share in SHARES for draw in range(PAIRS)]
         agreed = [correct(side_logits(view), labels)]
         refused = ""
-        for query in (*case.queries, *noise):
+        for query in (*case.queries, *changes):
             try:
                 answers = np.concatenate([view.augmented(role, query) for role in SIDES])
             except NotApplicable as reason:
@@ -62,6 +71,14 @@ class LabelOnly(Attack):
         if levels == 1:
             return Scores(examples=examples, invalid="the same agreement on every row", details=details)
         return Scores(examples=examples, invalid=out_of_line(examples), remedy=OUT_OF_LINE_REMEDY, details=details)
+
+
+def _binary(case: Case) -> bool:
+    """Are all inputs zeros and ones, as far as retain rows tell?"""
+    retain = case.sets.get("retain")
+    if retain is None:
+        return False
+    return is_binary(retain.batch(np.arange(min(PARTNERS, len(case.labels["retain"])))))
 
 
 def _calibrated(agreement: Floats, case: Case) -> tuple[Floats, str]:

@@ -6,13 +6,14 @@ import hashlib
 import io
 import mmap
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from attacks.base import Access, Floats, NotApplicable
-from attacks.queries import apply
+from attacks.queries import apply, partners
 from audit.inputs.data import Arrays
 from audit.inputs.outputs import PrecomputedOutputs
 from audit.inputs.sets import Selection
@@ -21,6 +22,7 @@ from audit.record.files import write_private
 from audit.record.readonce import opened
 from audit.record.seal import is_ours, put_seal
 
+PARTNERS = "retain"  # the file whose rows enter the queries of others
 HELD = 128  # maps kept open: each holds a descriptor
 
 
@@ -76,16 +78,25 @@ class Observations:
                 raise NotApplicable(f"needs a network, or precomputed outputs with the key {key!r}")
             return target.outputs(key, self.files[source], self.batch_size)[0]
         named = query.replace(":", "_").replace("+", "")
+        if query.startswith(("mix:", "swap:")):  # their answers depend on the rows that they take from, too
+            named += f"-{self.fingerprints[PARTNERS][:16]}"
         path = self.folder / f"{digest[:24]}-{self.fingerprints[source][:24]}-{named}.npy"
         found = self._mapped(path)
         if found is None:
             data = self.files[source]
-            changed = replace(data, x=apply(query, data.batch(np.arange(len(data))), self._spread(source)))
+            rows = data.batch(np.arange(len(data)))
+            changed = replace(data, x=apply(query, rows, self._spread(source), self._partners))
             logits, _ = target.outputs(source, changed, self.batch_size)
             found = self._kept(path, logits)
         if found is None:
             raise ValueError(f"cannot read back {path.name}: the disk loses data")
         return found
+
+    @cached_property
+    def _partners(self) -> np.ndarray[Any, Any] | None:
+        """Rows of the retain set for ``mix`` and ``swap`` queries."""
+        retain = self.files.get(PARTNERS)
+        return None if retain is None or retain.x is None else partners(retain.x)
 
     def _kept(self, path: Path, values: Floats) -> np.ndarray[Any, Any] | None:
         """Keep an array as float32, and map it."""

@@ -62,6 +62,13 @@ def test_evidence_judged_at_a_weaker_level_is_an_audit_that_claimed_it(bench: Be
 
 
 @pytest.mark.slow
+def test_a_gate_that_knows_odd_inputs_is_seen_by_inputs_that_look_like_data(bench: Bench) -> None:
+    """Asked with noise alone, it passed a claim of labels."""
+    found = bench.cheats.measure("random", 32, ["lookup, and odd inputs"], "standard", "label_only")["cheats"]
+    assert found["lookup, and odd inputs"]["access"]["labels"] == {"verdict": "FAIL", "by": ["label_only.d2"]}
+
+
+@pytest.mark.slow
 def test_all_cheats_in_one_world(bench: Bench) -> None:
     registry = importlib.import_module("fixtures.cheats.registry")
     found = bench.cheats.measure("random", 4, list(registry.CHEATS), "standard")["cheats"]
