@@ -45,7 +45,7 @@ from .worlds import Net, Weights, World
 ACCESS = ("labels", "logits", "features")
 GATED = ("feature_mapping", "label_only", "membership", "probe", "quantile", "rmia")
 #: attacks whose signals of a row do not depend on which other forget rows there are, but for their common scale
-NESTED = frozenset({"label_only", "membership", "probe", "quantile", "rmia"})
+NESTED = frozenset({"label_only", "membership", "quantile", "rmia"})
 LEAKS = ("original", "fine-tuned", "random labels")
 TUNED = 3  #: epochs of fine-tuning and of random labels, at the rate of training: our choice
 SOURCES = ("worlds", "audits", "stacks", "real_data", "said", "lean", "real")

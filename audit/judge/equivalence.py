@@ -72,7 +72,7 @@ def finding_of(scored: Scored, context: Context, figure: Figure, *, may_be_manda
     """Judge a figure: PASS only where everything that a PASS needs is there."""
     attack, facts = scored.attack, context.evidence.facts
     name = f"{attack.name}.{figure.metric}"
-    listed = name in context.policy.figures(facts.claim.kind)
+    listed = name in context.policy.figures(facts.claim.kind, facts.claim.access)
     role: Literal["mandatory", "supplementary"] = "mandatory" if listed and may_be_mandatory else "supplementary"
     n_forget, n_holdout = scored.sizes(context.evidence) if figure.metric == "share" else scored.rows()
     status, reason, settle = _judged(figure, n_forget, n_holdout, scored)

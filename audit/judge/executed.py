@@ -17,12 +17,12 @@ from .scoring import Scoring
 
 def execution(run: AttackRun, attack: type[Attack], evidence: Evidence, policy: Policy) -> list[Finding]:
     """A check that did not run is a finding."""
-    kind = evidence.facts.claim.kind
+    claim = evidence.facts.claim
     if run.status == "ok":
         return _changed(run, attack, evidence, policy)
-    required = any(name.partition(".")[0] == run.name for name in policy.figures(kind))
+    required = any(name.partition(".")[0] == run.name for name in policy.figures(claim.kind, claim.access))
     status = FindingStatus.ERROR if run.status == "error" else FindingStatus.SKIPPED
-    gated = gates(attack, evidence.facts.claim, policy)
+    gated = gates(attack, claim, policy)
     return [
         Finding(
             id=f"{run.name}.execution",

@@ -52,7 +52,7 @@ def judge(evidence: Evidence, policy: Policy, policy_sha256: str, scoring: Scori
     checks = gates(evidence, policy, families, measured, findings)
     checks += weaker_levels(scoring.scored, evidence, policy, families)
     verdict = decide(evidence, policy, families, findings, checks, measured)
-    verdict = sized(verdict, findings, policy.figures(evidence.facts.claim.kind))
+    verdict = sized(verdict, findings, policy.figures(evidence.facts.claim.kind, evidence.facts.claim.access))
     warnings = cautions(evidence, families, policy)
     facts = evidence.facts
     by_name = {item.attack.name: item for item in scoring.scored}

@@ -111,10 +111,10 @@ class Policy(BaseModel):
             raise ValueError(f"tpr_margin {self.tpr_margin:g} must exceed tpr_fpr {self.tpr_fpr:g}")
         return self
 
-    def figures(self, kind: str) -> tuple[str, ...]:
-        """The mandatory figures of a kind of claim, whatever the access: ``<attack>.<metric>``."""
-        levels: Mapping[Level, tuple[str, ...]] = self.mandatory.get(kind, {})  # type: ignore[call-overload]
-        return tuple(figure for figures in levels.values() for figure in figures)
+    def figures(self, kind: Kind, access: Level) -> tuple[str, ...]:
+        """The figures that a PASS of a claim needs, at each level that its access covers: ``<attack>.<metric>``."""
+        demanded = self.mandatory.get(kind, {})
+        return tuple(figure for level in COVERED[access] for figure in demanded.get(level, ()))
 
     def primaries(self, kind: Kind, access: Level) -> Primaries:
         """The statistics whose tests decide FAIL for a claim, each with its weight; the weights add up to 1."""
@@ -163,7 +163,7 @@ def load_policy(name: str) -> tuple[Policy, str]:
 
 def _listed(policy: Policy) -> list[str]:
     """Every mandatory figure, whatever the claim and the access."""
-    return [figure for kind in policy.mandatory for figure in policy.figures(kind)]
+    return [figure for levels in policy.mandatory.values() for figures in levels.values() for figure in figures]
 
 
 def built_in(sha256: str) -> Policy | None:
