@@ -87,10 +87,10 @@ def test_signals_of_a_smaller_forget_set_are_those_of_its_rows(bench: Bench, tin
     rng = np.random.default_rng(1)
     world = tiny.world(rng)
     nets = bench.real.train(tiny, world, "SGD", rng)
-    seen = bench.real.views(tiny, world, nets, ["feature_mapping", "probe", "quantile"], 5)
+    seen = bench.real.views(tiny, world, nets, ["feature_mapping", "label_only", "probe"], 5)
     small = replace(world, rows=world.rows | {"forget": world.rows["forget"][:40]})
     mine = {"original": nets["original/40"], "honest": nets["honest"]}
-    alone = bench.audits.observe(small, mine, bench.audits.instances(["feature_mapping", "probe", "quantile"]), 5)
+    alone = bench.audits.observe(small, mine, bench.audits.instances(["feature_mapping", "label_only", "probe"]), 5)
     for key, signals in alone.signals.items():
         for part, values in signals.items():
             np.testing.assert_allclose(seen[40].signals[key][part], values, err_msg=f"{key} {part}")
