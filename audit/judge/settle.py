@@ -32,6 +32,7 @@ MEMORISED = (
 INVALID = ("no number of rows or references: mend what the reason names, and run again",)
 RECIPE = "retrain the references with the original's own recipe on the retain set"
 MOST_RUNS = 50  # our choice: nobody unlearns more often
+CHANCE = 3.0  # our choice: standard errors up to which an honest run may lie off
 DECIDES = "their mean decides"  # not the best of them
 #: our choice of what costs least: words, files at hand, never-seen rows, models, more deletions
 COSTS = (
@@ -139,7 +140,8 @@ def more_runs(
 ) -> tuple[str, ...]:
     """Unlearned runs whose mean lies ``errors`` standard errors below ``bound``; unlearning further, besides.
 
-    As many as suffice where the mean stays what it is, and as many as give honest runs the usual power.
+    As many as give honest runs the usual power, and as suffice where the mean stays what it is, if any do. None where
+    the mean is too far from 0 for chance.
 
     Args:
         value: mean of the runs so far.
@@ -149,16 +151,17 @@ def more_runs(
         runs, references: how many there are.
         least: fewer runs the figure would not be averaged over.
     """
+    further = ("unlearn the forgotten classes further",)
+    if not value < CHANCE * spread * math.sqrt(1 / runs + 1 / references):
+        return further
     goals = [(0.0, errors + float(stats.norm.ppf(POWER))), (max(value, 0.0), errors)]
-    # sqrt(1/J + 1/K) = room at J; no J where the references alone leave none
-    within = [(bound - mean, reach * spread) for mean, reach in goals if mean < bound and spread > 0]
-    rooms = [(slack / error) ** 2 - 1 / references for slack, error in within]
-    ways = ["unlearn the forgotten classes further"]
-    if rooms and min(rooms) > 0:
-        needed = max(least, math.ceil(1 / min(rooms)))
-        if runs < needed <= MOST_RUNS:
-            ways.insert(0, f"about {needed} unlearned runs of the procedure (--runs) with these references: {DECIDES}")
-    return tuple(ways)
+    # sqrt(1/J + 1/K) <= slack / (reach * spread); no J where the references alone leave no room
+    rooms = [((bound - mean) / (reach * spread)) ** 2 - 1 / references for mean, reach in goals if mean < bound]
+    counts = [math.ceil(1 / room) for room in rooms if room * MOST_RUNS >= 1]
+    needed = max(least, *counts) if counts else 0
+    if needed <= runs:
+        return further
+    return f"about {needed} unlearned runs of the procedure (--runs) with these references: {DECIDES}", *further
 
 
 def enough_rows(sizes: tuple[int, int], policy: Policy, unit: str, *, tail: bool) -> tuple[str, ...]:
