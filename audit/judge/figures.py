@@ -22,7 +22,8 @@ from .settle import enough_rows, more_models, more_rows, more_runs, more_tail_ro
 # our choice, measured (attacks.md, feature_mapping): together they let 5 % of planted doses of a quarter PASS
 LIGHT_MARGIN, LIGHT_ERRORS = 0.75, 1.2
 MORE_REFERENCES = ("more references: the spread between seeds is too wide",)
-OWN_REMEDY = ("unlearn this run further; where another run takes its place, declare both looks (--ledger)",)
+OTHER_RUN = "where another run takes the place of this one, declare both looks (--ledger)"
+OWN_REMEDY = ("unlearn this run further", OTHER_RUN)
 
 
 def figures(scored: Scored, context: Context) -> list[Finding]:
@@ -261,7 +262,7 @@ def _validity(scored: Scored, runs: int, own: float, margin: float) -> _Validity
     """Why the runs' mean supports no PASS: the audited run itself lies outside the margin, or a fit is bad."""
     if runs > 1 and not abs(own) < margin:
         reason = f"the audited run itself lies outside the margin ({own:+.3f}): the other runs do not speak for it"
-        return {"invalid": reason, "remedy": OWN_REMEDY}
+        return {"invalid": reason, "remedy": OWN_REMEDY if own > 0 else (OTHER_RUN,)}
     return {"invalid": scored.subject.invalid, "remedy": scored.subject.remedy}
 
 
