@@ -77,6 +77,8 @@ class Scores:
         examples: (J, n_F + n_H) per-example scores, forget rows first; higher = more like a member; or None.
         statistic: (J,) the primary model-level statistic for class claims; higher = more is left; or None.
         sampling_error: (J,) standard error of ``statistic`` over the examples; or None.
+        lighter: the same two under a fit that shrinks less, whose share of the original must not exceed the margin
+            either; or None.
         unit: unit of ``statistic``.
         invalid: "" or why the result on the audited model supports no PASS.
         remedy: what to do where it is invalid.
@@ -88,6 +90,7 @@ class Scores:
     examples: Floats | None = None
     statistic: Floats | None = None
     sampling_error: Floats | None = None
+    lighter: tuple[Floats, Floats] | None = None
     unit: str = ""
     invalid: str = ""
     remedy: tuple[str, ...] = ()
@@ -173,7 +176,8 @@ class Attack(ABC):
         scores = self.combine(signals, case)
         rows = len(case.labels["forget"]) + len(case.labels["holdout"])
         models = len(signals)
-        expected = ((scores.examples, (models, rows)), (scores.statistic, (models,)))
+        lighter = scores.lighter or (None, None)
+        expected = ((scores.examples, (models, rows)), *((part, (models,)) for part in (scores.statistic, *lighter)))
         for value, shape in expected:
             if value is not None and (value.shape != shape or not np.isfinite(value).all()):
                 raise Malformed(f"{self.name}: scores must be finite with shape {shape}, got {value.shape}")

@@ -108,13 +108,6 @@ def correct(logits: Floats, y: Ints) -> npt.NDArray[np.bool_]:
     return np.asarray(logits.argmax(axis=1) == y)
 
 
-def margin(logits: Floats, classes: tuple[int, ...]) -> Floats:
-    """Best logit among ``classes`` minus the best among the others, shape (n,)."""
-    inside = np.zeros(logits.shape[1], dtype=bool)
-    inside[list(classes)] = True
-    return np.asarray(logits[:, inside].max(axis=1) - logits[:, ~inside].max(axis=1))
-
-
 def class_logit(logits: Floats, classes: tuple[int, ...], own: Ints | None) -> Floats:
     """Logit of a forgotten class minus the mean logit of the retained classes, shape (n,).
 

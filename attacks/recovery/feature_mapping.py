@@ -18,12 +18,7 @@ BAD_FIT_REMEDY = (
     "mend the unlearned model, where it is bad at the task that is left",
 )
 CLASS_PENALTY, LIGHT_PENALTY = 0.3, 0.01  # our choice, measured: in units of the fit rows, for standardised features
-LIGHT_LIMIT = 0.06  # our choice, measured: most share that a PASS may have under the light penalty
 NEVER_SEEN = ("holdout", "test")
-HIDDEN_REMEDY = (
-    "audit another run of the procedure (about three honest retrains in ten read so by chance)",
-    "unlearn the forgotten classes further",
-)
 SEARCH = np.logspace(-6, 0, 7)  # our choice: relative penalties searched below that
 
 Map = Callable[[Floats], Floats]  # features (n, d) -> (n, d')
@@ -40,8 +35,8 @@ class FeatureMapping(Attack):
     standardised, each by its own spread on never-seen rows (a unit scaled down, and up again in the next layer, hides
     nothing), and the penalty is fixed. Statistic: the recovered logit of the forgotten classes, less what the
     recovered retained logits explain (``class_excess``), on never-seen examples of the forgotten classes minus the
-    same on the other test examples. A penalty shrinks what little is left more than it shrinks the whole. So
-    where a light penalty reads more than ``light_limit`` of the original's excess, the attack supports no PASS.
+    same on the other test examples. A penalty shrinks what little is left more than it shrinks the whole. So the
+    statistic is also given under a light penalty (``Scores.lighter``), whose share must keep the margin as well.
     """
 
     name = "feature_mapping"
@@ -52,19 +47,18 @@ class FeatureMapping(Attack):
     symmetric = False  # the original's head was trained on the forget set and not on the holdout set
     source = "One-point-contraction line of work, arXiv 2507.07754 (idea); formulas in docs/attacks.md"
 
-    def __init__(self, *, max_rows: int = 20_000, min_fit: float = 0.95, light_limit: float = LIGHT_LIMIT) -> None:
+    def __init__(self, *, max_rows: int = 20_000, min_fit: float = 0.95) -> None:
         """Set the fit's limits.
 
         Args:
             max_rows: at most this many fit rows; >= 100.
             min_fit: the recovered accuracy on never-seen auxiliary rows must reach this share of the
                 original's, in (0, 1]; below it a silent attack proves nothing.
-            light_limit: class claims: share under the light penalty from which no PASS is supported, > 0.
         """
         super().__init__()
-        if max_rows < 100 or not 0 < min_fit <= 1 or not light_limit > 0:
-            raise ValueError("feature_mapping: max_rows must be >= 100, min_fit in (0, 1] and light_limit > 0")
-        self.parameters = {"max_rows": max_rows, "min_fit": min_fit, "light_limit": light_limit}
+        if max_rows < 100 or not 0 < min_fit <= 1:
+            raise ValueError("feature_mapping: max_rows must be >= 100 and min_fit in (0, 1]")
+        self.parameters = {"max_rows": max_rows, "min_fit": min_fit}
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:
         """Recovered confidence per example, or excess of the forgotten classes; how well the map fits unseen rows."""
@@ -90,8 +84,7 @@ class FeatureMapping(Attack):
         for prefix, mapping in zip(("", "light_"), maps, strict=True):
             pair = _excess([recovered(role, mapping) for role in NEVER_SEEN], case)
             signals |= {prefix + role: values for role, values in zip(NEVER_SEEN, pair, strict=True)}
-        whole = _excess([original.logits(role) for role in NEVER_SEEN], case)
-        return signals | {"original": np.array([whole[0].mean() - whole[1].mean()])}
+        return signals
 
     def combine(self, signals: Sequence[Signals], case: Case) -> Scores:
         """Class contrast of the recovered excess, or calibrated recovered confidence."""
@@ -109,15 +102,11 @@ class FeatureMapping(Attack):
         )
         if case.kind == "class":
             statistic, error = contrast([s["holdout"] for s in signals], [s["test"] for s in signals])
-            light, limit = _light_share(signals), float(self.parameters["light_limit"])
-            if light is not None:
-                details += (f"share under the light penalty: {light:+.2f} (a PASS needs less than {limit})",)
-                if light >= limit and not invalid:
-                    invalid = f"under the light penalty the share is {light:.2f}, not below {limit}"
-                    remedy = HIDDEN_REMEDY
+            light = contrast([s["light_holdout"] for s in signals], [s["light_test"] for s in signals])
             return Scores(
                 statistic=statistic,
                 sampling_error=error,
+                lighter=light,
                 unit="logits",
                 invalid=invalid,
                 remedy=remedy,
@@ -132,16 +121,6 @@ class FeatureMapping(Attack):
 def _excess(recovered: Sequence[Floats], case: Case) -> tuple[Floats, Floats]:
     """Excess of the forgotten classes on holdout and test rows, from the logits of both."""
     return class_excess(recovered[0], recovered[1], case.classes, case.labels["holdout"])
-
-
-def _light_share(signals: Sequence[Signals]) -> float | None:
-    """Row 0's share of the original's excess over the other rows, light penalty; None where nothing stands out."""
-    values, _ = contrast([s["light_holdout"] for s in signals], [s["light_test"] for s in signals])
-    if len(values) < 2:
-        return None
-    others = float(values[1:].mean())
-    whole = float(signals[0]["original"][0]) - others
-    return (float(values[0]) - others) / whole if whole > 0 else None
 
 
 def _class_maps(view: View, original: View, rows: Ints) -> list[Map]:

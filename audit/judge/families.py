@@ -25,6 +25,7 @@ from .scored import Scored, in_reach
 from .shams import Shams, family_shams
 
 NAMES: tuple[Literal["D2", "D1"], ...] = ("D2", "D1")
+MOST_RUNS = 20  # our choice: where so many would not do for a test, the references are too few
 SHAM_REMEDY = ("another holdout set: scores inside this one do not behave like a random sample of never-seen rows",)
 
 
@@ -192,10 +193,18 @@ def _members(
 def _usable_runs(d1: Sequence[ModelTestOf], evidence: Evidence, policy: Policy, families: int) -> int:
     """All runs of the procedure, where enough models are there for their labels to be permuted; else one."""
     runs = d1[0].items[0].runs if d1 else 1
+    return runs if runs > 1 and _permutable(runs, evidence, policy, families) else 1
+
+
+def _permutable(runs: int, evidence: Evidence, policy: Policy, families: int) -> bool:
     # twice: the t of the audited run alone has its half
-    if runs > 1 and 2 * smallest_p(runs, len(evidence.facts.references)) <= policy.alpha / families:
-        return runs
-    return 1
+    return 2 * smallest_p(runs, len(evidence.facts.references)) <= policy.alpha / families
+
+
+def least_runs(families: Families, evidence: Evidence, policy: Policy) -> int:
+    """Fewest unlearned runs that figures would be averaged over, at least 2: with fewer D1 has no test of several."""
+    count = max(1, len(families.multiplier))
+    return next((j for j in range(2, MOST_RUNS) if _permutable(j, evidence, policy, count)), MOST_RUNS)
 
 
 def _d1_test(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TypedDict
 
 import numpy as np
@@ -13,9 +14,16 @@ from audit.statistics.model_level import crawford_howell
 
 from .d2 import sees
 from .equivalence import Context, Figure, finding_of
+from .families import least_runs
 from .remainder import remainder
 from .scored import Scored
-from .settle import enough_rows, more_models, more_rows, more_tail_rows, to_see
+from .settle import enough_rows, more_models, more_rows, more_runs, more_tail_rows, to_see
+
+# our choice, measured (attacks.md, feature_mapping): together they let 5 % of planted doses of a quarter PASS
+LIGHT_MARGIN, LIGHT_ERRORS = 0.75, 1.2
+MORE_REFERENCES = ("more references: the spread between seeds is too wide",)
+OTHER_RUN = "where another run takes the place of this one, declare both looks (--ledger)"
+OWN_REMEDY = ("unlearn this run further", OTHER_RUN)
 
 
 def figures(scored: Scored, context: Context) -> list[Finding]:
@@ -182,6 +190,9 @@ def _share(scored: Scored, context: Context) -> Figure:
         own = float((statistic[0] - references.mean()) / (control[0][0] - references.mean()))
         null = ((references - references.mean()) / (control[0][0] - references.mean())).tolist()
         settle = _models(estimate, policy.share_margin, context)
+    validity = _validity(scored, runs, own, policy.share_margin)
+    if not validity["invalid"]:
+        validity = _lighter(scored, context)
     return Figure(
         metric="share",
         title="Share of the original's knowledge of the forgotten classes that is left",
@@ -192,8 +203,39 @@ def _share(scored: Scored, context: Context) -> Figure:
         unseen=to_see(None, 1.0, policy.share_margin, policy),
         null=null,
         settle=settle,
-        **_validity(scored, runs, own, policy.share_margin),
+        **validity,
     )
+
+
+def _lighter(scored: Scored, context: Context) -> _Validity:
+    """Why a share supports no PASS: what the penalty of its fit may have hidden shows where the fit shrinks less.
+
+    That is the noisier reading, so it has a bound of its own instead of a second interval: ``LIGHT_ERRORS`` standard
+    errors above the mean of the runs must stay below ``LIGHT_MARGIN`` of the margin. More runs bring it down.
+    """
+    policy, runs = context.policy, context.families.runs
+    if scored.lighter is None:
+        return {"invalid": "", "remedy": ()}
+    statistic, floor, original = scored.lighter
+    moved = shift(_audited_first(statistic, scored, runs), floor, context.level, runs)
+    mean = float(statistic[scored.runs :].mean())
+    whole = original - mean
+    if not whole > 0:
+        return {"invalid": "with less shrinkage the original itself does not stand out", "remedy": MORE_REFERENCES}
+    own, value, error = (float(statistic[0]) - mean) / whole, moved.value / whole, moved.se / whole
+    margin = policy.share_margin
+    if runs > 1 and own >= margin:
+        reason = f"with less shrinkage the audited run itself lies outside the margin ({own:+.3f})"
+        return {"invalid": reason, "remedy": OWN_REMEDY}
+    most = LIGHT_MARGIN * margin - LIGHT_ERRORS * error
+    if value < most:
+        return {"invalid": "", "remedy": ()}
+    reason = f"with less shrinkage the share is {value:+.2f}, and a PASS needs less than {most:.2f}"
+    references = len(context.evidence.facts.references)
+    spread = error / math.sqrt(1 / runs + 1 / references)
+    least = least_runs(context.families, context.evidence, policy)
+    ways = more_runs(value, spread, LIGHT_MARGIN * margin, LIGHT_ERRORS, runs, references, least)
+    return {"invalid": reason, "remedy": ways}
 
 
 def _aucs(sides: tuple[Floats, Floats], context: Context) -> Floats:
@@ -205,8 +247,10 @@ def _moved(estimate: Estimate, by: float) -> Estimate:
 
 
 def _models(estimate: Estimate, margin: float, context: Context) -> tuple[str, ...]:
+    families, policy = context.families, context.policy
+    least = least_runs(families, context.evidence, policy)
     references = len(context.evidence.facts.references)
-    return more_models(estimate, margin, context.families.runs, references, context.policy.alpha)
+    return more_models(estimate, margin, families.runs, references, policy.alpha, least)
 
 
 class _Validity(TypedDict):
@@ -218,7 +262,7 @@ def _validity(scored: Scored, runs: int, own: float, margin: float) -> _Validity
     """Why the runs' mean supports no PASS: the audited run itself lies outside the margin, or a fit is bad."""
     if runs > 1 and not abs(own) < margin:
         reason = f"the audited run itself lies outside the margin ({own:+.3f}): the other runs do not speak for it"
-        return {"invalid": reason, "remedy": ("audit another run of the procedure, or unlearn this one further",)}
+        return {"invalid": reason, "remedy": OWN_REMEDY if own > 0 else (OTHER_RUN,)}
     return {"invalid": scored.subject.invalid, "remedy": scored.subject.remedy}
 
 

@@ -48,6 +48,14 @@ class Scored:
         """The same with the original in place of the audited model."""
         return None if self.control is None else _statistic(self.control, self.n_forget, 1)
 
+    @cached_property
+    def lighter(self) -> tuple[Floats, float, float] | None:
+        """``contrast`` under the fit that shrinks less, and the original's; None where there is none."""
+        own, control = self.judged.lighter, None if self.control is None else self.control.lighter
+        if own is None or control is None:
+            return None
+        return own[0], _floor(own[1], self.runs), float(control[0][0])
+
     def sides(self, *, control: bool = False) -> tuple[Floats, Floats] | None:
         """Per-example scores (J, n_F) and (J, n_H), or None."""
         scores = self.control if control else self.subject
@@ -96,13 +104,17 @@ def _statistic(scores: Scores, n_forget: int, runs: int) -> tuple[Floats, float]
     whose scores scatter (a quantised one) has a noisier mean, and no leak. All models alike, so ranks stay exact.
     """
     if scores.statistic is not None:
-        error = scores.sampling_error
-        return scores.statistic, 0.0 if error is None or len(error) <= runs else float(error[runs:].mean())
+        return scores.statistic, _floor(scores.sampling_error, runs)
     if scores.examples is None:
         raise ValueError("an attack must return examples or a statistic")
     forget, holdout = scores.examples[:, :n_forget], scores.examples[:, n_forget:]
     error = np.sqrt(forget.var(axis=1) / forget.shape[1] + holdout.var(axis=1) / holdout.shape[1])
     return forget.mean(axis=1) - holdout.mean(axis=1), float(error.max()) if len(error) > runs else 0.0
+
+
+def _floor(error: Floats | None, runs: int) -> float:
+    """Mean sampling error of the references."""
+    return 0.0 if error is None or len(error) <= runs else float(error[runs:].mean())
 
 
 def by_subject(scores: Scores, forget: Ints, holdout: Ints) -> tuple[Scores, int]:

@@ -31,6 +31,9 @@ MEMORISED = (
 )
 INVALID = ("no number of rows or references: mend what the reason names, and run again",)
 RECIPE = "retrain the references with the original's own recipe on the retain set"
+MOST_RUNS = 50  # our choice: nobody unlearns more often
+CHANCE = 3.0  # our choice: standard errors up to which an honest run may lie off
+DECIDES = "their mean decides"  # not the best of them
 #: our choice of what costs least: words, files at hand, never-seen rows, models, more deletions
 COSTS = (
     "audit score",
@@ -109,8 +112,13 @@ def more_tail_rows(forget: Floats, holdout: Floats, rate: float, policy: Policy,
     return (_both(rows, sizes, unit),)
 
 
-def more_models(estimate: Estimate, margin: float, runs: int, references: int, alpha: float) -> tuple[str, ...]:
-    """References or unlearned runs that would settle a figure against references, each alone."""
+def more_models(
+    estimate: Estimate, margin: float, runs: int, references: int, alpha: float, least: int = 2
+) -> tuple[str, ...]:
+    """References or unlearned runs that would settle a figure against references, each alone.
+
+    ``least``: fewer runs than these the figure would not be averaged over.
+    """
     if abs(estimate.value) >= margin:
         return _outside(estimate.value, "models")
     half = max(estimate.high - estimate.value, estimate.value - estimate.low)
@@ -122,8 +130,38 @@ def more_models(estimate: Estimate, margin: float, runs: int, references: int, a
         ways.append(f"about {needed} retrained references")
     needed = runs_to_pass(estimate.value, spread, references, margin, alpha)
     if needed is not None and needed > runs:
-        ways.append(f"about {needed} unlearned runs of the procedure (--runs), with these references")
+        needed = max(needed, least)
+        ways.append(f"about {needed} unlearned runs of the procedure (--runs) with these references: {DECIDES}")
     return tuple(ways) or ("no number of references or runs: the spread between seeds exceeds the margin",)
+
+
+def more_runs(
+    value: float, spread: float, bound: float, errors: float, runs: int, references: int, least: int
+) -> tuple[str, ...]:
+    """Unlearned runs whose mean lies ``errors`` standard errors below ``bound``; unlearning further, besides.
+
+    As many as give honest runs the usual power, and as suffice where the mean stays what it is, if any do. None where
+    the mean is too far from 0 for chance.
+
+    Args:
+        value: mean of the runs so far.
+        spread: standard deviation between seeds.
+        bound: what must not be reached.
+        errors: standard errors that the mean must lie below it.
+        runs, references: how many there are.
+        least: fewer runs the figure would not be averaged over.
+    """
+    further = ("unlearn the forgotten classes further",)
+    if not value < CHANCE * spread * math.sqrt(1 / runs + 1 / references):
+        return further
+    goals = [(0.0, errors + float(stats.norm.ppf(POWER))), (max(value, 0.0), errors)]
+    # sqrt(1/J + 1/K) <= slack / (reach * spread); no J where the references alone leave no room
+    rooms = [((bound - mean) / (reach * spread)) ** 2 - 1 / references for mean, reach in goals if mean < bound]
+    counts = [math.ceil(1 / room) for room in rooms if room * MOST_RUNS >= 1]
+    needed = max(least, *counts) if counts else 0
+    if needed <= runs:
+        return further
+    return f"about {needed} unlearned runs of the procedure (--runs) with these references: {DECIDES}", *further
 
 
 def enough_rows(sizes: tuple[int, int], policy: Policy, unit: str, *, tail: bool) -> tuple[str, ...]:

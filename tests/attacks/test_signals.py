@@ -16,7 +16,6 @@ from attacks.signals import (
     log_label,
     log_softmax,
     logit_confidence,
-    margin,
     modified_entropy,
     retained_spread,
     spread_of,
@@ -77,13 +76,6 @@ def test_logit_confidence_follows_the_order_of_the_rows():
     z, y = logits(3), np.random.default_rng(3).integers(0, 5, 12)
     order = np.random.default_rng(4).permutation(12)
     np.testing.assert_array_equal(logit_confidence(z[order], y[order]), logit_confidence(z, y)[order])
-
-
-def test_margin():
-    z = np.array([[3.0, 1.0, 2.0], [0.0, 5.0, 4.0]])
-    np.testing.assert_allclose(margin(z, (0,)), [1, -5])
-    np.testing.assert_allclose(margin(z, (0, 1)), [1, 1])
-    np.testing.assert_allclose(margin(z, (1, 2)), -margin(z, (0,)))
 
 
 def test_class_logit_is_blind_to_a_constant_per_row_and_picks_the_rows_own_class():

@@ -80,6 +80,31 @@ def test_runs_narrow_the_share():
     assert width(4) < 0.8 * width(1)
 
 
+@pytest.mark.parametrize(
+    ("runs", "light", "reason"),
+    [
+        (1, 0.0, ""),
+        (1, 0.15, "a PASS needs less than"),
+        (3, 0.15, ""),  # the mean of the three decides
+        (3, 0.3, "the audited run itself lies outside the margin"),
+    ],
+)
+def test_a_lighter_fit_bounds_the_mean_share_of_all_runs(runs, light, reason):
+    evidence = Setup(kind="class", references=8, runs=runs, seed=1).evidence()
+    for number, name in enumerate(evidence.facts.references):  # a spread of about a tenth of the original's excess
+        changed = evidence.signals["feature_mapping", name]
+        changed["light_holdout"] = np.full(2, SEEN * 0.1 * (-1) ** number)
+    evidence.signals["feature_mapping", "unlearned"]["light_holdout"] = np.full(2, SEEN * light)
+    share = finding(judge(evidence, load_policy("standard")[0], "0" * 64), "feature_mapping.share")
+    assert ("with less shrinkage" in share.reason) == bool(reason)
+    assert reason in share.reason
+    if reason.startswith("a PASS"):
+        assert share.settle == (
+            "about 3 unlearned runs of the procedure (--runs) with these references: their mean decides",
+            "unlearn the forgotten classes further",
+        )
+
+
 @pytest.mark.slow
 def test_honest_runs_are_not_failed():
     rejected = sum(family(audit(kind="class", references=8, runs=3, seed=s), "D1").rejected for s in range(40))
@@ -403,7 +428,8 @@ def test_old_runs_are_judged_without_what_they_lack():
 
 def test_ways_to_settle_come_with_numbers_cheapest_first():
     ways = audit(kind="class", references=8, seed=2).verdict.settle
-    assert "membership.share: about 6 unlearned runs of the procedure (--runs), with these references" in ways
+    runs = "about 6 unlearned runs of the procedure (--runs) with these references: their mean decides"
+    assert f"membership.share: {runs}" in ways
     ways = audit("strict", n_forget=100, n_holdout=150, seed=1).verdict.settle
     assert "probe.auc: about 334 forget rows with 501 holdout rows" in ways
     # few holdout rows for many forget rows: those alone would do, and cost no deletion
