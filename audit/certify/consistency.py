@@ -1,8 +1,8 @@
 """A PASS that its own content contradicts: refused whoever signed it.
 
 The tool says PASS only where every gate that blocks one is ok, no difference and no structural finding failed, and
-every mandatory figure of the policy is there, none of them open. A certificate shows all of this. So what it says can
-be held against its verdict, by the rules of `audit.judge.verdict`.
+every mandatory figure of the policy is there, none of them open; or where the model is identical to a retrain. A
+certificate shows all of this. So what it says can be held against its verdict, by the rules of `audit.judge.verdict`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import Any
 
 from audit.policy.policy import COVERED
 from audit.record.findings import WEAKER_ACCESS, FindingStatus
+from audit.record.identical import BAR, EXCUSED, FINDINGS, QUALIFIER, REQUIRED
 
 FAILING = ("difference", "structural")
-ADMITTED = {"with trace": "pass_with_trace", "transfer": "pass_on_transfer"}
+ADMITTED = {"with trace": "pass_with_trace", "transfer": "pass_on_transfer", QUALIFIER: "pass_identical"}
 
 
 def contradiction(extension: Mapping[str, Any], qualifier: str) -> str:
@@ -27,9 +28,12 @@ def contradiction(extension: Mapping[str, Any], qualifier: str) -> str:
     Raises:
         ValueError: a part has not the form that the tool writes.
     """
-    findings = extension["findings"]
+    findings, gates = extension["findings"], _list(extension, "gates")
     failures = _failures(findings, _list(extension, "families"), qualifier)
-    return "; ".join([*_gates(_list(extension, "gates"), qualifier), *failures, *_figures(findings)])
+    found = [*_gates(gates, qualifier), *failures, *_figures(findings, qualifier)]
+    if qualifier == QUALIFIER:
+        found += _identical(findings, gates, _get(extension.get("claim"), "provenance"))
+    return "; ".join(found)
 
 
 def denied_by(values: Mapping[str, Any], extension: Mapping[str, Any], qualifier: str) -> str:
@@ -43,7 +47,8 @@ def denied_by(values: Mapping[str, Any], extension: Mapping[str, Any], qualifier
     Raises:
         ValueError: as above.
     """
-    return "; ".join([*_policy(values, qualifier), *_mandatory(extension, extension["findings"], values)])
+    figures = [] if qualifier == QUALIFIER else _mandatory(extension, extension["findings"], values)
+    return "; ".join([*_policy(values, qualifier), *figures])
 
 
 def _gates(gates: Sequence[Any], qualifier: str) -> list[str]:
@@ -60,6 +65,8 @@ def _gates(gates: Sequence[Any], qualifier: str) -> list[str]:
 def _blocks(gate: Mapping[str, Any], qualifier: str) -> bool:
     """By its effect; a weaker adversary who sees a trace leaves no other PASS than one with trace."""
     traced = qualifier == "with trace"
+    if qualifier == QUALIFIER and gate["name"] in EXCUSED:
+        return False
     return "blocks PASS" in gate["effect"] or (gate["name"].startswith(WEAKER_ACCESS) and not traced)
 
 
@@ -73,9 +80,25 @@ def _failures(findings: Sequence[Any], families: Sequence[Any], qualifier: str) 
     return found
 
 
-def _figures(findings: Sequence[Any]) -> list[str]:
+def _identical(findings: Sequence[Any], gates: Sequence[Any], provenance: object) -> list[str]:
+    """What a PASS rests on where the model is identical to a retrain: its distances, and gates that must be there."""
+    found = [] if provenance == "exact" else ["its references are not declared as exact"]
+    for name in FINDINGS:
+        shown = [f for f in findings if f["id"] == name]
+        if len(shown) != 1 or shown[0]["status"] != FindingStatus.PASS or not _small(shown[0].get("estimate")):
+            found.append(f"{name!a} does not show it")
+    names = [_get(gate, "name") for gate in gates]
+    return found + [f"the gate {name!a} is missing" for name in REQUIRED if name not in names]
+
+
+def _small(share: object) -> bool:
+    return isinstance(share, int | float) and not isinstance(share, bool) and 0 <= share <= BAR
+
+
+def _figures(findings: Sequence[Any], qualifier: str) -> list[str]:
     """Figures that passed although their interval reaches beyond the margin, and mandatory ones that are open."""
-    found = [f"{f['id']!a} is {f['status']!a}" for f in findings if f.get("role") == "mandatory" and _open(f)]
+    needed = [f for f in findings if f.get("role") == "mandatory" and qualifier != QUALIFIER]
+    found = [f"{f['id']!a} is {f['status']!a}" for f in needed if _open(f)]
     passed = [f for f in findings if f["status"] == FindingStatus.PASS and f.get("kind") == "equivalence"]
     return found + [f"{f['id']!a} reaches beyond its margin" for f in passed if not _inside(f)]
 

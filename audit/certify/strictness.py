@@ -23,7 +23,10 @@ _SAME = ("alpha", "tpr_fpr", "d2_features", "references_rank", "may_pass")
 #: ... below the wanted one where that is a bound at all; 0 is none.
 _BOUNDS = ("remainder_margin",)
 #: Values that policies of older versions lack, and what they then are.
-_SINCE: dict[str, Any] = {"remainder_margin": 0.0, "version": 1, "primary": {}, "composites": {}}
+_SINCE: dict[str, Any] = {
+    **{"remainder_margin": 0.0, "version": 1, "primary": {}, "composites": {}},
+    "pass_identical": False,  # and never the weaker: it changes no PASS but those of its name, which the gate looks at
+}
 #: ... equal, whatever their form.
 _TABLES = {"primary", "composites"}
 #: ... not true where the wanted one is false.

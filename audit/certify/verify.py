@@ -27,12 +27,12 @@ from .certificate import (
     VERIFIED_VERSIONS,
     in_toto_result,
 )
-from .consistency import contradiction, denied_by
+from .consistency import ADMITTED, contradiction, denied_by
 from .envelope import ASK, CertificateError, open_envelope, parse_json
 from .fields import check_dates, field, policy_of, time_of
 from .keys import key_id, public_key
 
-QUALIFIERS = ("", "transfer", "with trace")
+QUALIFIERS = ("", *ADMITTED)
 #: versions whose PASS was not held against its policy when they were released: authentic for ever, and accepted by none
 ANY_PASS = ("1.0", "1.1", "1.2")
 
@@ -43,7 +43,7 @@ class Verified:
 
     Attributes:
         verdict: what the audit found.
-        qualifier: "" for a plain verdict; "transfer" or "with trace" for a PASS that only some policies admit.
+        qualifier: "" for a plain verdict; another one for a PASS that only some policies admit.
         statement: the signed in-toto statement.
         key_id: SHA-256 of the public key that verified it.
         expires: when a PASS or INCONCLUSIVE stops to hold; a FAIL does not.

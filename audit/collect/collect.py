@@ -89,7 +89,7 @@ def _all(suite: Suite, runs: Sequence[AttackRun]) -> list[AttackRun]:
 
 def _refuse_copies(case: LoadedCase, views: Views) -> None:
     """Models that must be independent and compute the same function; labels alone may well agree on every row."""
-    if case.claim.access == "labels":
+    if case.claim.access == "labels" or case.coinciding is not None:  # a recipe without randomness makes equals
         return
     problems = copies(
         {name: np.concatenate([v.logits("forget"), v.logits("holdout")]) for name, v in views.items()},
@@ -137,5 +137,6 @@ def _facts(
         signal_files=tuple((a, m, *file) for (a, m), file in units.files.items()),
         look=look,
         training=case.training,
+        coinciding=case.coinciding,
         shadows={design: tuple(found) for design, found in shadows.items()},
     )

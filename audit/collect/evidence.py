@@ -15,6 +15,7 @@ from attacks.base import Attack, Case, Floats, Ints, Shadows, Signals
 from audit.errors import CouldNotRun
 from audit.inputs.sets import Overlap
 from audit.record.files import read_arrays, save_arrays, write_private
+from audit.record.identical import CoincidingRecord
 from audit.record.inputs import ClaimRecord, InputRecord
 from audit.record.readonce import read_once, sha256_of
 from audit.record.run_records import LookRecord, TrainingRecord
@@ -61,6 +62,7 @@ class Facts(BaseModel):
     signal_files: tuple[tuple[str, str, str, str], ...]  #: attack, model, file name, SHA-256
     look: LookRecord | None = None
     training: TrainingRecord | None = None
+    coinciding: CoincidingRecord | None = None  #: absent before it was looked for
     shadows: dict[str, tuple[str, ...]] = {}  #: names of the shadow models by design
 
     @property

@@ -78,7 +78,7 @@ def train(
     settings = _settings(locals())
     with redirect_stdout(sys.stderr):
         order, files, sets, _, key = _ordered(settings)
-        _, trained = train_order(order, files, sets.selection, key, sets.claim, _line)
+        _, trained, _ = train_order(order, files, sets.selection, key, sets.claim, _line)
     for name, path in trained.paths.items():
         typer.echo(f"{name}\t{path}")
     typer.echo(f"{trained.trained} trained, {trained.reused} reused; {trained.why}", err=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from attacks.base import Bools, Case
 from audit.errors import InputError
 from audit.record.digest import load_or_create_key
+from audit.record.identical import CoincidingRecord
 from audit.record.inputs import ClaimRecord, InputRecord
 from audit.record.run_records import TrainingRecord
 
@@ -56,6 +57,7 @@ class LoadedCase:
         shadows: shadow models by design (``trained``, ``unlearned``).
         queries: augmentation queries of the recipe.
         training: what this audit trained.
+        coinciding: references that this audit trained and that coincide: one of them is kept.
         key: the project key, which names runs and caches.
         build: how networks are built.
     """
@@ -75,6 +77,7 @@ class LoadedCase:
     shadows: Mapping[str, ShadowModels] = field(default_factory=dict)
     queries: tuple[str, ...] = ()
     training: TrainingRecord | None = None
+    coinciding: CoincidingRecord | None = None
 
     @property
     def references(self) -> tuple[str, ...]:

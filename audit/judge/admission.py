@@ -25,11 +25,12 @@ def admit_d2(evidence: Evidence, policy: Policy, blind: Estimate | None) -> Admi
     claim = evidence.facts.claim
     references = len(evidence.facts.references)
     least = policy.references_t_class if claim.kind == "class" else policy.references_t
-    enough = f"at least {least} retrained references"
+    coincide = evidence.facts.coinciding is not None  # then more references say no more than one
+    enough = () if coincide else (f"at least {least} retrained references",)
     companion = "a holdout set drawn at random from the pool of the forget set (--split attested)"
     if claim.split == "unknown":
         reason = "the relation of the holdout set to the forget set is declared unknown"
-        return Admission(False, reason, (enough, companion))
+        return Admission(False, reason, (*enough, companion))
     if "group/forget" in evidence.arrays and evidence.subjects() is None:
         codes = evidence.arrays["group/forget"]
         if len(np.unique(codes)) < len(codes):
@@ -41,9 +42,12 @@ def admit_d2(evidence: Evidence, policy: Policy, blind: Estimate | None) -> Admi
         return Admission(False, reason, ("declare no strata, where subjects were drawn whatever their classes",))
     if subjects is not None and min(len(np.unique(side)) for side in subjects) < 2:
         reason = "fewer than two data subjects on a side: rows of one subject are not independent"
-        return Admission(False, reason, ("rows of more data subjects in the forget and the holdout set", enough))
+        return Admission(False, reason, ("rows of more data subjects in the forget and the holdout set", *enough))
     if claim.split in ("attested", "coins"):
         return Admission(True, "the split is attested to be a random companion split")
+    if coincide:
+        reason = "the split is only assumed, and references that coincide take out no common shift"
+        return Admission(False, reason, (companion,))
     if references < policy.references_assumed_split:
         return Admission(
             False,
@@ -58,19 +62,22 @@ def admit_d2(evidence: Evidence, policy: Policy, blind: Estimate | None) -> Admi
         return Admission(
             False,
             "the split is only assumed and the shift check could not run (no inputs, or too few rows)",
-            (enough, companion),
+            (*enough, companion),
         )
     shown = f"a classifier that sees no model tells forget from holdout rows with AUC {blind.value:.3f}"
     bounds = f"90 % interval {blind.low:.3f} to {blind.high:.3f}"
     if blind.low > 0.5 or blind.high >= 0.5 + policy.auc_margin:
         reason = f"the shift check does not admit the holdout set: {shown} ({bounds})"
-        return Admission(False, reason, (enough, companion))
+        return Admission(False, reason, (*enough, companion))
     return Admission(True, f"exchangeability assumed, not proven; {shown} ({bounds})")
 
 
 def admit_d1(evidence: Evidence, policy: Policy) -> Admission:
     """D1 needs enough honest retrains."""
     references = len(evidence.facts.references)
+    coincide = evidence.facts.coinciding
+    if coincide is not None:
+        return Admission(False, f"the recipe leaves nothing to chance: {coincide.references} retrains have no spread")
     needed = policy.references_t_class if evidence.facts.claim.kind == "class" else policy.references_t
     if references < needed:
         reason = f"needs {needed} retrained references, there are {references}"

@@ -88,7 +88,8 @@ def run_families(scored: Sequence[Scored], evidence: Evidence, policy: Policy) -
     blind = blind_estimate(evidence)
     admission, found = _members(scored, evidence, policy, blind)
     design = dict(admission)
-    aware = _awareness(attacks_of(found.d2), evidence, policy)
+    asked = attacks_of(found.d2) or (scored if evidence.facts.coinciding else ())
+    aware = _awareness(asked, evidence, policy)
     shams = family_shams(found, evidence, policy)
     _withdraw(admission, shams, aware)
     found = Listed(
@@ -120,9 +121,10 @@ def run_families(scored: Sequence[Scored], evidence: Evidence, policy: Policy) -
     )
 
 
-def _awareness(d2: Sequence[Scored], evidence: Evidence, policy: Policy) -> Awareness | None:
+def _awareness(attacks: Sequence[Scored], evidence: Evidence, policy: Policy) -> Awareness | None:
     """Do the references know the forget set? None where no attack can ask."""
-    asked = next((s for name in ASKED for s in d2 if s.attack.name == name), None)
+    able = [s for s in attacks if in_reach(s.attack, evidence) and s.sides() is not None]
+    asked = next((s for name in ASKED for s in able if s.attack.name == name), None)
     if asked is None or not evidence.facts.references:
         return None
     return references_aware(asked.attack, asked.n_forget, evidence, policy)

@@ -19,6 +19,7 @@ from .exploratory import exploratory
 from .families import run_families
 from .figures import figures
 from .gates import gates
+from .identical import identical_findings
 from .inside import inside_findings
 from .looks import share
 from .remainder import sized
@@ -93,7 +94,7 @@ def _findings(scoring: Scoring, context: Context) -> tuple[Finding, ...]:
     """All findings: what needs no statistics first, then attack by attack."""
     evidence, policy = context.evidence, context.policy
     found = structural_findings(evidence.facts, policy) + inside_findings(evidence.facts, policy)
-    found += input_findings(evidence)
+    found += identical_findings(evidence.facts) + input_findings(evidence)
     found += own_findings(context.families.shams)
     found.append(closer_finding(evidence, context.level))
     found += [f for run in scoring.runs for f in execution(run, scoring.classes[run.name], evidence, policy)]

@@ -8,9 +8,11 @@ from audit.collect.evidence import Evidence
 from audit.policy.policy import COVERED, Policy
 from audit.policy.primaries import Level
 from audit.record.findings import Finding, FindingStatus, Gate
+from audit.record.identical import BAR, FINDINGS, QUALIFIER
 from audit.record.result import Outcome, UtilityRecord, Verdict
 
 from .families import Families
+from .identical import no_identity, shows_identity
 from .settle import RECIPE, cheapest_first, too_few, utility_way
 from .weaker import failing, rejecting
 from .words import open_words
@@ -33,8 +35,8 @@ def decide(
 ) -> Verdict:
     """FAIL wins; PASS needs every mandatory figure and every gate; everything else is INCONCLUSIVE.
 
-    Two weaker forms of PASS exist only where the policy admits them: with a trace (a difference was detected, every
-    figure lies inside its margin) and on transfer (the references are surrogates).
+    Other forms of PASS exist only where the policy admits them: with a trace (a difference was detected, every figure
+    lies inside its margin), on transfer (the references are surrogates), identical to a retrain (no figure is needed).
     """
     claim = evidence.facts.claim
     # the procedure is judged where every mandatory figure takes all its runs: those of family D2 never do
@@ -55,7 +57,10 @@ def decide(
             scope=scope,
             reasons=tuple(grouped([(f.id, f.reason) for f in failures])),
         )
+    if reasons and not failures and shows_identity(findings, checks, policy):
+        return _identical(findings, CLAIMS[claim.kind], scope)
     if reasons:
+        reasons += no_identity(findings)
         return Verdict(
             outcome=Outcome.INCONCLUSIVE,
             sentence=f"INCONCLUSIVE: {open_words(findings, checks, CLAIMS[claim.kind])}",
@@ -65,6 +70,18 @@ def decide(
         )
     traces = [(f.id, f.reason) for f in failures] + [(gate.name, gate.reason) for gate in failing(checks)]
     return _passed(evidence, policy, findings, traces, scope)
+
+
+def _identical(findings: Sequence[Finding], what: str, scope: str) -> Verdict:
+    """The model is what the audit itself trains without the forget set, by a recipe that leaves nothing to chance."""
+    return Verdict(
+        outcome=Outcome.PASS,
+        qualifier=QUALIFIER,
+        sentence=f"PASS ({QUALIFIER.upper()}): from any start this audit's own training without {what} ends at one "
+        f"model, and the audited one is that model, within {BAR:.0%} of its distance from the original.",
+        scope=scope,
+        reasons=tuple(grouped([(f.id, f.reason) for f in findings if f.id in FINDINGS])),
+    )
 
 
 def _passed(

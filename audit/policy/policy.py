@@ -39,6 +39,7 @@ class Policy(BaseModel):
     may_pass: bool
     pass_with_trace: bool = False
     pass_on_transfer: bool = False
+    pass_identical: bool = False
     alpha: float = Field(gt=0, le=0.2)
     permutations: int = Field(ge=999, le=1_000_000)
     auc_margin: float = Field(gt=0, lt=0.5)

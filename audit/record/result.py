@@ -69,9 +69,10 @@ class Verdict(Record):
     """The verdict with its scope and its reasons."""
 
     outcome: Outcome
-    qualifier: Literal["", "transfer", "with trace"] = Field(
+    qualifier: Literal["", "transfer", "with trace", "identical to a retrain"] = Field(
         default="",
-        description="of a PASS, where the policy admits it: surrogate references, or a trace inside the margins",
+        description="of a PASS, where the policy admits it: surrogate references, a trace inside the margins, or a "
+        "model that is what the audit itself trains without the forget set",
     )
     sentence: str
     scope: str

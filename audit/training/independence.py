@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from audit.errors import CouldNotRun, InputError, UsageError
 from audit.inputs.kinship import KINSHIP, Sample, kinship, sample, shared
@@ -14,6 +15,9 @@ from audit.record.readonce import read_once, sha256_of
 
 from .service import Trained
 from .single import fresh
+
+if TYPE_CHECKING:
+    import torch
 
 KINDS = ("reference", "shadow", "pipeline")
 REMEDY = (
@@ -85,7 +89,12 @@ def _start(arch: str, seed: int) -> Sample:
     return sample({name: numpy_of(p) for name, p in network.named_parameters() if p.requires_grad})
 
 
-def _read(trained: Trained, name: str) -> Sample:
+def read_state(trained: Trained, name: str) -> dict[str, torch.Tensor]:
+    """The state of a trained model, on the CPU.
+
+    Raises:
+        CouldNotRun: its file cannot be read, or changed after it was trained.
+    """
     from safetensors.torch import load
 
     path = trained.paths[name]
@@ -95,4 +104,8 @@ def _read(trained: Trained, name: str) -> Sample:
         raise CouldNotRun(f"{path} cannot be read ({error.strerror}): run again to train it anew.") from None
     if sha256_of(content) != trained.digests[name]:
         raise CouldNotRun(f"{path} changed after it was trained: see who writes there, and run again.")
-    return sample({key: numpy_of(tensor) for key, tensor in load(content).items()})
+    return load(content)
+
+
+def _read(trained: Trained, name: str) -> Sample:
+    return sample({key: numpy_of(tensor) for key, tensor in read_state(trained, name).items()})

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from audit.errors import CouldNotRun, UsageError
+from audit.errors import CouldNotRun, InputError, UsageError
 from audit.inputs.case import LoadedCase, ShadowModels
 from audit.inputs.config import TrainingSection
 from audit.inputs.data import Arrays
@@ -16,9 +16,11 @@ from audit.inputs.models import load_model
 from audit.inputs.sets import Selection
 from audit.inputs.targets import Target
 from audit.inputs.training_order import TrainingOrder
+from audit.record.identical import CoincidingRecord
 from audit.record.inputs import ClaimRecord, InputRecord
 from audit.record.run_records import TrainingRecord
 
+from .coinciding import coinciding
 from .hooks import import_sources
 from .independence import check_factory, check_independent
 from .jobs import Addresses, Job
@@ -85,8 +87,8 @@ def train(
     notify: Callable[[Progress], None] = silent,
     *,
     models: Mapping[str, Target] | None = None,
-) -> tuple[Design, Trained]:
-    """Train what is not in the store yet.
+) -> tuple[Design, Trained, CoincidingRecord | None]:
+    """Train what is not in the store yet; the last is what is known of references that coincide.
 
     Args:
         order: what is to be trained; checked.
@@ -100,7 +102,7 @@ def train(
     Raises:
         CouldNotRun: a model could not be trained; those that could are kept.
         UsageError: the user's own function cannot be used.
-        InputError: what was trained is not independent.
+        InputError: what was trained is not independent, nor made by a recipe without randomness.
     """
     check_factory(order, claim)
     design = make_design(files, selection, order.seed)
@@ -121,8 +123,14 @@ def train(
         lines = "\n".join(f"  {text}" for text in trained.failed.values())
         kept = f"({len(trained.paths)} are kept)"
         raise CouldNotRun(f"{len(trained.failed)} of {len(jobs)} models could not be trained {kept}:\n{lines}")
-    check_independent(models or {}, trained, claim)
-    return design, trained
+    try:
+        check_independent(models or {}, trained, claim)
+    except InputError:
+        found = coinciding(order, files, selection, trained, claim, models or {})
+        if found is None:
+            raise
+        return design, trained, found
+    return design, trained, None
 
 
 def with_trained(
@@ -133,8 +141,10 @@ def with_trained(
     Raises:
         UsageError, CouldNotRun, InputError: see ``train``.
     """
-    design, trained = train(order, case.files, case.selection, case.key, case.claim, notify, models=case.models)
-    found = {name: path for name, path in trained.paths.items() if name.startswith("reference ")}
+    given = (case.files, case.selection, case.key, case.claim)
+    design, trained, coincide = train(order, *given, notify, models=case.models)
+    made = {name: path for name, path in trained.paths.items() if name.startswith("reference ")}
+    found = dict(list(made.items())[:1]) if coincide else made  # those that coincide are one
     models, digests, inputs = dict(case.models), dict(case.digests), list(case.inputs)
     for i, (job, path) in enumerate(found.items()):
         name = f"retrained/{len(case.references) + i}"
@@ -163,7 +173,8 @@ def with_trained(
         inputs=tuple(inputs),
         shadows={name: found for name, found in shadows.items() if found.paths},
         queries=order.recipe.queries,
-        training=_record(order, trained, len(found), shadows),
+        training=_record(order, trained, len(made), shadows),
+        coinciding=coincide,
     ), trained
 
 

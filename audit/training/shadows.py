@@ -83,10 +83,19 @@ def make_design(files: Mapping[str, Arrays], selection: Mapping[str, Selection],
         units = np.unique(names, return_inverse=True)[1]
     else:
         units = np.arange(sum(len(side) for side in sides))
-    return Design(Pool(_joined(parts), np.concatenate([part.y for part in parts])), len(files["retain"]), units, seed)
+    return Design(joined(parts), len(files["retain"]), units, seed)
 
 
-def _joined(parts: list[Arrays]) -> Inputs:
+def joined(parts: list[Arrays]) -> Pool:
+    """The rows of several sets, one after another.
+
+    Raises:
+        ValueError: a set has no inputs.
+    """
+    return Pool(_inputs(parts), np.concatenate([part.y for part in parts]))
+
+
+def _inputs(parts: list[Arrays]) -> Inputs:
     inputs = [part.batch(np.arange(len(part))) for part in parts]
     arrays = [x for x in inputs if not isinstance(x, Mapping)]
     if len(arrays) == len(inputs):

@@ -685,7 +685,7 @@ def test_verification_imports_no_torch() -> None:
 # Qualified verdicts and older versions
 
 
-@pytest.mark.parametrize("qualifier", ["transfer", "with trace"])
+@pytest.mark.parametrize("qualifier", ["transfer", "with trace"])  # the third rests on findings: test_identical
 def test_a_qualified_pass_is_a_warning_to_others(qualifier: str, files: list[Path]) -> None:
     result = audit_result()
     qualified = result.model_copy(update={"verdict": result.verdict.model_copy(update={"qualifier": qualifier})})

@@ -31,6 +31,7 @@ from tests.reports.conftest import example
 WORDS = {
     ("PASS", ""): "PASS",
     ("PASS", "with trace"): "PASS WITH TRACE",
+    ("PASS", "identical to a retrain"): "PASS (IDENTICAL TO A RETRAIN)",
     ("PASS", "transfer"): "PASS (TRANSFER)",
     ("FAIL", ""): "FAIL",
     ("INCONCLUSIVE", ""): "INCONCLUSIVE",
