@@ -42,8 +42,9 @@ def decide(
     # the procedure is judged where every mandatory figure takes all its runs: those of family D2 never do
     pooled = families.runs > 1 and (claim.kind == "class" or not families.d2)
     runs = f", {families.runs} runs of the procedure" if pooled else ""
+    judged_by = policy.name if policy.version == 1 else f"{policy.name}, version {policy.version}"
     scope = (
-        f"Claim: {CLAIMS[claim.kind]}, adversary with {claim.access}, policy {policy.name}{runs}. Relative to the "
+        f"Claim: {CLAIMS[claim.kind]}, adversary with {claim.access}, policy {judged_by}{runs}. Relative to the "
         "attacks named here; no bound on what another attack could find."
     )
     failures = [f for f in findings if f.status is FindingStatus.FAIL and f.kind in ("structural", "difference")]
