@@ -10,6 +10,7 @@ import numpy as np
 from attacks.base import Attack
 from audit.inputs.case import LoadedCase
 from audit.inputs.config import TrainingSection
+from audit.inputs.outputs import PrecomputedOutputs
 from audit.inputs.targets import TorchTarget
 from audit.policy.policy import COVERED, Policy
 from audit.statistics.sample_size import detectable_auc, detectable_shift, remainder_bound, remainder_rows
@@ -172,8 +173,13 @@ def _missing(case: LoadedCase, policy: Policy, sets: dict[str, int], references:
         for level in COVERED[case.claim.access]
         if not demanded.get(level)
     ]
-    if case.claim.access == "labels" and not isinstance(case.models["unlearned"], TorchTarget):
-        found.append("claims of labels ask the network with changed inputs: give it in place of precomputed outputs")
+    unlearned = case.models["unlearned"]
+    if (
+        case.claim.access == "labels"
+        and isinstance(unlearned, PrecomputedOutputs)
+        and not any("@" in key for key in unlearned.state)
+    ):
+        found.append("claims of labels ask with changed inputs: give the network, the outputs hold no answer to that")
     if not policy.may_pass:
         found.append(f"the policy {policy.name!r} never says PASS")
     if "original" not in case.models:

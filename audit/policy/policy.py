@@ -82,6 +82,8 @@ class Policy(BaseModel):
         """Letters of other scripts look like ours: a certificate's reader must see which policy it was."""
         if not (name.isascii() and name.isprintable() and name.strip() == name and name):
             raise ValueError("use printable ASCII characters, none of them a space at an end")
+        if "@" in name or (name.lower() in BUILT_IN and name not in BUILT_IN):
+            raise ValueError("it could be taken for a policy that ships with the tool: choose another name, without @")
         return name
 
     @field_validator("d2_features")

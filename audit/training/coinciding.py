@@ -21,6 +21,7 @@ from audit.record.inputs import ClaimRecord
 
 from .descent import Batches
 from .independence import read_state
+from .near_copies import MOST, near_copies
 from .own_start import odd_layers, outputs_of, parameters_of, retrained, unmoved
 from .service import Trained
 from .shadows import joined
@@ -81,7 +82,9 @@ def coinciding(
     start = (max(s[0] for s in starts), max(s[1] for s in starts))
     if max(start) > BAR:
         return None
-    found = CoincidingRecord(references=len(names), start=start, problem=_problem(order.factory, models))
+    found = CoincidingRecord(
+        references=len(names), start=start, problem=_seen(forget, files["retain"]) or _problem(order.factory, models)
+    )
     if found.problem:
         return found
     audited, original = (_point(_module(models, name), batches, rows) for name in ("unlearned", "original"))
@@ -91,6 +94,14 @@ def coinciding(
     return found.model_copy(
         update={"recipe": _shares(replica, original, scale), "audited": _shares(audited, retrain, scale)}
     )
+
+
+def _seen(forget: Arrays, retain: Arrays) -> str:
+    """Why a retrain on these retain rows may know the forget set; "" where nothing says so."""
+    share = near_copies(forget, retain)
+    if share is None:
+        return "near copies of forget rows among the retain rows cannot be looked for in inputs of this form"
+    return f"{share:.0%} of the forget rows have a near copy among the retain rows" if share > MOST else ""
 
 
 def _visible(scale: Shares, retrain: Point) -> bool:

@@ -139,6 +139,10 @@ def test_a_stricter_policy_counts_and_a_weaker_one_does_not(write: Writer, deman
     [
         *({key: STANDARD.model_dump()[key] * 2} for key in ("auc_margin", "tpr_margin", "share_margin", "valid_days")),
         *({key: STANDARD.model_dump()[key] - 1} for key in ("permutations", "shams", "min_forget", "references_t")),
+        {"references_t": 1000},  # family D1 off: a policy that asks for more passed what standard fails
+        {"references_t_class": 9},
+        {"references_assumed_split": 10},
+        {"shams": 50},
         {"alpha": 0.01},
         {"alpha": 0.1},
         {"primary": STANDARD.primary | {"random": {"logits": {"membership.location": 1.0}}}},

@@ -205,6 +205,12 @@ def test_a_table_that_cannot_be_meant_is_refused(table: dict[str, Any], said: st
     assert said in str(refused.value)
 
 
+@pytest.mark.parametrize("name", ["standard@1", "ours@2", "Standard", "STRICT"])
+def test_a_name_that_could_be_taken_for_a_built_in_one_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="could be taken for a policy that ships"):
+        Policy.model_validate(load_policy("standard@1")[0].model_dump(exclude={"primary"}) | {"name": name})
+
+
 def test_features_beside_primaries_are_refused(tmp_path: Any) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('d2_features = ["spread"]\n[primary.random.features]\n"membership.location" = 1.0\n')

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from cases import softmax_case
@@ -15,11 +16,13 @@ from torch import nn
 
 from audit import demo
 from audit.errors import InputError, UsageError
+from audit.inputs.data import Arrays
 from audit.inputs.resolve import resolve
 from audit.judge.identical import identical_findings
 from audit.record.findings import FindingStatus
 from audit.record.identical import CoincidingRecord
 from audit.run import Prepared, prepare
+from audit.training.near_copies import near_copies
 from audit.training.own_start import odd_layers, unmoved
 
 Loads = Callable[..., Prepared]
@@ -166,3 +169,44 @@ def test_tensors_that_no_training_moves_are_known() -> None:
     assert unmoved(starts.linear()) == ""
     assert unmoved(_with(lambda n: next(n.parameters()).requires_grad_(False))) == "0.weight"
     assert unmoved(nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))).startswith("1.num_batches_tracked")
+
+
+def test_near_copies_of_forget_rows_in_the_retain_set_are_no_retrain(
+    place: tuple[Path, dict[str, nn.Module]], load: Loads
+) -> None:
+    """Hidden among the retain rows they made "without the forget set" untrue, and passed."""
+    folder = place[0]
+    with np.load(folder / "forget.npz") as forget, np.load(folder / "retain.npz") as retain:
+        near = forget["x"] + np.random.default_rng(0).normal(0, 0.01, forget["x"].shape)
+        both = {
+            "x": np.concatenate([retain["x"], near.astype(np.float32)]),
+            "y": np.concatenate([retain["y"], forget["y"]]),
+        }
+    kept = (folder / "retain.npz").read_bytes()
+    try:
+        np.savez(folder / "retain.npz", **both)
+        record = load().case.coinciding
+    finally:
+        (folder / "retain.npz").write_bytes(kept)
+    assert record is not None
+    assert record.problem == "100% of the forget rows have a near copy among the retain rows"
+    assert record.audited is None
+    assert not shown(record)["audited"]
+
+
+def test_the_scale_of_near_copies_is_the_forget_sets_own() -> None:
+    rng = np.random.default_rng(3)
+    rows, others = rng.normal(size=(60, 20)), rng.normal(size=(500, 20))
+    labels = np.zeros(600, dtype=np.int64)
+
+    def share(retain: np.ndarray) -> float | None:
+        return near_copies(Arrays(rows, labels[:60]), Arrays(retain, labels[: len(retain)]))
+
+    assert share(others) == 0
+    doubled = np.concatenate([others, others + 1e-9])  # a retain set full of copies of itself changes nothing
+    assert share(doubled) == 0
+    some = np.concatenate([doubled, rows[:15] + rng.normal(0, 0.05, (15, 20))])
+    assert share(some) == 0.25
+    named = Arrays({"a": rows}, labels[:60])
+    assert near_copies(named, Arrays(others, labels[:500])) is None
+    assert near_copies(Arrays(rows[:1], labels[:1]), Arrays(others, labels[:500])) is None
