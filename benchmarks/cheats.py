@@ -101,21 +101,15 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--worlds", type=int, default=WORLDS, help=f"worlds for each kind of claim (default {WORLDS})")
     parser.add_argument("--claims", nargs="+", choices=list(REFERENCES), default=["random"])
     parser.add_argument("--only", nargs="+", choices=list(CHEATS), default=list(CHEATS), metavar="CHEAT")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--policy", default="standard")
     parser.add_argument("--attacks", default="default", help="as for audit run (default: default)")
-    parser.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
-    parser.add_argument("--output", type=Path, default=Path("cheats.json"), help="JSON, also to go on from")
-    parser.add_argument("--page", type=Path, help="Markdown page whose marked block is replaced")
-    parser.add_argument("--fresh", action="store_true", help="discard what --output holds")
-    return parser.parse_args()
+    return kept.arguments(parser, "cheats.json")
 
 
 def main() -> int:
     """Audit, count, print and write."""
     arguments = parse()
     names = list(dict.fromkeys([HONEST, *arguments.only]))
-    settings = {"seed": arguments.seed, "policy": load_policy(arguments.policy)[0].name, "cheats": names}
+    settings = {"seed": arguments.seed, "policy": load_policy(arguments.policy)[1], "cheats": names}
     settings |= {"attacks": arguments.attacks, "code": code_digest(SOURCES, "fixtures")}
     if arguments.fresh:
         arguments.output.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -46,6 +47,17 @@ class Kept:
         temporary = self.path.with_suffix(".tmp")
         temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
         temporary.replace(self.path)
+
+
+def arguments(parser: argparse.ArgumentParser, output: str) -> argparse.Namespace:
+    """The command line of a benchmark that keeps its worlds: its own arguments and those that all have."""
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--policy", default="standard")
+    parser.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
+    parser.add_argument("--output", type=Path, default=Path(output), help="JSON, also to go on from")
+    parser.add_argument("--page", type=Path, help="Markdown page whose marked block is replaced")
+    parser.add_argument("--fresh", action="store_true", help="discard what --output holds")
+    return parser.parse_args()
 
 
 def read(path: Path, settings: dict[str, Any]) -> Kept:

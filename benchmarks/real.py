@@ -20,7 +20,6 @@ import time
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: tiny networks gain nothing from threads
@@ -159,23 +158,18 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--worlds", type=int, help="worlds for each data set")
     parser.add_argument("--only", nargs="+", choices=list(SETS), default=list(SETS), metavar="DATA")
     parser.add_argument("--attacks", nargs="+", default=list(GATED), metavar="NAME")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--policy", default="standard")
-    parser.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
-    parser.add_argument("--output", type=Path, default=Path("real.json"), help="JSON, also to go on from")
-    parser.add_argument("--page", type=Path, help="Markdown page whose marked block is replaced")
-    parser.add_argument("--fresh", action="store_true", help="discard what --output holds")
-    return parser.parse_args()
+    return kept.arguments(parser, "real.json")
 
 
 def main() -> int:
     """Measure, print, write."""
     arguments = parse()
-    policy = load_policy(arguments.policy)[0].model_copy(update={"permutations": PERMUTATIONS})
+    policy, digest = load_policy(arguments.policy)
+    policy = policy.model_copy(update={"permutations": PERMUTATIONS})
     there = [name for name in arguments.only if SETS[name].path.exists()]
     for name in sorted(set(arguments.only) - set(there)):
         print(f"{name} is left out: there is no {SETS[name].path} (UNLEARN_TEST_DATA names the folder)")
-    settings = {"seed": arguments.seed, "policy": policy.name, "permutations": PERMUTATIONS}
+    settings = {"seed": arguments.seed, "policy": f"{policy.name}, {digest[:16]}", "permutations": PERMUTATIONS}
     settings |= {"attacks": sorted(arguments.attacks), "code": code_digest(SOURCES)}
     if arguments.fresh:
         arguments.output.unlink(missing_ok=True)

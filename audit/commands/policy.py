@@ -93,15 +93,20 @@ def diff(first: Name, second: Name) -> None:
 
 
 def _strictness(policy: Policy, wanted: Policy) -> None:
-    """Would a PASS under the first count where the second is asked for? By kind of claim, at features access."""
+    """Would a PASS under the first count where the second is asked for? By kind of claim, at each access."""
     from audit.certify.strictness import weaker
     from audit.policy.policy import COVERED
     from audit.policy.primaries import KINDS
 
+    values = policy.model_dump(mode="json")
     for kind in KINDS:
-        gap = weaker(policy.model_dump(mode="json"), wanted, kind, COVERED["features"])
-        said = f"weaker than {wanted.name}: {gap}" if gap else f"at least as strict as {wanted.name}"
-        typer.echo(f"{kind} claims: {said}")
+        gaps: dict[str, list[str]] = {}
+        for access, levels in COVERED.items():
+            gaps.setdefault(weaker(values, wanted, kind, levels), []).append(access)
+        for gap, accesses in gaps.items():
+            said = f"weaker than {wanted.name}: {gap}" if gap else f"at least as strict as {wanted.name}"
+            at = "" if len(gaps) == 1 else f" at {', '.join(accesses)} access"
+            typer.echo(f"{kind} claims{at}: {said}")
 
 
 def _gated(policy: Policy) -> dict[str, Any]:

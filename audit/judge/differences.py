@@ -45,7 +45,7 @@ def _composite_finding(test: ModelTestOf, context: Context, families: Families) 
     if runs < most:
         statistic = np.concatenate([statistic[:1], statistic[most:]])
     estimate, references = shift(statistic, floor, 0.95, runs), statistic[runs:]
-    adjusted = families.adjusted_d1(test.name)
+    adjusted = families.adjusted_d1(test.name, composite=True)
     rejected = adjusted is not None and _rejected("D1", adjusted, families, context.policy)
     members = ", ".join(item.attack.name for item in test.items)
     return Finding(

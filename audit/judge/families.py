@@ -73,10 +73,11 @@ class Families:
         """The attacks of D1, those in a composite included."""
         return tuple(dict.fromkeys(item for test in self.listed.d1 for item in test.items))
 
-    def adjusted_d1(self, name: str) -> float | None:
+    def adjusted_d1(self, name: str, *, composite: bool = False) -> float | None:
         """Adjusted p of an attack's contrast or of a composite in D1; None where it is not tested on its own."""
-        names = [test.name for test in self.listed.d1]
-        return float(self.d1_test.adjusted[names.index(name)]) if self.d1_test and name in names else None
+        keys = [(test.name, test.composite) for test in self.listed.d1]
+        known = self.d1_test is not None and (name, composite) in keys
+        return float(self.d1_test.adjusted[keys.index((name, composite))]) if self.d1_test and known else None
 
     def record(self, name: str) -> Family:
         """One family's record."""

@@ -64,10 +64,20 @@ def wrong_primaries(
     found = [
         f"composites.{name}: name two attacks or more, each once" for name, m in composites.items() if len(set(m)) < 2
     ]
+    owners = {name.rpartition(".")[0] for levels in table.values() for w in levels.values() for name in _rows(w)}
+    members = {member for names in composites.values() for member in names}
+    found += [
+        f"composites.{name}: an attack has this name, choose another" for name in composites.keys() & (owners | members)
+    ]
     for kind, levels in table.items():
         for level, weights in levels.items():
             found += [f"primary.{kind}.{level}: {why}" for why in _wrong(weights, composites)]
     return found
+
+
+def _rows(weights: Primaries) -> list[str]:
+    """Names of statistics of single attacks."""
+    return [name for name in weights if not name.endswith(f".{COMPOSITE}")]
 
 
 def _wrong(weights: Primaries, composites: Mapping[str, tuple[str, ...]]) -> list[str]:

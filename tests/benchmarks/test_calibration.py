@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -18,24 +15,11 @@ from attacks.base import Case
 from attacks.calibration import calibrated
 from audit.policy.policy import load_policy
 from audit.statistics.intervals import auc_delong, tpr_at_fpr
+from tests.benchmarks.conftest import Bench
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 POLICY = load_policy("standard")[0].model_copy(update={"permutations": 999})
-
-
-class Bench:
-    """The benchmark's modules by name."""
-
-    def __getattr__(self, name: str) -> ModuleType:
-        return importlib.import_module(f"benchmarks.{name}")
-
-
-@pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT))
-        yield Bench()
 
 
 def small(bench: Bench, worlds: int = 2):

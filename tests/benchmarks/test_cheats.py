@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
 
 from audit import demo
+from tests.benchmarks.conftest import Bench
 
 ROOT = Path(__file__).parents[2]
-
-
-class Bench:
-    """The benchmark's modules by name."""
-
-    def __getattr__(self, name: str) -> ModuleType:
-        return importlib.import_module(f"benchmarks.{name}")
-
-
-@pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT))
-        yield Bench()
 
 
 @pytest.fixture

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,24 +11,11 @@ import pytest
 
 from audit.judge.judge import judge
 from audit.policy.policy import load_policy
+from tests.benchmarks.conftest import Bench
 
 ROOT = Path(__file__).parents[2]
 POLICY = load_policy("standard")[0].model_copy(update={"permutations": 199})
 ATTACKS = ["feature_mapping", "label_only", "membership", "probe"]
-
-
-class Bench:
-    """The benchmark's modules by name."""
-
-    def __getattr__(self, name: str) -> ModuleType:
-        return importlib.import_module(f"benchmarks.{name}")
-
-
-@pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT))
-        yield Bench()
 
 
 @pytest.fixture

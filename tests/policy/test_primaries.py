@@ -211,6 +211,13 @@ def test_a_name_that_could_be_taken_for_a_built_in_one_is_refused(name: str) -> 
         Policy.model_validate(load_policy("standard@1")[0].model_dump(exclude={"primary"}) | {"name": name})
 
 
+def test_a_composite_may_not_be_named_like_an_attack() -> None:
+    values = STANDARD.model_dump() | {"composites": {"probe": ("uma", "membership")}}
+    values.pop("d2_features")
+    with pytest.raises(ValueError, match=r"composites.probe: an attack has this name"):
+        Policy.model_validate(values)
+
+
 def test_features_beside_primaries_are_refused(tmp_path: Any) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('d2_features = ["spread"]\n[primary.random.features]\n"membership.location" = 1.0\n')
