@@ -32,6 +32,7 @@ from .case import (
     Floats,
     Inputs,
     Ints,
+    Network,
     NotApplicable,
     Shadows,
     Signals,
@@ -59,6 +60,7 @@ __all__ = [
     "Inputs",
     "Ints",
     "Malformed",
+    "Network",
     "NotApplicable",
     "Plot",
     "Scores",
@@ -122,6 +124,10 @@ class Attack(ABC):
     source: ClassVar[str] = ""
     #: Takes more than a tenth of an audit (measured): where it gates nothing it runs on request only.
     costly: ClassVar[bool] = False
+    #: Reads hidden layers (``View.activations``), which the shared forward pass then keeps.
+    reads_layers: ClassVar[bool] = False
+    #: Parameters under ``--effort quick`` and ``--effort thorough``, where they differ from the defaults.
+    efforts: ClassVar[Mapping[str, Mapping[str, float | int | str | bool]]] = {}
     #: Charts that it brings to the report (``attacks/charts.py``).
     charts: ClassVar[tuple[ChartSpec, ...]] = (DOTS,)
 
@@ -136,6 +142,10 @@ class Attack(ABC):
             if REGISTRY.get(cls.name, cls).__qualname__ != cls.__qualname__:
                 raise TypeError(f"two attacks are named {cls.name!r}: rename one")
             REGISTRY[cls.name] = cls
+
+    def applicable(self, case: Case) -> str:  # noqa: ARG002
+        """Why the attack has no meaning for such a case, or "": asked by plan and run alike. Labels alone are read."""
+        return ""
 
     def gradient_rows(self, case: Case) -> int:  # noqa: ARG002
         """Rows that pass forward and backward through one model: the cost beyond the shared forward pass."""
@@ -161,6 +171,8 @@ class Attack(ABC):
             raise NotApplicable(f"needs {self.access.name.lower()} access, the model grants {view.access.name.lower()}")
         if self.needs_original and original is None:
             raise NotApplicable("needs the original model, none was given")
+        if reason := self.applicable(case):
+            raise NotApplicable(reason)
         return {key: _frozen(self.name, key, value) for key, value in self.run(view, original, case, rng).items()}
 
     @final
@@ -201,7 +213,7 @@ def _frozen(attack: str, key: str, value: np.ndarray[Any, Any]) -> np.ndarray[An
     return array
 
 
-PACKAGES = ("attacks.membership", "attacks.recovery", "attacks.representation")
+PACKAGES = ("attacks.membership", "attacks.recovery", "attacks.representation", "attacks.inversion", "attacks.weights")
 
 
 def discover() -> dict[str, type[Attack]]:

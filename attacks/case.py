@@ -75,6 +75,23 @@ class Data(Protocol):
         """Keyed (HMAC-SHA256) digest of the content."""
 
 
+class Network(Protocol):
+    """A copy of a model's network that belongs to the attack.
+
+    Attributes:
+        module: the torch.nn.Module on the model's device, in eval mode (stored BatchNorm statistics, no dropout); its
+            parameters take gradients.
+    """
+
+    module: Any
+
+    def forward(self, x: Any) -> Any:
+        """Logits (b, C), C >= 2, of a tensor (or a mapping of tensors)."""
+
+    def functional(self, state: Mapping[str, Any], x: Any) -> Any:
+        """The same with other parameters and buffers by name, for ``torch.func``."""
+
+
 class View(Protocol):
     """One model with its cached outputs on the sets of a case. Arrays are float64 and read-only."""
 
@@ -90,6 +107,22 @@ class View(Protocol):
 
     def head(self) -> tuple[Floats, Floats]:
         """The final linear layer: weight (C, d), bias (C,)."""
+
+    def layers(self) -> tuple[str, ...]:
+        """Hidden layers that can be read, in the order of their calls; the features are not among them.
+
+        Raises NotApplicable where there is no network.
+        """
+
+    def activations(self, role: str, layer: str) -> Floats:
+        """What a hidden layer gives on a set, averaged over positions, shape (n, d); ``Attack.reads_layers`` says so
+        before, and the shared forward pass keeps it."""
+
+    def network(self) -> Network:
+        """A copy of the network of one's own, to train or to cut; needs access to weights.
+
+        Raises NotApplicable where there is no network.
+        """
 
     def augmented(self, role: str, query: str) -> Floats:
         """Logits on a set whose inputs were changed by a query of ``attacks.queries``, shape (n, C).

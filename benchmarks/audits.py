@@ -15,6 +15,8 @@ from attacks.queries import apply
 from audit.collect.evidence import AttackRun, Evidence, Facts
 from audit.collect.exchangeability import blind_scores
 from audit.collect.structure import Structure
+from audit.inputs.network import PrivateNetwork
+from audit.inputs.targets import TorchTarget
 from audit.judge.judge import judge
 from audit.policy.policy import Policy
 from audit.record.inputs import ClaimRecord
@@ -74,17 +76,33 @@ class Audit:
 class ArrayView:
     """A small fully connected ReLU network as an attack sees it (implements ``attacks.base.View``)."""
 
-    access = Access.GRADIENTS
+    access = Access.TRAIN
 
     def __init__(self, world: World, net: Net) -> None:
         self.world, self.net = world, net
         self._first = world.x @ net[0] + net[1]  # of all rows, before the ReLU
-        hidden = self._encoded(self._first)
+        self._hidden: list[Floats] = []  # of all rows, each layer before the features
+        hidden = self._encoded(self._first, self._hidden)
         self._features = {role: hidden[rows] for role, rows in world.rows.items()}
         self._torch = [self.tensor(w) for w in net]
 
     def features(self, role: str) -> Floats:
         return self._features[role]
+
+    def layers(self) -> tuple[str, ...]:
+        return tuple(f"hidden {i}" for i in range(len(self._hidden)))
+
+    def activations(self, role: str, layer: str) -> Floats:
+        return self._hidden[self.layers().index(layer)][self.world.rows[role]].astype(np.float64)
+
+    def network(self) -> PrivateNetwork:
+        parts: list[torch.nn.Module] = []
+        for weight, bias in zip(self.net[::2], self.net[1::2], strict=True):
+            layer = torch.nn.Linear(*weight.shape)
+            layer.weight.data.copy_(self.tensor(weight.T))
+            layer.bias.data.copy_(self.tensor(bias[0]))
+            parts += [layer, torch.nn.ReLU()]
+        return PrivateNetwork(TorchTarget(torch.nn.Sequential(*parts[:-1]), "cpu", None))
 
     def logits(self, role: str) -> Floats:
         return self._read(self._features[role])
@@ -99,10 +117,12 @@ class ArrayView:
         changed = apply(query, inputs, spread, self.world.partners)
         return self._read(self._encoded(changed @ self.net[0] + self.net[1]))
 
-    def _encoded(self, first: Floats) -> Floats:
-        """The head's input (n, d) from the first layer's sums (n, hidden)."""
+    def _encoded(self, first: Floats, kept: list[Floats] | None = None) -> Floats:
+        """The head's input (n, d) from the first layer's sums (n, hidden); what comes before it goes to ``kept``."""
         x = np.maximum(first, 0)
         for weight, bias in zip(self.net[2:-2:2], self.net[3:-2:2], strict=True):
+            if kept is not None:
+                kept.append(x)
             x = np.maximum(x @ weight + bias, 0)
         return x.astype(np.float64, copy=False)
 

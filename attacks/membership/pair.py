@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-from attacks.base import PER_EXAMPLE, Access, Attack, Bools, Case, Floats, NotApplicable, Scores, Signals, View
+from attacks.base import PER_EXAMPLE, Access, Attack, Bools, Case, Floats, Scores, Signals, View
 from attacks.signals import canonical, log_softmax, logit_confidence
 
 from .common import by_side, side_labels, side_logits, stacked
@@ -29,10 +29,12 @@ class Pair(Attack):
     source = "Chen et al., When Machine Unlearning Jeopardizes Privacy, arXiv 2005.02205"
     charts = PER_EXAMPLE
 
+    def applicable(self, case: Case) -> str:
+        """Rows of a deleted class are known by their class."""
+        return "publishing both versions reveals a deleted class whatever the method" if case.kind == "class" else ""
+
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Difference in confidence, distance of the posteriors, and the original's confidence alone."""
-        if case.kind == "class":
-            raise NotApplicable("publishing both versions reveals a deleted class whatever the method")
         assert original is not None
         labels = side_labels(case)
         after, before = (canonical(z, z) for z in (side_logits(view), side_logits(original)))

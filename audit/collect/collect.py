@@ -20,7 +20,7 @@ from .evidence import AttackRun, Evidence, Facts
 from .guard import Guard
 from .inside import look_inside
 from .meaning import refuse_meaningless
-from .observe import Observations
+from .observe import Layers, Observations
 from .structure import Structure, compare, excused_names
 from .suite import Suite
 from .units import Units, unit_context
@@ -57,7 +57,8 @@ def collect(
         UsageError, CouldNotRun: of ``count_look``.
     """
     guard = Guard(case.models)
-    observations = Observations(run.observations, case.files, case.fingerprints, batch_size, case.key)
+    layers = Layers(any(attack.reads_layers for attack in suite.chosen), case.build.layers)
+    observations = Observations(run.observations, case.files, case.fingerprints, batch_size, case.key, layers)
     views = observe_all(case.models, observations, case.selection, case.build, notify)
     guard.after_forward()
     _refuse_copies(case, views)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import mmap
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 from attacks.base import Access, Floats, NotApplicable
 from attacks.queries import apply, partners
 from audit.inputs.data import Arrays
+from audit.inputs.network import PrivateNetwork
 from audit.inputs.outputs import PrecomputedOutputs
 from audit.inputs.sets import Selection
 from audit.inputs.targets import Target, TorchTarget
@@ -26,6 +28,22 @@ PARTNERS = "retain"  # the file whose rows enter the queries of others
 HELD = 128  # maps kept open: each holds a descriptor
 
 
+@dataclass(frozen=True)
+class Layers:
+    """Which hidden layers are kept.
+
+    Attributes:
+        wanted: some attack of the run reads them.
+        named: modules that the user named; () = found in the network.
+    """
+
+    wanted: bool = False
+    named: tuple[str, ...] = ()
+
+
+NO_LAYERS = Layers()
+
+
 class Observations:
     """Logits and features of models on data files, computed once.
 
@@ -35,13 +53,20 @@ class Observations:
         fingerprints: keyed digest of each file.
         batch_size: rows per forward pass.
         key: the project key; arrays that it did not seal are none of ours and are computed anew.
+        layers: hidden layers that are kept beside logits and features.
     """
 
     def __init__(
-        self, folder: Path, files: dict[str, Arrays], fingerprints: dict[str, str], batch_size: int, key: bytes
+        self,
+        folder: Path,
+        files: dict[str, Arrays],
+        fingerprints: dict[str, str],
+        batch_size: int,
+        key: bytes,
+        layers: Layers = NO_LAYERS,
     ) -> None:
         self.folder, self.files, self.fingerprints, self.batch_size = folder, files, fingerprints, batch_size
-        self._key = key
+        self._key, self.layers = key, layers
         self._held: dict[Path, np.ndarray[Any, Any]] = {}
 
     def get(self, target: Target, digest: str, source: str) -> tuple[Floats, Floats | None]:
@@ -56,7 +81,7 @@ class Observations:
         paths = [self.folder / f"{stem}-{part}.npy" for part in ("logits", "features")]
         found = [self._mapped(path) for path in paths]
         if any(array is None for array in found):
-            logits, features = target.outputs(source, self.files[source], self.batch_size)
+            logits, features = self._passed(target, digest, source)
             if features is None or not (np.isfinite(logits).all() and np.isfinite(features).all()):
                 raise ValueError(f"outputs on the {source} set are not finite: the model is broken, export it again")
             # float32 is what the network computed; features last, so that both exist once the second does
@@ -65,6 +90,48 @@ class Observations:
         if logits_found is None or features_found is None:
             raise ValueError(f"cannot read back {paths[0].name}: the disk loses data")
         return logits_found, features_found
+
+    def layers_of(self, target: Target) -> tuple[str, ...]:
+        """Hidden layers of a network that can be read.
+
+        Raises:
+            NotApplicable: outputs alone.
+        """
+        if not isinstance(target, TorchTarget):
+            raise NotApplicable("needs a network, outputs alone have no hidden layers")
+        data = next(iter(self.files.values()))
+        return target.layers(data.batch(np.arange(1)), self.layers.named)
+
+    def get_layer(self, target: Target, digest: str, source: str, layer: str) -> np.ndarray[Any, Any]:
+        """What one hidden layer gives on one file, (n, d), memory-mapped float32."""
+        path = self._layer_path(digest, source, layer)
+        if self._mapped(path) is None and isinstance(target, TorchTarget):
+            self._read(target, digest, source)
+        found = self._mapped(path)
+        if found is None:
+            raise ValueError(f"cannot read back {path.name}: the disk loses data")
+        return found
+
+    def _passed(self, target: Target, digest: str, source: str) -> tuple[Floats, Floats | None]:
+        """Logits and features of a forward pass; with the hidden layers, where an attack reads them."""
+        if self.layers.wanted and isinstance(target, TorchTarget):
+            return self._read(target, digest, source)
+        return target.outputs(source, self.files[source], self.batch_size)
+
+    def _read(self, target: TorchTarget, digest: str, source: str) -> tuple[Floats, Floats]:
+        """Logits and features of one forward pass; the hidden layers are kept beside them."""
+        named = bool(self.layers.named)
+        names = self.layers_of(target)
+        logits, features, hidden = target.read(self.files[source], self.batch_size, names, outputs=named)
+        for name, values in hidden.items():
+            if not np.isfinite(values).all():
+                raise ValueError(f"outputs on the {source} set are not finite: the model is broken, export it again")
+            self._kept(self._layer_path(digest, source, name), values)
+        return logits, features
+
+    def _layer_path(self, digest: str, source: str, layer: str) -> Path:
+        chosen = hashlib.sha256(json.dumps([layer, bool(self.layers.named)]).encode()).hexdigest()[:16]
+        return self.folder / f"{digest[:24]}-{self.fingerprints[source][:24]}-layer-{chosen}.npy"
 
     def get_query(self, target: Target, digest: str, source: str, query: str) -> Floats:
         """Logits (n, C) of one model on one file whose inputs were changed by an augmentation query.
@@ -174,9 +241,25 @@ class ModelView:
         found = self._observations.get_query(self.target, self.digest, chosen.source, query)
         return found[chosen.rows].astype(np.float64)
 
+    def layers(self) -> tuple[str, ...]:
+        """Hidden layers that can be read."""
+        return self._observations.layers_of(self.target)
+
+    def activations(self, role: str, layer: str) -> Floats:
+        """What a hidden layer gives on a set, (n, d), float64."""
+        chosen = self._selection[role]
+        found = self._observations.get_layer(self.target, self.digest, chosen.source, layer)
+        return found[chosen.rows].astype(np.float64)
+
     def head(self) -> tuple[Floats, Floats]:
         """The final linear layer: weight (C, d), bias (C,)."""
         return self._network().head()
+
+    def network(self) -> PrivateNetwork:
+        """A copy of the network that belongs to the attack."""
+        if not isinstance(self.target, TorchTarget):
+            raise NotApplicable("needs a network, outputs alone have no weights")
+        return PrivateNetwork(self.target)
 
     def forward(self, x: Any) -> Any:
         """Differentiable logits of a tensor."""

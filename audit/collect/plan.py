@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attacks.base import Attack
+from attacks.base import Attack, Case
 from audit.inputs.case import LoadedCase
 from audit.inputs.config import TrainingSection
 from audit.inputs.outputs import PrecomputedOutputs
@@ -94,7 +94,7 @@ def make_plan(case: LoadedCase, policy: Policy, suite: Suite, training: Training
             access=attack.access.name.lower(),
             gated=gates(attack, claim, policy),
             gradient_rows=attack.gradient_rows(attack_case),
-            note=_note(attack, case, training),
+            note=_note(attack, case, training, attack_case),
         )
         for attack in suite.chosen
     )
@@ -111,7 +111,7 @@ def make_plan(case: LoadedCase, policy: Policy, suite: Suite, training: Training
     )
 
 
-def _note(attack: Attack, case: LoadedCase, training: TrainingSection) -> str:
+def _note(attack: Attack, case: LoadedCase, training: TrainingSection, attack_case: Case) -> str:
     shadows = {"trained": training.shadows, "unlearned": training.pipelines}
     if attack.design and not shadows[attack.design]:
         return f"will be skipped: {NO_SHADOWS[attack.design]}"
@@ -120,7 +120,8 @@ def _note(attack: Attack, case: LoadedCase, training: TrainingSection) -> str:
         return f"will be skipped: needs {attack.access.name.lower()} access"
     if attack.needs_original and "original" not in case.models:
         return "will be skipped: needs the original model"
-    return ""
+    reason = attack.applicable(attack_case)
+    return f"will be skipped: {reason}" if reason else ""
 
 
 def _independent(case: LoadedCase) -> tuple[int, int, str]:

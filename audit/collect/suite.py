@@ -65,7 +65,8 @@ def choose(classes: Mapping[str, type[Attack]], section: AttacksSection, claim: 
     _check_names(classes, [*section.run, *section.skip, *section.parameters], section)
     chosen, left_out = [], {}
     for name, attack in classes.items():
-        made = _made(attack, section.parameters.get(name, {}))  # wrong parameters are told of what is left out, too
+        given = {**attack.efforts.get(section.effort, {}), **section.parameters.get(name, {})}
+        made = _made(attack, given)  # wrong parameters are told of what is left out, too
         reason = _reason(attack, section, needed=needed(attack, claim, policy))
         if reason:
             left_out[name] = LEFT_OUT + reason
@@ -75,8 +76,12 @@ def choose(classes: Mapping[str, type[Attack]], section: AttacksSection, claim: 
 
 
 def changed(attack: type[Attack], parameters: Mapping[str, object]) -> tuple[str, ...]:
-    """Names of the parameters that are not the defaults, with which the error rates were measured."""
-    return tuple(name for name, value in attack().parameters.items() if parameters.get(name, value) != value)
+    """Names of the parameters that are not the defaults, with which the error rates were measured.
+
+    A thorough effort asks for all that the default does and more, so it counts as no change.
+    """
+    usual, more = attack().parameters, attack.efforts.get("thorough", {})
+    return tuple(n for n, v in usual.items() if parameters.get(n, v) not in (v, more.get(n, v)))
 
 
 def _reason(attack: type[Attack], section: AttacksSection, *, needed: bool) -> str:

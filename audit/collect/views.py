@@ -100,5 +100,5 @@ def _marked(digest: str, build: Build, code: str = "") -> str:
         build: how files are built.
         code: of a network that a program holds its digest, or the model's name where it has none; "" of a file.
     """
-    parts = [digest, str(build.head), str(build.arch), *([code] if code else [])]
+    parts = [digest, str(build.head), str(build.arch), *build.layers, *([code] if code else [])]
     return hashlib.sha256(":".join(parts).encode()).hexdigest()

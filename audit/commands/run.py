@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from audit.inputs.choices import AccessLevel, Kind, Provenance, Split, Strata
+from audit.inputs.choices import AccessLevel, Effort, Kind, Provenance, Split, Strata
 
 from . import references
 from .channel import limit_user_code
@@ -49,6 +49,10 @@ def run(
         typer.Option(metavar="NAMES", help="Attacks to run: names, default, gated, all; commas or repeat."),
     ] = None,
     skip: Annotated[list[str] | None, typer.Option(metavar="NAMES", help="Attacks to leave out.")] = None,
+    effort: Annotated[
+        Effort | None,
+        typer.Option(help="Budget of the attacks; --dry-run prints what it costs. quick supports no PASS."),
+    ] = None,
     claim: Annotated[Kind | None, typer.Option(help="What was forgotten; inferred and printed where silent.")] = None,
     split: Annotated[Split | None, typer.Option(help="attested: holdout is a random companion of forget.")] = None,
     access: Annotated[AccessLevel | None, typer.Option(help="What the adversary may have.")] = None,
@@ -58,6 +62,9 @@ def run(
     ] = None,
     arch: Annotated[str | None, typer.Option(metavar="MODULE:FACTORY", help="Function that builds the model.")] = None,
     head: Annotated[str | None, typer.Option(help="Final linear layer, where it cannot be found.")] = None,
+    layers: Annotated[
+        list[str] | None, typer.Option(metavar="NAMES", help="Modules read as hidden layers. Default: found.")
+    ] = None,
     policy: Annotated[str | None, typer.Option(help="screening, standard, strict, or a policy file.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the audit.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:0, ...")] = None,

@@ -45,3 +45,11 @@ class Strata(StrEnum):
 
     NONE = "none"
     LABEL = "label"
+
+
+class Effort(StrEnum):
+    """Budget of the attacks."""
+
+    QUICK = "quick"
+    STANDARD = "standard"
+    THOROUGH = "thorough"

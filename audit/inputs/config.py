@@ -11,6 +11,7 @@ from .recipe import RecipeSection
 
 DATA_ROLES = ("forget", "retain", "holdout", "test", "auxiliary")
 
+Effort = Literal["quick", "standard", "thorough"]
 Provenance = Literal["exact", "checkpoint", "surrogate"]
 
 
@@ -18,6 +19,14 @@ class Section(BaseModel):
     """Base of the sections: frozen, unknown keys refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def listed(value: object) -> object:
+    """``a,b`` is two names, in a list or alone."""
+    items = [value] if isinstance(value, str) else value
+    if not isinstance(items, (list, tuple)):
+        return value
+    return [part.strip() for item in items for part in str(item).split(",") if part.strip()]
 
 
 class DataSection(Section):
@@ -35,12 +44,19 @@ class ModelSection(Section):
 
     arch: str | None = None
     head: str | None = None
+    layers: tuple[str, ...] = ()
     original: Path | None = None
     unlearned: Path | None = None
     retrained: tuple[Path, ...] = ()
     provenance: Provenance = "exact"
     runs: tuple[Path, ...] = ()
     trust_pickle: bool = False
+
+    @field_validator("layers", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        """``a,b`` is two names."""
+        return listed(value)
 
 
 class TrainingSection(Section):
@@ -64,16 +80,14 @@ class AttacksSection(Section):
 
     run: tuple[str, ...] = Field(default=("default",), min_length=1)
     skip: tuple[str, ...] = ()
+    effort: Effort = "standard"
     parameters: dict[str, dict[str, bool | int | float | str]] = {}
 
     @field_validator("run", "skip", mode="before")
     @classmethod
     def _listed(cls, value: object) -> object:
         """``a,b`` is two names."""
-        items = [value] if isinstance(value, str) else value
-        if not isinstance(items, (list, tuple)):
-            return value
-        return [part.strip() for item in items for part in str(item).split(",") if part.strip()]
+        return listed(value)
 
 
 class ClaimSection(Section):

@@ -27,12 +27,14 @@ class Build:
         head: name of the final linear layer, where it cannot be found.
         device: where networks run.
         trust_pickle: model files may be unpickled, on the user's word.
+        layers: modules whose outputs attacks read as hidden layers; () = found.
     """
 
     arch: str | None = None
     head: str | None = None
     device: str = "cpu"
     trust_pickle: bool = False
+    layers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +82,7 @@ def given_of(config: Config) -> Given:
     return Given(
         data={role: path for role, path in data.items() if path is not None},
         models=named_models(section.unlearned, section.original, section.runs, section.retrained),
-        build=Build(section.arch, section.head, config.device, section.trust_pickle),
+        build=Build(section.arch, section.head, config.device, section.trust_pickle, section.layers),
         claim=config.claim,
         provenance=section.provenance,
         project=Path.cwd() if config.data.forget is None else config.data.forget.parent,

@@ -26,14 +26,25 @@ OPTIONS: dict[str, tuple[str, str]] = (
     {role: ("data", role) for role in DATA_ROLES}
     | {
         key: ("model", key)
-        for key in ("original", "unlearned", "retrained", "provenance", "runs", "arch", "head", "trust_pickle")
+        for key in (
+            "original",
+            "unlearned",
+            "retrained",
+            "provenance",
+            "runs",
+            "arch",
+            "head",
+            "layers",
+            "trust_pickle",
+        )
     }
     | {key: ("claim", key) for key in ("strata", "ledger")}
     | {"claim": ("claim", "kind"), "split": ("claim", "split"), "access": ("claim", "access")}
     | {"sign_key": ("certificate", "sign_key"), "max_minutes": ("training", "max_minutes")}
     | {f"train_{key}": ("training", key) for key in ("references", "shadows", "pipelines")}
     | {key: ("training", key) for key in ("max_references", "store")}
-    | {"attacks": ("attacks", "run"), "skip": ("attacks", "skip")}
+    | {"attacks": ("attacks", "run")}
+    | {key: ("attacks", key) for key in ("skip", "effort")}
     | {key: ("", key) for key in ("policy", "seed", "device", "out", "batch_size")}
 )
 SECTIONS = ("data", "model", "recipe", "training", "attacks", "claim", "certificate")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -12,6 +12,7 @@ from audit.record.digest import state_digest
 
 from .contained import contained, forward_pass
 from .data import Arrays
+from .layers import check_named, find_layers, pooled, reading
 from .probabilities import last_activation
 
 if TYPE_CHECKING:
@@ -85,12 +86,7 @@ class TorchTarget:
 
     def forward(self, x: Any) -> Any:
         """Logits (b, C), C >= 2, differentiable in ``x``."""
-        logits = self._called(x)
-        if logits.ndim == 2 and logits.shape[1] == 1:
-            import torch
-
-            return torch.cat([torch.zeros_like(logits), logits], dim=1)
-        return logits
+        return two_columns(self._called(x))
 
     def check_output(self, inputs: Inputs) -> None:
         """Check what the network returns for a batch, before its head is looked for.
@@ -119,13 +115,34 @@ class TorchTarget:
 
     def call(self, inputs: Inputs) -> tuple[Floats, Floats]:
         """Logits and penultimate features of one batch, float64."""
+        return self._call(inputs, (), outputs=False)[:2]
+
+    def layers(self, inputs: Inputs, named: Sequence[str]) -> tuple[str, ...]:
+        """Hidden layers that attacks may read, in the order of their calls.
+
+        Args:
+            inputs: any batch.
+            named: modules that the user chose, whose outputs are read; () = found, and what they read is read.
+        """
+        import torch
+
+        if named:
+            check_named(self.module, named)
+            return tuple(named)
+        with torch.no_grad():
+            return find_layers(self.module, self.find_head(inputs), lambda: self._called(self._input(inputs)))
+
+    def _call(
+        self, inputs: Inputs, layers: Sequence[str], *, outputs: bool
+    ) -> tuple[Floats, Floats, dict[str, Floats]]:
+        """Logits, penultimate features and hidden layers of one batch, float64, from one forward pass."""
         import torch
 
         head = self.find_head(inputs)
         caught: list[torch.Tensor] = []
         handle = head.register_forward_pre_hook(lambda _module, args: caught.append(args[0]))
         try:
-            with torch.no_grad():
+            with torch.no_grad(), reading(self.module, layers, outputs=outputs) as hidden:
                 logits = self.forward(self._input(inputs))
         finally:
             handle.remove()
@@ -135,16 +152,35 @@ class TorchTarget:
                 f"the head's input has shape {tuple(features.shape)}, not (rows, features): name the final linear "
                 "layer on pooled features with --head"
             )
-        return logits.double().cpu().numpy(), features.double().cpu().numpy()
+        modules = dict(self.module.named_modules())
+        vectors = {
+            name: pooled(hidden.get(name), len(logits), isinstance(modules[name], torch.nn.Linear)) for name in layers
+        }
+        read = {name: vector.double().cpu().numpy() for name, vector in vectors.items()}
+        return logits.double().cpu().numpy(), features.double().cpu().numpy(), read
 
     def outputs(self, role: str, data: Arrays, batch_size: int) -> tuple[Floats, Floats | None]:  # noqa: ARG002
         """Logits and features of a whole set, in batches."""
+        return self.read(data, batch_size, (), outputs=False)[:2]
+
+    def read(
+        self, data: Arrays, batch_size: int, layers: Sequence[str], *, outputs: bool
+    ) -> tuple[Floats, Floats, dict[str, Floats]]:
+        """Logits, features and hidden layers (n, d) of a whole set, in batches, one forward pass for all.
+
+        Args:
+            data: the set.
+            batch_size: rows at once.
+            layers: of ``layers``.
+            outputs: the layers' outputs are read, else what they read.
+        """
         with contained("the network"):
             parts = [
-                self.call(data.batch(np.arange(start, min(start + batch_size, len(data)))))
+                self._call(data.batch(np.arange(start, min(start + batch_size, len(data)))), layers, outputs=outputs)
                 for start in range(0, len(data), batch_size)
             ]
-        return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+        hidden = {name: np.concatenate([p[2][name] for p in parts]) for name in layers}
+        return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts]), hidden
 
     def head(self) -> tuple[Floats, Floats]:
         """Weight (C, d) and bias (C,) of the head, C >= 2. Call after ``outputs``."""
@@ -220,6 +256,15 @@ class TorchTarget:
         if isinstance(inputs, Mapping):
             return {name: self.tensor(array) for name, array in inputs.items()}
         return self.tensor(inputs)
+
+
+def two_columns(logits: torch.Tensor) -> torch.Tensor:
+    """Logits (b, C) with C >= 2: one logit is that of the second of two classes."""
+    if logits.ndim == 2 and logits.shape[1] == 1:
+        import torch
+
+        return torch.cat([torch.zeros_like(logits), logits], dim=1)
+    return logits
 
 
 def _comparable(output: torch.Tensor) -> torch.Tensor:

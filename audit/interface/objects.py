@@ -23,10 +23,11 @@ class Options(TypedDict, total=False):
     from scratch (``exact``), from a clean checkpoint, or of another pipeline (``surrogate``). ``strata``: ``label``
     where holdout and forget set were drawn class by class. ``ledger``: counts every look at this forget set.
     ``arch``: ``module:factory`` of networks that are given as files of weights; ``head``: their final linear layer,
-    where it cannot be found. ``policy``: screening, standard, strict, or a file. ``out``: folder of the run
-    directories, by default ``runs``. ``sign_key``: signs the certificate. ``attacks``, ``skip``: names, or
-    ``default``, ``gated``, ``all``. ``train_references``, ``train_shadows``, ``train_pipelines``, ``max_minutes``,
-    ``max_references``, ``store``: models that the audit trains by the recipe of ``config``.
+    where it cannot be found; ``layers``: modules that are read as hidden layers. ``policy``: screening, standard,
+    strict, or a file. ``out``: folder of the run directories, by default ``runs``. ``sign_key``: signs the certificate.
+    ``attacks``, ``skip``: names, or ``default``, ``gated``, ``all``; ``effort``: their budget. ``train_references``,
+    ``train_shadows``, ``train_pipelines``, ``max_minutes``, ``max_references``, ``store``: models that the audit
+    trains by the recipe of ``config``.
     """
 
     provenance: Literal["exact", "checkpoint", "surrogate"]
@@ -36,6 +37,7 @@ class Options(TypedDict, total=False):
     ledger: str | os.PathLike[str]
     arch: str
     head: str
+    layers: str | Sequence[str]
     policy: str
     seed: int
     device: str
@@ -45,6 +47,7 @@ class Options(TypedDict, total=False):
     trust_pickle: bool
     attacks: str | Sequence[str]
     skip: str | Sequence[str]
+    effort: Literal["quick", "standard", "thorough"]
     train_references: int
     train_shadows: int
     train_pipelines: int

@@ -1,0 +1,1 @@
+"""Weight-space signals: where unlearning changed the weights, and how shallow the change is."""

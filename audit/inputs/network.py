@@ -1,0 +1,32 @@
+"""A private copy of a model's network, for attacks that train, cut or change it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from .targets import TorchTarget, two_columns
+
+
+class PrivateNetwork:
+    """A deep copy in eval mode whose parameters take gradients (implements ``attacks.base.Network``).
+
+    Args:
+        target: the model; it is not touched.
+    """
+
+    def __init__(self, target: TorchTarget) -> None:
+        self.module = copy.deepcopy(target.module).eval()
+        for parameter in self.module.parameters():
+            parameter.requires_grad_(parameter.is_floating_point())
+
+    def forward(self, x: Any) -> Any:
+        """Logits (b, C), C >= 2."""
+        return two_columns(self.module(x))
+
+    def functional(self, state: Mapping[str, Any], x: Any) -> Any:
+        """Logits (b, C) with other parameters and buffers; those that ``state`` lacks stay as they are."""
+        from torch.func import functional_call
+
+        return two_columns(functional_call(self.module, dict(state), (x,)))
