@@ -56,6 +56,7 @@ __all__ = [
     "ClaimKind",
     "Data",
     "Design",
+    "Efforts",
     "Floats",
     "Inputs",
     "Ints",
@@ -69,6 +70,9 @@ __all__ = [
     "View",
     "discover",
 ]
+
+
+Efforts = Mapping[str, Mapping[str, float | int | str | bool]]
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,7 @@ class Attack(ABC):
     #: Reads hidden layers (``View.activations``), which the shared forward pass then keeps.
     reads_layers: ClassVar[bool] = False
     #: Parameters under ``--effort quick`` and ``--effort thorough``, where they differ from the defaults.
-    efforts: ClassVar[Mapping[str, Mapping[str, float | int | str | bool]]] = {}
+    efforts: ClassVar[Efforts] = {}
     #: Charts that it brings to the report (``attacks/charts.py``).
     charts: ClassVar[tuple[ChartSpec, ...]] = (DOTS,)
 

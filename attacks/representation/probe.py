@@ -1,19 +1,17 @@
 """A cross-fitted linear probe: what can be read off the penultimate features without the model's own head?"""
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 
-from attacks.base import Access, Attack, Case, Floats, Ints, Scores, Signals, View
+from attacks.base import Access, Attack, Case, Scores, Signals, View
 from attacks.calibration import FEATURES_REMEDY, calibrated, out_of_line
 from attacks.fits import fit_rows
+from attacks.linear import probe_logits
 from attacks.signals import contrast, logit_confidence
-from attacks.standard import standard_of
 
 FOLDS = 2
+SIDES = ("forget", "holdout")
 
 
 class Probe(Attack):
@@ -51,12 +49,13 @@ class Probe(Attack):
         if case.kind == "class":
             return self._class_probe(view, case, rng)
         rows, _ = fit_rows(case, int(self.parameters["max_rows"]), rng)
-        labels = case.labels["retain"][rows]
-        features, sides = view.features("retain")[rows], {r: view.features(r) for r in ("forget", "holdout")}
-        scored = np.concatenate(list(sides.values()))  # both sides alike, or their labels could not be permuted
+        labels, penalty = case.labels["retain"][rows], float(self.parameters["penalty"])
+        scored = np.concatenate([view.features(role) for role in SIDES])  # both sides alike: their labels are permuted
+        logits = probe_logits(view.features("retain")[rows], labels, scored, scored, penalty, case.n_classes)
+        cut = len(case.labels["forget"])
         return {
-            role: logit_confidence(self._logits(features, labels, side, case.n_classes, scored), case.labels[role])
-            for role, side in sides.items()
+            role: logit_confidence(part, case.labels[role])
+            for role, part in zip(SIDES, (logits[:cut], logits[cut:]), strict=True)
         } | {"rows": np.array([len(rows)])}
 
     def combine(self, signals: Sequence[Signals], case: Case) -> Scores:
@@ -77,6 +76,7 @@ class Probe(Attack):
         features = np.concatenate([view.features("holdout"), view.features("test")])
         labels = np.concatenate([case.labels["holdout"], case.labels["test"]])
         cut = len(case.labels["holdout"])
+        penalty = float(self.parameters["penalty"])
         limit = FOLDS * int(self.parameters["max_rows"])
         fold = np.empty(len(labels), dtype=np.int64)
         for side in (slice(0, cut), slice(cut, None)):  # both sides split evenly
@@ -85,29 +85,10 @@ class Probe(Attack):
         confidence = np.empty(len(labels))
         for k in range(FOLDS):
             fit, score = (fold != k) & usable, fold == k
-            logits = self._logits(features[fit], labels[fit], features[score], case.n_classes)
+            logits = probe_logits(features[fit], labels[fit], features[score], None, penalty, case.n_classes)
             confidence[score] = logit_confidence(logits, labels[score])
         return {
             "holdout": confidence[:cut],
             "test": confidence[cut:],
             "rows": np.array([min(len(labels), limit) // FOLDS]),
         }
-
-    def _logits(
-        self, features: Floats, labels: Ints, target: Floats, n_classes: int, beside: Floats | None = None
-    ) -> Floats:
-        """Logits (m, C) of a probe fitted on (features, labels); classes without a fit row rank last.
-
-        ``beside`` floors the spread of each unit; without it the fit rows themselves are rows that no model has seen.
-        """
-        standard = standard_of(features, beside)
-        probe = LogisticRegression(C=1 / (float(self.parameters["penalty"]) * len(labels)), max_iter=1000)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # an unfinished fit is still the same rule for all
-            probe.fit(standard(features), labels)
-        decision = np.asarray(probe.decision_function(standard(target)))
-        if decision.ndim == 1:
-            decision = np.column_stack([-decision / 2, decision / 2])
-        logits = np.repeat(decision.min(axis=1, keepdims=True) - 1.0, n_classes, axis=1)
-        logits[:, probe.classes_] = decision
-        return logits

@@ -1,0 +1,119 @@
+"""Copies of one network that are trained on at once, each on batches of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attacks.base import Floats, Ints, Network
+
+if TYPE_CHECKING:
+    import torch
+
+    Tensors = dict[str, torch.Tensor]
+
+BLOCK = 512  # our choice: rows that are scored at once, for each copy
+
+
+class Clones:
+    """Stacked copies of a network in eval mode: BatchNorm keeps its stored statistics, nothing is dropped out.
+
+    Trained by Adam. The rate of each tensor is ``rate`` times the root mean square of the weights that it belongs to
+    (a bias takes that of its layer's weight), so that it needs no recipe and no data: one step moves each weight by
+    about that share of a typical one. Memory: weights, gradients and two moments of all copies, and the activations
+    of one batch (or ``BLOCK`` rows) a copy.
+
+    Args:
+        network: a copy that belongs to the attack; it is not changed.
+        copies: how many, >= 1.
+        rate: relative step, > 0.
+    """
+
+    def __init__(self, network: Network, copies: int, rate: float) -> None:
+        import torch
+
+        self.network, self.copies = network, copies
+        own = {name: p.detach() for name, p in network.module.named_parameters() if p.is_floating_point()}
+        self.state: Tensors = {name: torch.stack([p] * copies).requires_grad_(True) for name, p in own.items()}
+        groups = [{"params": [self.state[name]], "lr": rate * scale} for name, scale in _scales(own).items()]
+        self.optimiser = torch.optim.Adam(groups)
+        self.together = copies > 1 and not _has_convolutions(network.module)
+
+    def step(self, x: Any, y: Ints) -> None:
+        """One step of every copy.
+
+        Args:
+            x: (copies, b, ...) inputs, or a mapping of such tensors.
+            y: (copies, b) labels.
+        """
+        import torch
+        from torch.nn.functional import cross_entropy
+
+        logits = self._forward(x, shared=False)
+        labels = torch.as_tensor(y, device=logits.device)
+        loss = cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="sum") / labels.shape[1]
+        self.optimiser.zero_grad()
+        torch.autograd.backward(loss)
+        self.optimiser.step()
+
+    def logits(self, rows: Callable[[slice], Any], count: int) -> Floats:
+        """Logits (copies, count, C) of rows, in blocks; ``rows`` gives the inputs of a slice."""
+        import torch
+
+        parts = []
+        with torch.no_grad():
+            for start in range(0, count, BLOCK):
+                block = self._forward(rows(slice(start, min(start + BLOCK, count))), shared=True)
+                parts.append(block.double().cpu().numpy())
+        return np.concatenate(parts, axis=1)
+
+    def _forward(self, x: Any, *, shared: bool) -> torch.Tensor:
+        """Logits (copies, b, C); ``shared`` inputs (b, ...) go through every copy."""
+        import torch
+        from torch.func import vmap
+
+        if self.together:
+            call = vmap(self.network.functional, in_dims=(0, None if shared else 0))
+            return torch.as_tensor(call(self.state, x))
+        each = [
+            self.network.functional({n: t[k] for n, t in self.state.items()}, x if shared else _part(x, k))
+            for k in range(self.copies)
+        ]
+        return torch.stack(each)
+
+
+def _part(x: Any, k: int) -> Any:
+    return {name: tensor[k] for name, tensor in x.items()} if isinstance(x, dict) else x[k]
+
+
+def _scales(own: Tensors) -> dict[str, float]:
+    """Root mean square of each tensor; of a bias that of its layer's weight; 1 where all are zero."""
+    scales = {}
+    for name, tensor in own.items():
+        typical = own.get(name.removesuffix("bias") + "weight", tensor) if name.endswith("bias") else tensor
+        scales[name] = float(typical.square().mean().sqrt()) or 1.0
+    return scales
+
+
+def _has_convolutions(module: torch.nn.Module) -> bool:
+    """Stacked, they become grouped convolutions, which are slower than one copy after the other (measured)."""
+    from torch.nn.modules.conv import _ConvNd
+
+    return any(isinstance(part, _ConvNd) for part in module.modules())
+
+
+def orders(rows: Sequence[Ints], steps: int, batch: int, rng: np.random.Generator) -> Ints:
+    """Row indices (copies, steps, b) of batches: passes over each copy's rows, shuffled anew each time.
+
+    Args:
+        rows: of each copy, each of at least one row.
+        steps: batches.
+        batch: rows in each; fewer where the smallest set has fewer.
+        rng: draws the orders.
+    """
+    size = min(batch, *map(len, rows))
+    passes = -(-steps * size // min(map(len, rows)))
+    drawn = [np.concatenate([rng.permutation(own) for _ in range(passes)])[: steps * size] for own in rows]
+    return np.stack(drawn).reshape(len(rows), steps, size).astype(np.int64)
