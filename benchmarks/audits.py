@@ -22,6 +22,7 @@ from audit.policy.policy import Policy
 from audit.record.inputs import ClaimRecord
 from audit.record.result import AuditResult
 
+from .module_view import module_of
 from .planted import CHANGES, Scene
 from .worlds import Net, World
 
@@ -96,13 +97,7 @@ class ArrayView:
         return self._hidden[self.layers().index(layer)][self.world.rows[role]].astype(np.float64)
 
     def network(self) -> PrivateNetwork:
-        parts: list[torch.nn.Module] = []
-        for weight, bias in zip(self.net[::2], self.net[1::2], strict=True):
-            layer = torch.nn.Linear(*weight.shape)
-            layer.weight.data.copy_(self.tensor(weight.T))
-            layer.bias.data.copy_(self.tensor(bias[0]))
-            parts += [layer, torch.nn.ReLU()]
-        return PrivateNetwork(TorchTarget(torch.nn.Sequential(*parts[:-1]), "cpu", None))
+        return PrivateNetwork(TorchTarget(module_of(self.net), "cpu", None))
 
     def logits(self, role: str) -> Floats:
         return self._read(self._features[role])

@@ -17,7 +17,10 @@ from .primaries import COMPOSITE, KINDS, LEVELS, Kind, Level, Primaries, Table, 
 
 BUILT_IN = ("screening", "standard", "strict")
 #: by the name that loads them; those of an earlier version stay, so that certificates under them can be verified
-FILES = {name: f"{name}.toml" for name in BUILT_IN} | {f"{name}@1": f"{name}-1.toml" for name in BUILT_IN}
+EARLIER = (1, 2)
+FILES = {name: f"{name}.toml" for name in BUILT_IN} | {
+    f"{name}@{version}": f"{name}-{version}.toml" for name in BUILT_IN for version in EARLIER
+}
 FIGURES = ("auc", "tpr_upper", "tpr_lower", "share", "remainder")
 #: levels at which a claim of an access needs mandatory figures
 COVERED: dict[str, tuple[Level, ...]] = {
@@ -153,7 +156,8 @@ def load_policy(name: str) -> tuple[Policy, str]:
         raise UsageError(f"policy {name!r}:\n  " + "\n  ".join(wrong_values(error)) + "\nCorrect the file.") from None
     except ValueError as error:
         raise UsageError(f"policy {name!r} is no valid TOML ({error}): correct it.") from None
-    if policy.name in BUILT_IN and content not in (_built_in(policy.name), _built_in(f"{policy.name}@1")):
+    kept = (policy.name, *(f"{policy.name}@{version}" for version in EARLIER))
+    if policy.name in BUILT_IN and content not in map(_built_in, kept):
         raise UsageError(f"policy {name!r} calls itself {policy.name!r} but is not: give it a name of its own.")
     unknown = [figure for figure in _listed(policy) if figure.rpartition(".")[2] not in FIGURES]
     if unknown:
