@@ -1,0 +1,196 @@
+"""Relearning, memory jog and time to relearn: what shallow forgetting hides comes back, a retrain has nothing to."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from cases.stub import gaussian_case, linear_view
+from methods.registry import METHODS
+from torch import nn
+
+from attacks.base import Attack, Case, NotApplicable, Scores
+from attacks.recovery.anamnesis import Anamnesis
+from attacks.recovery.clones import Clones, orders
+from attacks.recovery.memory_jog import MemoryJog
+from attacks.recovery.relearning import Relearning
+from attacks.representation.layer_probe import LayerProbe
+from audit.statistics.model_level import crawford_howell
+from benchmarks import battery
+from benchmarks.module_view import ModuleView
+
+REFERENCES = 4
+OUTPUT_HIDES = ("random_labels", "bad_teacher")  # confidence sees next to nothing of them
+
+
+class Lab:
+    """A forget request on digits: original, references, an honest retrain and methods, as views."""
+
+    def __init__(self, kind: str, methods: tuple[str, ...]) -> None:
+        torch.set_num_threads(1)
+        self.world, recipe, hidden = battery.digits_world(kind, 901)
+        modules = battery.networks(self.world, recipe, hidden, REFERENCES, np.random.default_rng(901))
+        pairs = [battery._pair(self.world, role) for role in ("forget", "retain")]
+        modules |= {name: METHODS[name](modules["original"], *pairs, 1) for name in methods}
+        self.case: Case = self.world.case()
+        self.views = {name: ModuleView(module, self.case.sets) for name, module in modules.items()}  # type: ignore[arg-type]
+
+    def scores(self, attack: Attack) -> dict[str, Scores]:
+        """Every model beside the references."""
+        signals = {
+            name: attack.observe(view, self.views["original"], self.case, np.random.default_rng(3))  # type: ignore[arg-type]
+            for name, view in self.views.items()
+        }
+        null = [signals[name] for name in signals if name.startswith("retrained/")]
+        return {n: attack.score([s, *null], self.case) for n, s in signals.items() if not n.startswith("retrained/")}
+
+    def gap(self, scores: Scores) -> float:
+        """Standardised mean difference of forget and holdout rows of the audited model."""
+        assert scores.examples is not None
+        row, cut = scores.examples[0], len(self.case.labels["forget"])
+        error = row.std() * np.sqrt(1 / cut + 1 / (len(row) - cut))
+        return float((row[:cut].mean() - row[cut:].mean()) / error)
+
+
+@pytest.fixture(scope="module")
+def random() -> Lab:
+    return Lab("random", OUTPUT_HIDES)
+
+
+@pytest.fixture(scope="module")
+def classes() -> Lab:
+    return Lab("class", ("head_mask", "random_labels", "neg_grad_plus"))
+
+
+@pytest.mark.parametrize(
+    ("attack", "least"),
+    [(Relearning(), 4.0), (MemoryJog(), 2.0), (LayerProbe(), 1.5)],
+    ids=lambda a: getattr(a, "name", ""),
+)
+def test_what_the_output_hides_comes_back(attack: Attack, least: float, random: Lab) -> None:
+    found = random.scores(attack)
+    assert random.gap(found["original"]) > 4
+    assert abs(random.gap(found["retrain"])) < 2.6
+    for method in OUTPUT_HIDES:
+        assert random.gap(found[method]) > least, method
+
+
+@pytest.mark.parametrize("attack", [Relearning(), Anamnesis()], ids=lambda a: a.name)
+def test_a_class_comes_back_through_shallow_forgetting(attack: Attack, classes: Lab) -> None:
+    found = {
+        name: crawford_howell(s.statistic)[0] for name, s in classes.scores(attack).items() if s.statistic is not None
+    }
+    assert found["original"] > 4
+    assert abs(found["retrain"]) < 4
+    for method in ("head_mask", "random_labels", "neg_grad_plus"):
+        assert found[method] > max(2.5, found["retrain"] + 2), method
+
+
+def test_time_to_relearn_is_counted_and_censored(random: Lab) -> None:
+    found = random.scores(Anamnesis(steps=10))
+    assert "fitted as by the original: 0, references more than 10 to more than 10" in found["original"].details[0]
+    assert "censored" in found["original"].details[0]
+    assert "anamnesis index 1.00 to 1.00" in found["retrain"].details[0]
+
+
+def test_the_audited_network_is_not_changed_and_equal_generators_give_equal_signals(random: Lab) -> None:
+    view = random.views["retrain"]
+    before = view.target.digest()
+    attack = Relearning(steps=6)
+    first, second = (attack.observe(view, None, random.case, np.random.default_rng(0)) for _ in range(2))  # type: ignore[arg-type]
+    assert view.target.digest() == before
+    np.testing.assert_array_equal(first["forget"], second["forget"])
+    assert first["forget"].shape == (300, 4)
+    np.testing.assert_allclose(first["accuracy"][0], 1.0, atol=0.2)
+
+
+def test_every_row_of_a_memory_jog_is_scored_by_copies_that_were_not_trained_on_it() -> None:
+    """Moving one row changes the answers of copies that learn it; its own score comes from the others."""
+    case = gaussian_case("random", n=40, seed=1)
+    view = linear_view(case, np.eye(3), np.zeros(3))
+    attack = MemoryJog(halvings=1, steps=10)
+    before = attack.observe(view, None, case, np.random.default_rng(0))
+    relabelled = case.sets["forget"].y.copy()
+    relabelled[0] = (relabelled[0] + 1) % 3
+    other = {**case.labels, "forget": relabelled}
+    moved = Case(case.kind, case.classes, case.sets, other, case.n_classes)
+    after = attack.observe(view, None, moved, np.random.default_rng(0))
+    changed = np.flatnonzero(~np.isclose(before["forget"], after["forget"]))
+    assert 0 in changed  # its own label is another
+    assert 10 < len(changed) <= 21  # the half that its copy scores, and itself
+
+
+def test_orders_pass_over_every_row_before_any_comes_again() -> None:
+    order = orders([np.arange(10), np.arange(100, 110)], 4, 5, np.random.default_rng(0))
+    assert order.shape == (2, 4, 5)
+    assert sorted(order[0, :2].ravel()) == list(range(10))
+    assert sorted(order[1, 2:].ravel()) == list(range(100, 110))
+
+
+class Convolutional(nn.Module):
+    """Convolution, BatchNorm and dropout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.5))
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.body(x).mean((2, 3)))
+
+
+@pytest.mark.parametrize("convolutions", [False, True])
+def test_copies_that_are_stacked_learn_as_one_alone_does(convolutions: bool) -> None:
+    torch.manual_seed(0)
+    module = (
+        Convolutional().eval() if convolutions else nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3)).eval()
+    )
+
+    class Plain:
+        def __init__(self) -> None:
+            self.module = module
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return module(x)
+
+        def functional(self, state: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+            return torch.func.functional_call(module, state, (x,))
+
+    rng = np.random.default_rng(0)
+    shape = (1, 4, 4) if convolutions else (6,)
+    x = torch.as_tensor(rng.normal(size=(2, 12, *shape)), dtype=torch.float32)
+    y = rng.integers(0, 3, (2, 12))
+    statistics = {name: b.clone() for name, b in module.named_buffers()}
+    both, alone = Clones(Plain(), 2, 0.02), Clones(Plain(), 1, 0.02)
+    for _ in range(5):
+        both.step(x, y)
+        alone.step(x[1:], y[1:])
+    seen = [clones.logits(lambda part: x[0][part], 12) for clones in (both, alone)]
+    np.testing.assert_allclose(seen[0][1], seen[1][0], rtol=1e-3, atol=1e-5)
+    assert not np.allclose(seen[0][0], seen[0][1], atol=1e-3)
+    for name, buffer in module.named_buffers():  # BatchNorm keeps its stored statistics
+        torch.testing.assert_close(buffer, statistics[name])
+
+
+def test_training_that_breaks_a_network_supports_no_pass(random: Lab) -> None:
+    found = random.scores(Relearning(steps=6, rate=3.0))
+    assert found["retrain"].invalid.startswith("training on broke the audited model: accuracy on retain rows")
+
+
+def test_what_cannot_apply_says_so() -> None:
+    case = gaussian_case("class", (2,), n=60)
+    view = linear_view(case, np.eye(3), np.zeros(3))
+    for attack, said in ((MemoryJog(), "nothing about the class"), (LayerProbe(), "nothing about the class")):
+        assert said in attack.applicable(case)
+        with pytest.raises(NotApplicable, match=said):
+            attack.observe(view, None, case, np.random.default_rng(0))
+    few = gaussian_case("random", n=12)
+    assert "20 forget and 20 holdout rows to halve, there are 12" in MemoryJog().applicable(few)
+    with pytest.raises(NotApplicable, match="no hidden layer before its features"):
+        LayerProbe().observe(linear_view(few, np.eye(3), np.zeros(3)), None, few, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("kind", [Relearning, MemoryJog, Anamnesis])
+def test_wrong_budgets_are_refused(kind: type[Attack]) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        kind(rate=0.0)  # type: ignore[call-arg]
