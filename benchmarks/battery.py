@@ -89,8 +89,18 @@ def networks(
     return {"original": original, HONEST: honest[0]} | {f"retrained/{k}": m for k, m in enumerate(honest[1:])}
 
 
-def measured(data: str, kind: str, seed: int, names: tuple[str, ...], unlearned: bool) -> dict[str, Any]:
-    """p-values of every attack alone on the models of one world, and why some say nothing."""
+def measured(
+    data: str, kind: str, seed: int, names: tuple[str, ...], unlearned: bool, device: str = "cpu"
+) -> dict[str, Any]:
+    """p-values of every attack alone on the models of one world, and why some say nothing.
+
+    Args:
+        data, kind: of the worlds.
+        seed: of this one.
+        names: of the attacks.
+        unlearned: with every method of ``fixtures/methods``.
+        device: where the attacks run; networks are trained on the CPU.
+    """
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     world, recipe, hidden = WORLDS[data](kind, seed)
@@ -101,7 +111,7 @@ def measured(data: str, kind: str, seed: int, names: tuple[str, ...], unlearned:
         for draw, name in enumerate(n for n in methods_for(kind) if n != HONEST):
             modules[name] = METHODS[name](modules["original"], forget, retain, 50_000 + 100 * seed + draw)
     case = world.case()
-    views = {name: ModuleView(module, case.sets) for name, module in modules.items()}  # type: ignore[arg-type]
+    views = {name: ModuleView(module, case.sets, device) for name, module in modules.items()}  # type: ignore[arg-type]
     found: dict[str, Any] = {}
     for name in names:
         attack = discover()[name]()
@@ -159,6 +169,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--kind", choices=list(REFERENCES), default="random")
     parser.add_argument("--worlds", type=int, default=200)
     parser.add_argument("--method-worlds", type=int, default=5, help="worlds with every method (default 5)")
+    parser.add_argument("--device", default="cpu", help="where the attacks run (default cpu)")
     parser.add_argument("--attacks", nargs="+", metavar="NAME", help="these alone; default: all that need no shadows")
     return kept.arguments(parser, "battery.json")
 
@@ -172,13 +183,17 @@ def main() -> int:
         "kind": arguments.kind,
         "seed": arguments.seed,
         "attacks": sorted(chosen),
+        "device": arguments.device,
         "method worlds": arguments.method_worlds,
         "code": code_digest(SOURCES, "fixtures/methods"),
     }
     found = kept.Kept(arguments.output, settings) if arguments.fresh else kept.read(arguments.output, settings)
     base = 1000 * arguments.seed
     jobs = [
-        (f"{i}", (arguments.data, arguments.kind, base + i, tuple(chosen), i < arguments.method_worlds))
+        (
+            f"{i}",
+            (arguments.data, arguments.kind, base + i, tuple(chosen), i < arguments.method_worlds, arguments.device),
+        )
         for i in range(arguments.worlds)
     ]
     found.measure(jobs, measured, arguments.jobs)

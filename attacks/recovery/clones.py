@@ -38,7 +38,7 @@ class Clones:
         own = {name: p.detach() for name, p in network.module.named_parameters() if p.is_floating_point()}
         self.state: Tensors = {name: torch.stack([p] * copies).requires_grad_(True) for name, p in own.items()}
         groups = [{"params": [self.state[name]], "lr": rate * scale} for name, scale in _scales(own).items()]
-        self.optimiser = torch.optim.Adam(groups)
+        self.optimiser = torch.optim.Adam(groups, fused=True)
         self.together = copies > 1 and not _has_convolutions(network.module)
 
     def step(self, x: Any, y: Ints) -> None:
