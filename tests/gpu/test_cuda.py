@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,7 @@ def test_every_attack_runs_on_a_gpu_and_says_the_same(kind: str) -> None:
     modules = networks(world, recipe, hidden, 3, np.random.default_rng(905))
     case, seen = world.case(), []
     views = {
-        device: {name: ModuleView(m, case.sets, device) for name, m in modules.items()}  # type: ignore[arg-type]
+        device: {name: ModuleView(copy.deepcopy(m), case.sets, device) for name, m in modules.items()}  # type: ignore[arg-type]
         for device in ("cpu", "cuda")
     }
     for name, attack in discover().items():
