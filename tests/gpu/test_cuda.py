@@ -90,4 +90,4 @@ def test_every_attack_runs_on_a_gpu_and_says_the_same(kind: str) -> None:
                 spread = ours.std() or 1.0
                 assert np.median(np.abs(ours - theirs)) < 0.05 * spread, name
         seen.append(name)
-    assert len(seen) > 8
+    assert len(seen) >= 8
