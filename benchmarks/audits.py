@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 
-from attacks.base import Access, Attack, Bools, Case, Floats, Signals, discover
+from attacks.base import Access, Attack, Bools, Case, Floats, NotApplicable, Signals, discover
 from attacks.queries import apply
 from audit.collect.evidence import AttackRun, Evidence, Facts
 from audit.collect.exchangeability import blind_scores
@@ -199,7 +200,8 @@ class Observed:
 
     def _attacks(self, audit: Audit) -> list[Attack]:
         chosen = instances(audit.attacks)
-        return [attack for attack in chosen if audit.original or not attack.needs_original]
+        seen = {name for name, _ in self.signals}  # the others have no meaning for these networks
+        return [attack for attack in chosen if attack.name in seen and (audit.original or not attack.needs_original)]
 
     def _blind(self) -> dict[str, Floats]:
         """The shift check sees no model: once per world."""
@@ -238,7 +240,8 @@ def observe(
             if name.startswith("shadow/") and not attack.design:
                 continue
             rng = np.random.default_rng([seed, int.from_bytes(attack.name.encode(), "big") % 2**63])
-            signals[attack.name, name] = attack.observe(view, original, case, rng)
+            with suppress(NotApplicable):
+                signals[attack.name, name] = attack.observe(view, original, case, rng)
     judged = {name: view for name, view in views.items() if not name.startswith("shadow/")}
 
     def correct(view: ArrayView, roles: Sequence[str]) -> np.ndarray[Any, Any]:

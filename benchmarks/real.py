@@ -41,8 +41,12 @@ from .stacks import VARIATIONS, Recipe, first, fit, net
 from .state import code_digest
 from .worlds import Net, Weights, World
 
-ACCESS = ("labels", "logits", "features")
-GATED = ("feature_mapping", "label_only", "membership", "probe", "quantile", "rmia")
+ACCESS = ("labels", "logits", "features", "weights")
+EARLIER = "@2"  #: of the policy, judged beside it on the same evidence, where nothing of it is an attack's own
+GATED = (
+    *("feature_mapping", "label_only", "layer_probe", "membership", "memory_jog", "probe", "quantile", "relearning"),
+    "rmia",
+)
 #: attacks whose signals of a row do not depend on which other forget rows there are, but for their common scale
 NESTED = frozenset({"label_only", "membership", "quantile", "rmia"})
 LEAKS = ("original", "fine-tuned", "random labels")
@@ -98,7 +102,7 @@ def views(
     return found
 
 
-def measure(name: str, index: int, attacks: Sequence[str], policy: Policy, seed: int) -> dict[str, Any]:
+def measure(name: str, index: int, attacks: Sequence[str], policies: Mapping[str, Policy], seed: int) -> dict[str, Any]:
     """One world. The data set, the index and the seed decide every random number."""
     torch.set_num_threads(1)
     data = SETS[name]
@@ -113,7 +117,7 @@ def measure(name: str, index: int, attacks: Sequence[str], policy: Policy, seed:
     audits = {}
     for n, observed in seen.items():
         for audit in planned(data, attacks):
-            for access, verdict in judged(observed, audit, policy).items():
+            for access, verdict in judged(observed, audit, policies).items():
                 audits[f"{audit.model}, n={n}, K={audit.references}, {access}"] = verdict
     clock.append(time.process_time())
     seconds = dict(zip(("training", "attacks", "verdicts"), np.diff(clock).round(2).tolist(), strict=True))
@@ -127,16 +131,20 @@ def planned(data: DataSet, attacks: Sequence[str]) -> list[Audit]:
     return [Audit(name, references, attacks=tuple(attacks)) for name, references in chosen]
 
 
-def judged(seen: Observed, audit: Audit, policy: Policy) -> dict[str, Any]:
-    """Verdict, what decided it, and the p-values of both families, at each access."""
+def judged(seen: Observed, audit: Audit, policies: Mapping[str, Policy]) -> dict[str, Any]:
+    """Verdict, what decided it, and the p-values of both families, at each access and under each policy.
+
+    ``policies`` by what is added to the access in the name of the cell.
+    """
     evidence = seen.evidence(audit)
     scoring = score_all(evidence)  # scores are the same whatever is claimed
     found = {}
-    with lean():
-        for access in ACCESS:
-            result = judge(evidence.claimed_at(access), policy, "0" * 64, scoring)
-            p = {family.name: round(family.p, 5) for family in result.families if family.p is not None}
-            found[access] = {**said(result), "p": p}
+    for suffix, policy in policies.items():
+        with lean():
+            for access in ACCESS:
+                result = judge(evidence.claimed_at(access), policy, "0" * 64, scoring)
+                p = {family.name: round(family.p, 5) for family in result.families if family.p is not None}
+                found[access + suffix] = {**said(result), "p": p}
     return found
 
 
@@ -158,6 +166,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--worlds", type=int, help="worlds for each data set")
     parser.add_argument("--only", nargs="+", choices=list(SETS), default=list(SETS), metavar="DATA")
     parser.add_argument("--attacks", nargs="+", default=list(GATED), metavar="NAME")
+    parser.add_argument("--earlier", action="store_true", help="judge under the policy's version 2 as well")
     return kept.arguments(parser, "real.json")
 
 
@@ -165,12 +174,13 @@ def main() -> int:
     """Measure, print, write."""
     arguments = parse()
     policy, digest = load_policy(arguments.policy)
-    policy = policy.model_copy(update={"permutations": PERMUTATIONS})
+    policies = {"": policy, EARLIER: load_policy(f"{policy.name}{EARLIER}")[0]} if arguments.earlier else {"": policy}
+    policies = {key: each.model_copy(update={"permutations": PERMUTATIONS}) for key, each in policies.items()}
     there = [name for name in arguments.only if SETS[name].path.exists()]
     for name in sorted(set(arguments.only) - set(there)):
         print(f"{name} is left out: there is no {SETS[name].path} (UNLEARN_TEST_DATA names the folder)")
     settings = {"seed": arguments.seed, "policy": f"{policy.name}, {digest[:16]}", "permutations": PERMUTATIONS}
-    settings |= {"attacks": sorted(arguments.attacks), "code": code_digest(SOURCES)}
+    settings |= {"policies": sorted(policies), "attacks": sorted(arguments.attacks), "code": code_digest(SOURCES)}
     if arguments.fresh:
         arguments.output.unlink(missing_ok=True)
     try:
@@ -180,7 +190,7 @@ def main() -> int:
         return 2
     sizes = {name: SETS[name].worlds if arguments.worlds is None else arguments.worlds for name in there}
     jobs = [
-        (f"{name}/{index}", (name, index, settings["attacks"], policy, arguments.seed))
+        (f"{name}/{index}", (name, index, settings["attacks"], policies, arguments.seed))
         for name, worlds in sizes.items()
         for index in range(worlds)
     ]
