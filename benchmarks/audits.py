@@ -29,6 +29,7 @@ from .worlds import Net, World
 
 CLASS = ("feature_mapping", "membership", "probe")
 USUAL = (*CLASS, "label_only")
+WHITE = ("relearning", "memory_jog", "layer_probe")  #: what claims of weights need besides
 SUITE = (*CLASS, "uma")
 SHADOWED = ("lira_online", "rmia_online", "shadow_logistic", "shadow_xgboost")
 WHOLE = (*USUAL, "quantile", "rmia", *SHADOWED)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from .audits import CLASS, SUITE, WHOLE, Audit
+from .audits import CLASS, SUITE, USUAL, WHITE, WHOLE, Audit
 from .worlds import Setting
 
 Bound = Literal["at most", "at least", "p-value", "shown"]
@@ -273,6 +273,32 @@ def _power(n: int, setting: Setting, worlds: int = 200, short: int = 0) -> Pool:
     return Pool(f"power-{n}", words, setting, tuple(cells), worlds, short)
 
 
+def _weights() -> list[Pool]:
+    """Claims of weights, and beside them the weaker levels on the same worlds."""
+    found = []
+    for n, setting in (
+        (300, Setting(n_forget=300)),
+        (1000, Setting(n_forget=1000, holdout=1000, retain=1000, hidden=96)),
+    ):
+        audits = {
+            a: Audit(access=a, attacks=USUAL + WHITE * (a == "weights")) for a in ("logits", "features", "weights")
+        }
+        cells = [Cell("C1", f"weights, random, n_F={n}, K=5", audits["weights"])]
+        cells += [Cell("C2", f"weights, random, n_F={n}, K=5: half", replace(audits["weights"], model="half"))]
+        cells[-1] = replace(cells[-1], nominal=MISMATCH)
+        cells += [_passes(audit, f"random, n_F={n}") for audit in audits.values()]
+        cells += [
+            Cell("C4", f"weights, n_F={n}, K=5: {model}", replace(audits["weights"], model=model), "FAIL", 0.0, "shown")
+            for model in ("fine-tune 10", "head reset", "random labels")
+        ]
+        words = f"random forget sets of {n} rows, claims of weights"
+        found.append(Pool(f"weights-{n}", words, setting, tuple(cells), 100 if n < 1000 else 60))
+    audit = Audit(references=8, access="weights", attacks=(*SUITE, "relearning", "anamnesis"))
+    cells = [Cell("C1", "weights, class, K=8", audit), _passes(audit, "class of 200 rows")]
+    found.append(Pool("weights-class", "one class of 200 rows, claims of weights", _class_of(200), tuple(cells), 60))
+    return found
+
+
 def pools() -> list[Pool]:
     """The whole plan, cheapest answers first."""
     return [
@@ -285,4 +311,5 @@ def pools() -> list[Pool]:
         _power(200, Setting(), 100, 2),
         _power(1000, Setting(n_forget=1000, holdout=1000, retain=1000, hidden=96), 40),
         *_shifted(),
+        *_weights(),
     ]

@@ -31,6 +31,7 @@ from audit import demo
 from audit.collect.evidence import read_evidence
 from audit.collect.exchangeability import blind_scores
 from audit.judge.judge import judge
+from audit.policy.primaries import LEVELS
 from audit.record.findings import FindingStatus
 from audit.record.result import AuditResult, Outcome
 from audit.run import Prepared
@@ -78,12 +79,12 @@ class World(Request):
         """The method's network; its seed is none of the original's or the references'."""
         return METHODS[method](self.case.original, self.forget, self.retain, 50_000 + 100 * self.seed + draw)
 
-    def judge(self, method: str, draw: int) -> Audited:
+    def judge(self, method: str, draw: int, access: str = "features") -> Audited:
         """Unlearn and audit."""
         model = self.unlearn(method, draw)
         path = self.case.folder / f"candidate-{method}-{draw}.safetensors"
         demo.save_model(path, model)
-        result, prepared = self.audit(path)
+        result, prepared = self.audit(path, access=access)
         bare = without_structure(result, prepared)
         return Audited(
             claim=self.kind,
@@ -113,10 +114,10 @@ def audits(kind: str, arguments: argparse.Namespace) -> Iterator[Audited]:
         with tempfile.TemporaryDirectory() as folder:
             world = World(Path(folder), kind, 1000 * arguments.seed + index)
             for draw in range(arguments.honest):
-                yield world.judge(HONEST, draw)
+                yield world.judge(HONEST, draw, arguments.access)
             if index < arguments.method_worlds:
                 for draw, name in enumerate(others, arguments.honest):
-                    yield world.judge(name, draw)
+                    yield world.judge(name, draw, arguments.access)
 
 
 @dataclass(frozen=True)
@@ -228,6 +229,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--method-worlds", type=int, default=20, help="worlds with every method (default 20)")
     parser.add_argument("--claims", nargs="+", choices=list(REFERENCES), default=list(REFERENCES))
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS), metavar="NAME")
+    parser.add_argument("--access", choices=LEVELS, default="features", help="of the claims (default features)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=Path("zoo.json"))
     parser.add_argument("--page", type=Path, help="write the table as Markdown")
