@@ -1,0 +1,140 @@
+"""The line-up: do the gradients of the forget rows point where the weights went?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from attacks.base import PER_EXAMPLE, Access, Attack, Case, Floats, Ints, NotApplicable, Scores, Signals, View
+
+from .common import (
+    CLASS_CLAIM,
+    NO_CHANGE,
+    NO_CHANGE_REMEDY,
+    Difference,
+    beside,
+    chance,
+    difference,
+    exposure,
+    inputs,
+    plain_attention,
+    too_few_decoys,
+)
+
+BOUND = 2**25  # numbers held at once: gradients of a batch of rows, 256 MB in float64
+SIDES = ("forget", "holdout")
+
+
+class LineUp(Attack):
+    """Score: minus the cosine between a row's loss gradient at the original and theta_u - theta_o.
+
+    A step that raises a row's loss moves along its gradient, so the cosine is high and the score low, like one of a
+    row that is no member; retraining without the row does the same. It is the risk of releasing both versions, never
+    evidence on the unlearned model alone: honest models that continue from an ancestor of the original stand out
+    against references that were trained from scratch, so it gates nothing. At most ``BOUND`` gradient entries are held
+    at once (one row's at least). Frozen layers and BatchNorm statistics do not count.
+    """
+
+    name = "line_up"
+    title = "Line-up of row gradients with the weight difference (pair release)"
+    access = Access.WEIGHTS
+    needs_original = True
+    families = frozenset({"D1"})
+    source = "in the spirit of Salem et al., Updates-Leak, arXiv 1904.01067; the statistic is ours"
+    charts = PER_EXAMPLE
+
+    def __init__(self, *, resamples: int = 999) -> None:
+        """Set the permutation test of the details.
+
+        Args:
+            resamples: permutations of forget against holdout rows, >= 99.
+        """
+        super().__init__()
+        if resamples < 99:
+            raise ValueError("line_up: resamples must be >= 99")
+        self.parameters = {"resamples": resamples}
+
+    def applicable(self, case: Case) -> str:
+        """Rows of a deleted class are known by their class; a rank needs decoys."""
+        return CLASS_CLAIM if case.kind == "class" else too_few_decoys(case)
+
+    def gradient_rows(self, case: Case) -> int:
+        """Every forget and holdout row once."""
+        return sum(len(case.labels[role]) for role in SIDES)
+
+    def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:
+        """Cosine of each row, and the two-sided permutation p of the difference between the sides' means."""
+        assert original is not None
+        found = difference(view, original)
+        length = np.array([found.length])
+        if length[0] == 0:
+            return {role: np.zeros(len(case.labels[role])) for role in SIDES} | {"length": length, "p": np.ones(1)}
+        sides = {role: self._cosines(original, found, case, role) for role in SIDES}
+        test = stats.permutation_test(
+            (sides["forget"], sides["holdout"]),
+            lambda a, b, axis: a.mean(axis=axis) - b.mean(axis=axis),
+            vectorized=True,
+            n_resamples=int(self.parameters["resamples"]),
+            batch=100,
+            random_state=rng,
+        )
+        return {**sides, "length": length, "p": np.array([test.pvalue])}
+
+    def combine(self, signals: Sequence[Signals], case: Case) -> Scores:  # noqa: ARG002
+        """Minus the cosines of J pairs; details on ranks among the holdout rows, on both sides."""
+        examples = -np.stack([np.concatenate([s[role] for role in SIDES]) for s in signals])
+        m, n = len(signals[0]["holdout"]), len(signals[0]["forget"])
+        raised, lowered = (
+            np.array([exposure(sign * s["forget"], sign * s["holdout"]).mean() for s in signals]) for sign in (1, -1)
+        )
+        first = np.array([(s["forget"] > s["holdout"].max()).mean() for s in signals])
+        gap = np.array([s["forget"].mean() - s["holdout"].mean() for s in signals])
+        p = np.array([float(s["p"][0]) for s in signals])
+        side = "towards a higher loss" if gap[0] > 0 else "towards a lower loss" if gap[0] < 0 else "nowhere"
+        return Scores(
+            examples=examples,
+            invalid=NO_CHANGE if signals[0]["length"][0] == 0 else "",
+            remedy=NO_CHANGE_REMEDY,
+            details=(
+                f"ranks of {n} forget rows among {m} never-seen decoys: mean exposure {beside(raised, 'bits')} on the "
+                f"side of a raised loss, {beside(lowered, 'bits')} on the other (chance {chance(m)[0]:.2f})",
+                f"share of forget rows before every decoy {beside(first)}",
+                f"mean cosine of forget rows minus that of holdout rows {beside(gap)}: the weights went {side} of the "
+                f"forget rows; permutation p {beside(p)}",
+                "risk of releasing both versions: an honest retrain leaks here too, and one that continues from an "
+                "ancestor of the original stands out against references trained from scratch",
+            ),
+        )
+
+    def _cosines(self, original: View, found: Difference, case: Case, role: str) -> Floats:
+        """(n,) cosines of the rows of a set, a batch at a time."""
+        step = max(1, BOUND // found.size)
+        rows = np.arange(len(case.labels[role]))
+        parts = [_of_rows(original, found, case, role, rows[at : at + step]) for at in range(0, len(rows), step)]
+        return np.concatenate(parts)
+
+
+def _of_rows(original: View, found: Difference, case: Case, role: str, rows: Ints) -> Floats:
+    import torch
+    from torch.func import grad, vmap
+    from torch.nn.functional import cross_entropy
+
+    def loss(state: dict[str, Any], x: Any, y: Any) -> Any:
+        return cross_entropy(found.network.functional(state, x[None]), y[None])
+
+    x = original.tensor(inputs(case, role, rows)).double()
+    y = torch.as_tensor(case.labels[role][rows], device=x.device)
+    with plain_attention():
+        gradients = vmap(grad(loss), in_dims=(None, 0, 0))(found.before, x, y)
+    dot, square = (torch.zeros(len(rows), dtype=torch.float64, device=x.device) for _ in range(2))
+    for name, value in gradients.items():
+        flat = value.flatten(1)
+        dot += flat @ found.change[name].flatten()
+        square += flat.square().sum(dim=1)
+    cosines = (dot / (square.sqrt() * found.length)).where(square > 0, 0.0)  # a row without gradient points nowhere
+    if not bool(cosines.isfinite().all()):
+        raise NotApplicable("gradients of the loss at the original are not finite")
+    return np.asarray(cosines.cpu().numpy())
