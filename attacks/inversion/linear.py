@@ -14,7 +14,7 @@ def with_bias(x: Floats) -> Floats:
     return np.concatenate([x, np.ones((len(x), 1))], axis=1)
 
 
-def deleted_gradient(x: Floats, moved: Floats, change: Floats, rows: int, penalty: float) -> Floats:
+def deleted_gradient(x: Floats, moved: Floats, change: Floats, rows: int, penalty: float | Floats) -> Floats:
     """What the deleted rows added to the gradient, g = n E[x (f_o(x) - f_u(x))'] + penalty (theta_o - theta_u).
 
     Both models are minima of a sum of losses with the penalty ``penalty / 2 |theta|^2``, f is the mean that the loss
@@ -27,7 +27,8 @@ def deleted_gradient(x: Floats, moved: Floats, change: Floats, rows: int, penalt
         moved: (m, K) f_o(x) - f_u(x) on them.
         change: (p, K) theta_o - theta_u.
         rows: n, the number of rows that the models were fitted on, >= 1.
-        penalty: >= 0; 0 on the bias entry, which is the last, too where ``change`` is not penalised there.
+        penalty: >= 0, one number or (p, 1) where the bias entry has none; it sets sign and scale, so a wrong one
+            there costs much.
 
     Returns:
         (p, K).
