@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -22,8 +21,9 @@ from .common import (
     plain_attention,
     too_few_decoys,
 )
+from .objective import Layerwise, Problems, Simulation, by_vmap, cosine
 
-BOUND = 2**25  # numbers held at once: gradients of a batch of rows, 256 MB in float64
+BOUND = 2**22  # numbers held at once: gradients of a batch of rows, 32 MB in float64
 SIDES = ("forget", "holdout")
 
 
@@ -105,7 +105,8 @@ class LineUp(Attack):
         """(n,) cosines of the rows of a set, a batch at a time."""
         step = max(1, BOUND // found.size)
         rows = np.arange(len(case.labels[role]))
-        parts = [_of_rows(original, found, case, role, rows[at : at + step]) for at in range(0, len(rows), step)]
+        with plain_attention():
+            parts = [_of_rows(original, found, case, role, rows[at : at + step]) for at in range(0, len(rows), step)]
         return np.concatenate(parts)
 
 
@@ -122,22 +123,15 @@ def permutation_p(one: Floats, two: Floats, resamples: int, rng: np.random.Gener
 
 def _of_rows(original: View, found: Difference, case: Case, role: str, rows: Ints) -> Floats:
     import torch
-    from torch.func import grad, vmap
-    from torch.nn.functional import cross_entropy
 
-    def loss(state: dict[str, Any], x: Any, y: Any) -> Any:
-        return cross_entropy(found.network.functional(state, x[None]), y[None])
-
-    x = original.tensor(inputs(case, role, rows)).double()
-    y = torch.as_tensor(case.labels[role][rows], device=x.device)
-    with plain_attention():
-        gradients = vmap(grad(loss), in_dims=(None, 0, 0))(found.before, x, y)
-    dot, square = (torch.zeros(len(rows), dtype=torch.float64, device=x.device) for _ in range(2))
-    for name, value in gradients.items():
-        flat = value.flatten(1)
-        dot += flat @ found.change[name].flatten()
-        square += flat.square().sum(dim=1)
-    cosines = (dot / (square.sqrt() * found.length)).where(square > 0, 0.0)  # a row without gradient points nowhere
+    x = original.tensor(inputs(case, role, rows)).double()[:, None].requires_grad_(True)
+    y = torch.as_tensor(case.labels[role][rows], device=x.device)[:, None]
+    target = {name: value[None] for name, value in found.change.items()}
+    problems = Problems(found.network, found.before, target, y)
+    layerwise = Layerwise(problems)
+    one = Simulation()
+    terms = layerwise.terms(x) if layerwise.fits(x, one) else by_vmap(problems, x, one)
+    cosines = cosine(terms).detach()  # 0 for a row without gradient: it points nowhere
     if not bool(cosines.isfinite().all()):
         raise NotApplicable("gradients of the loss at the original are not finite")
     return np.asarray(cosines.cpu().numpy())

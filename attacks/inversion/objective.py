@@ -75,15 +75,15 @@ def by_vmap(problems: Problems, x: Any, simulation: Simulation) -> Terms:
     """Terms of candidates x (T, k, ...) of any network, by ``torch.func``: holds T gradients."""
     from torch.func import vmap
 
-    targets = {name: value.repeat_interleave(problems.repeats, 0) for name, value in problems.targets.items()}
-
     def terms(x: Any, y: Any, target: dict[str, Any]) -> Terms:
         own = change_of(problems, x, y, simulation)
         squares = [sum(value.square().sum() for value in side.values()) for side in (own, target)]
         return sum((own[name] * target[name]).sum() for name in target), squares[0], squares[1]
 
-    found: Terms = vmap(terms)(x, problems.labels, targets)
-    return found
+    groups = (-1, problems.repeats)
+    given = x.unflatten(0, groups), problems.labels.unflatten(0, groups)
+    found = vmap(vmap(terms, in_dims=(0, 0, None)))(*given, dict(problems.targets))
+    return tuple(part.flatten() for part in found)
 
 
 class Layerwise:
