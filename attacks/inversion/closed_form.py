@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from attacks.base import Access, Attack, Case, Floats, Scores, Signals, View
+from attacks.base import Access, Attack, Case, Floats, NotApplicable, Scores, Signals, View
 from attacks.signals import log_softmax
 
 from .common import (
@@ -66,6 +66,8 @@ class ClosedForm(Attack):
         """Cosine of each forget row and decoy to its nearest reconstruction, with and without the curvature."""
         assert original is not None
         heads = [np.column_stack(one.head()) for one in (original, view)]
+        if heads[0].shape != heads[1].shape:
+            raise NotApplicable("needs a head of the original's shape: the networks differ in their last layer")
         change = (heads[0] - heads[1]).T  # (d + 1, C)
         unseen = np.concatenate([original.features(role) for role in ("test", "auxiliary")])
         own = np.concatenate([view.features(role) for role in ("test", "auxiliary")])

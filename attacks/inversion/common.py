@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +65,23 @@ def plain_attention() -> AbstractContextManager[None]:
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
     return sdpa_kernel(SDPBackend.MATH)
+
+
+@contextmanager
+def row_by_row() -> Iterator[None]:
+    """Where rows are differentiated one by one: NotApplicable for networks that do not bear it.
+
+    Branches on values, operations without a batching rule and casts of float64 raise errors in the network's own code.
+    """
+    import torch
+
+    try:
+        with plain_attention():
+            yield
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        raise NotApplicable("the network cannot be differentiated row by row in float64 (torch.func)") from error
 
 
 def parameters(network: Network) -> dict[str, Any]:

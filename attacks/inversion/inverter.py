@@ -11,7 +11,7 @@ from attacks.base import Case, Floats, Ints, NotApplicable, View
 from attacks.signals import log_softmax, rows_mask
 
 from . import labels
-from .common import correlations, difference, inputs, parameters, plain_attention
+from .common import correlations, difference, inputs, parameters, row_by_row
 from .matching import Search, reconstruct
 from .objective import Problems, Simulation, change_of
 from .quality import nearest, pairs, psnr, ssim
@@ -84,8 +84,9 @@ class Inverter:
             none = {key: np.zeros(0) for key in ("psnr", "ssim")}
             still = {key: np.zeros(len(of)) for key, of in self._sides(rows, planted).items()}
             return {**none, **still, "labels": np.zeros(1), "cost": np.ones(1), "length": np.zeros(1)}
-        found, guessed, cost = self._found(self._of_forget())
-        seeded, _, _ = self._found(self._planted(planted, length))
+        with row_by_row():
+            found, guessed, cost = self._found(self._of_forget())
+            seeded, _, _ = self._found(self._planted(planted, length))
         centre = self.decoys.reshape(len(self.decoys), -1).mean(axis=0)
         close = {
             key: nearest(_flat(seeded if key == "planted" else found), _flat(of), centre)
@@ -141,8 +142,7 @@ class Inverter:
         problems = Problems(self.network, self.state, {}, None)
         y_there = torch.as_tensor(y, device=next(iter(self.state.values())).device)
         step = vmap(lambda a, b: change_of(problems, a, b, self.simulation))
-        with plain_attention():
-            return dict(step(self.base.tensor(x).double(), y_there))
+        return dict(step(self.base.tensor(x).double(), y_there))
 
     def _errors(self, role: str, rows: Ints) -> Floats:
         """p - onehot(y) of each row, (n, C): the gradient at the last bias."""

@@ -18,7 +18,7 @@ from .common import (
     difference,
     exposure,
     inputs,
-    plain_attention,
+    row_by_row,
     too_few_decoys,
 )
 from .objective import Layerwise, Problems, Simulation, by_vmap, cosine
@@ -105,7 +105,7 @@ class LineUp(Attack):
         """(n,) cosines of the rows of a set, a batch at a time."""
         step = max(1, BOUND // found.size)
         rows = np.arange(len(case.labels[role]))
-        with plain_attention():
+        with row_by_row():
             parts = [_of_rows(original, found, case, role, rows[at : at + step]) for at in range(0, len(rows), step)]
         return np.concatenate(parts)
 

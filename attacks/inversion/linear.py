@@ -57,7 +57,7 @@ def rows_of(gradient: Floats, count: int) -> Floats:
 def stem_row(weight: Floats, bias: Floats) -> Floats:
     """The input of a first dense layer that took one gradient step on one row: x = dW' db / (db' db), (d,).
 
-    Exact for one row and one step, whatever the loss and the layers above; a mixture otherwise. Phong et al. 2017,
+    Exact for one row and one step, whatever the loss and the layers above; a mixture otherwise. Phong et al. 2018,
     IEEE TIFS 13(5), section 3.
 
     Args:

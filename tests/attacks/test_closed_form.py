@@ -10,7 +10,7 @@ import torch
 from cases.stub import gaussian_case, linear_view
 from torch import nn
 
-from attacks.base import Case, Floats, Scores
+from attacks.base import Case, Floats, NotApplicable, Scores
 from attacks.inversion.closed_form import ClosedForm
 from attacks.inversion.common import correlations
 from attacks.inversion.linear import deleted_gradient, rows_of, stem_row, with_bias
@@ -124,6 +124,12 @@ def test_what_the_details_say() -> None:
     assert scores.invalid == ""
     assert "other than the original's" in " ".join(audited(case, encoder, other).details)
     assert "weights are those of the original in the head" in audited(case, encoder, encoder, other).invalid
+
+
+def test_heads_of_other_shapes_are_a_reason() -> None:
+    case, small = DIGITS.case(0), nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+    with pytest.raises(NotApplicable, match="last layer"):
+        audited(case, demo.initialised(0), small)
 
 
 def test_a_change_of_weights_alone_is_named() -> None:

@@ -117,6 +117,21 @@ def test_other_families_of_networks(make: object) -> None:
     assert signals["forget"][0] > signals["holdout"].max()
 
 
+class Branching(nn.Sequential):
+    """Decides by a value, which no row by itself can."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x if float(x.detach().sum()) > 0 else -x)
+
+
+@pytest.mark.parametrize("name", ["line_up", "reconstruction"])
+def test_networks_that_bear_no_row_by_row_gradients_are_a_reason(name: str) -> None:
+    case, model = DIGITS.case(0), Branching(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+    views = [NetView(one, case) for one in (ascended(model, case), model)]
+    with pytest.raises(NotApplicable, match="row by row"):
+        discover()[name]().observe(views[0], views[1], case, np.random.default_rng(0))
+
+
 def test_networks_of_other_layers_are_a_reason(original: nn.Module) -> None:
     case = DIGITS.case()
     with pytest.raises(NotApplicable, match="names and shapes"):
