@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -10,7 +11,16 @@ from attacks.base import DOTS, PER_EXAMPLE, Access, Attack, Case, ChartSpec, Flo
 from attacks.calibration import FEATURES_REMEDY, calibrated, out_of_line
 from attacks.describe import beside, by_layer
 from attacks.fits import fit_rows
-from attacks.representation.layers import FEATURES, compared, drawn, layer_names, profiles, read, readable
+from attacks.representation.layers import (
+    FEATURES,
+    compared,
+    drawn,
+    layer_names,
+    normal_scores,
+    profiles,
+    read,
+    readable,
+)
 from attacks.signals import contrast
 from attacks.standard import standard_of
 
@@ -22,8 +32,8 @@ CONSTANT = "the features of the audited model do not vary over the rows that are
 class Neighbourhood(Attack):
     """Mean cosine of a row's standardised features to its k nearest retained rows, whatever their labels.
 
-    Other claims than class: the cosines of forget and holdout rows, calibrated on the references like the membership
-    score; higher = closer to what the model was trained on. Class claims: an encoder that knows a class sets it apart
+    Other claims than class: the cosines of forget and holdout rows, as
+    normal scores, calibrated on the references like the membership score; higher = closer to what the model was trained on. Class claims: an encoder that knows a class sets it apart
     from the retained ones, one that never saw it places its rows among them. Statistic: mean cosine of never-seen
     rows of the retained classes minus that of the forgotten ones; higher = the class has a place of its own. The
     same contrast layer by layer stands in the details. At most ``BLOCK`` x ``max_rows`` cosines are held at once.
@@ -40,7 +50,7 @@ class Neighbourhood(Attack):
         ChartSpec("lines", "Neighbourhood cosine by layer", x="layer", y="difference in cosine", plot="profile"),
         DOTS,
     )
-    efforts = {"quick": {"max_rows": 1_000, "profile_rows": 128}, "thorough": {"max_rows": 20_000}}
+    efforts: ClassVar = {"quick": {"max_rows": 1_000, "profile_rows": 128}, "thorough": {"max_rows": 20_000}}
 
     def __init__(self, *, k: int = 5, max_rows: int = 5_000, profile_rows: int = 512) -> None:
         """Set the neighbourhood and its limits.
@@ -101,7 +111,8 @@ class Neighbourhood(Attack):
                 plots=plots,
             )
         labels = np.concatenate([case.labels[role] for role in (focus, other)])
-        examples = calibrated(np.stack([np.concatenate([s[focus], s[other]]) for s in signals]), labels)
+        values = np.stack([np.concatenate([s[focus], s[other]]) for s in signals])
+        examples = calibrated(normal_scores(values), labels)
         invalid = constant or out_of_line(examples, "features")
         return Scores(examples=examples, invalid=invalid, remedy=FEATURES_REMEDY, details=tuple(details), plots=plots)
 

@@ -1,0 +1,61 @@
+"""Linear mode connectivity: is there a barrier between the model and the original?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from attacks.base import DOTS, Access, Attack, Case, ChartSpec, Plot, Scores, Signals, View
+from attacks.describe import beside
+from attacks.signals import log_label
+from attacks.weights.matrices import ANCESTRY, Between
+
+POINTS = np.linspace(0, 1, 6)  # our choice
+
+
+class Connectivity(Attack):
+    """Loss on retain rows along the straight line between the model's weights and the original's.
+
+    Barrier: the largest excess of the loss over the straight line between its ends. A model without a barrier lies in
+    the original's basin, where what was forgotten is a short walk away. Statistic: minus the barrier, in nats; higher =
+    nearer to the original. BatchNorm statistics are re-estimated on retain rows at every point between. Descriptive.
+    """
+
+    name = "connectivity"
+    title = "Loss barrier on the line to the original"
+    access = Access.WEIGHTS
+    needs_original = True
+    families = frozenset({"D1"})
+    source = (
+        "Frankle et al. 2020, arXiv 1912.05671 (barrier); From Dormant to Deleted, 2505.22310 (as a sign of relearning)"
+    )
+    charts = (
+        ChartSpec("lines", "Loss on the line to the original", x="share of the original", y="nats", plot="loss"),
+        DOTS,
+    )
+
+    def gradient_rows(self, case: Case) -> int:
+        """Forward passes alone, a third of a gradient row each."""
+        return len(POINTS) * len(case.labels["retain"]) // 3
+
+    def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
+        """Mean loss on retain rows at each point."""
+        assert original is not None
+        between, labels = Between(view, original, case), case.labels["retain"]
+        shares = (dict.fromkeys(between.mine, float(point)) for point in POINTS[1:-1])
+        inside = [-log_label(between.logits(share, "retain"), labels).mean() for share in shares]
+        ends = [-log_label(one.logits("retain"), labels).mean() for one in (view, original)]
+        return {"loss": np.array([ends[0], *inside, ends[1]]), "rows": np.array([len(labels)])}
+
+    def combine(self, signals: Sequence[Signals], case: Case) -> Scores:  # noqa: ARG002
+        """Minus the barrier of each model."""
+        loss = np.stack([s["loss"] for s in signals])
+        straight = loss[:, :1] * (1 - POINTS) + loss[:, -1:] * POINTS
+        barrier = (loss - straight).max(axis=1)
+        return Scores(
+            statistic=-barrier,
+            unit="nats",
+            details=(f"barrier on {int(signals[0]['rows'][0])} retain rows: {beside(barrier)} nats", ANCESTRY),
+            plots={"loss": Plot(loss, POINTS)},
+        )
