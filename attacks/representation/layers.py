@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy import stats
 
 from attacks.base import Case, Floats, Ints, NotApplicable, Signals, View
 
@@ -52,16 +51,6 @@ def profiles(signals: Sequence[Signals], key: str) -> Floats | None:
     """A profile (J, L) over layers, or None where the models have different numbers of layers."""
     found = [s[key] for s in signals]
     return np.stack(found) if len({len(values) for values in found}) == 1 else None
-
-
-def normal_scores(values: Floats) -> Floats:
-    """Normal scores of each model's values over its rows, (J, n); ties share their mean rank.
-
-    Cosines of one network spread more than those of another that was trained on fewer rows; their order is what the
-    calibration may compare. Rows of both sides are ranked together, so forget and holdout rows are treated alike.
-    """
-    ranks = stats.rankdata(values, axis=1)
-    return np.asarray(stats.norm.ppf((ranks - 0.5) / values.shape[1]))
 
 
 def jackknife(statistic: Callable[[Ints], float], rows: int) -> tuple[float, float]:

@@ -7,16 +7,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from attacks.base import DOTS, PER_EXAMPLE, Access, Attack, Case, ChartSpec, Floats, Plot, Scores, Signals, View
+from attacks.base import PER_EXAMPLE, Access, Attack, Case, ChartSpec, Floats, Plot, Scores, Signals, View
 from attacks.calibration import FEATURES_REMEDY, calibrated, out_of_line
 from attacks.describe import beside, by_layer
 from attacks.fits import fit_rows
 from attacks.representation.layers import (
     FEATURES,
-    compared,
     drawn,
     layer_names,
-    normal_scores,
     profiles,
     read,
     readable,
@@ -26,17 +24,18 @@ from attacks.standard import standard_of
 
 BLOCK = 256  # rows whose cosines to the bank are held at once
 WIDER = 20  # our choice: the second number of neighbours
+NO_SIDE = "a known class lies nearer to the retained rows in one network, farther in another"
+SIDES = ("forget", "holdout")
 CONSTANT = "the features of the audited model do not vary over the rows that are scored"
 
 
 class Neighbourhood(Attack):
     """Mean cosine of a row's standardised features to its k nearest retained rows, whatever their labels.
 
-    Other claims than class: the cosines of forget and holdout rows, as
-    normal scores, calibrated on the references like the membership score; higher = closer to what the model was trained on. Class claims: an encoder that knows a class sets it apart
-    from the retained ones, one that never saw it places its rows among them. Statistic: mean cosine of never-seen
-    rows of the retained classes minus that of the forgotten ones; higher = the class has a place of its own. The
-    same contrast layer by layer stands in the details. At most ``BLOCK`` x ``max_rows`` cosines are held at once.
+    The cosines of forget and holdout rows, calibrated on the references like the membership score; higher = closer to
+    what the model was trained on. The same contrast layer by layer, not calibrated, stands in the details. Class claims
+    are left out: on digits the side on which a known class lies changes from one network to the next. At most ``BLOCK``
+    x ``max_rows`` cosines are held at once.
     """
 
     name = "neighbourhood"
@@ -48,7 +47,6 @@ class Neighbourhood(Attack):
     charts = (
         *PER_EXAMPLE,
         ChartSpec("lines", "Neighbourhood cosine by layer", x="layer", y="difference in cosine", plot="profile"),
-        DOTS,
     )
     efforts: ClassVar = {"quick": {"max_rows": 1_000, "profile_rows": 128}, "thorough": {"max_rows": 20_000}}
 
@@ -65,26 +63,29 @@ class Neighbourhood(Attack):
             raise ValueError("neighbourhood: k must be >= 1, max_rows >= 50 and profile_rows >= 16")
         self.parameters = {"k": k, "max_rows": max_rows, "profile_rows": profile_rows}
 
+    def applicable(self, case: Case) -> str:
+        """A class that is known has no side of its own."""
+        return NO_SIDE if case.kind == "class" else ""
+
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Cosines of every row of both sides for two numbers of neighbours, and the contrast of each layer."""
-        sides = compared(case)
         bank, _ = fit_rows(case, int(self.parameters["max_rows"]), rng)
         counts = (int(self.parameters["k"]), WIDER)
         signals: dict[str, Floats] = {}
-        found = _cosines(read(view, "retain", FEATURES)[bank], [read(view, role, FEATURES) for role in sides], counts)
-        for role, near in zip(sides, found, strict=True):
+        found = _cosines(read(view, "retain", FEATURES)[bank], [read(view, role, FEATURES) for role in SIDES], counts)
+        for role, near in zip(SIDES, found, strict=True):
             signals |= {role: near[0], f"{role}_wider": near[1]}
-        rows = [drawn(len(case.labels[role]), int(self.parameters["profile_rows"]), rng) for role in sides]
+        rows = [drawn(len(case.labels[role]), int(self.parameters["profile_rows"]), rng) for role in SIDES]
         layers = []
         for layer in readable(view):
-            chosen = [read(view, role, layer)[index] for role, index in zip(sides, rows, strict=True)]
+            chosen = [read(view, role, layer)[index] for role, index in zip(SIDES, rows, strict=True)]
             near_each = _cosines(read(view, "retain", layer)[bank], chosen, counts[:1])
             layers.append(near_each[0][0].mean() - near_each[1][0].mean())
         return signals | {"layers": np.array(layers), "bank": np.array([len(bank)])}
 
     def combine(self, signals: Sequence[Signals], case: Case) -> Scores:
-        """Calibrated cosines, or the class contrast; the profile beside that of the references."""
-        focus, other = compared(case)
+        """Calibrated cosines; the profile beside that of the references."""
+        focus, other = SIDES
         rows = np.concatenate([signals[0][focus], signals[0][other]])
         wider, _ = contrast([s[f"{focus}_wider"] for s in signals], [s[f"{other}_wider"] for s in signals])
         details = [
@@ -98,22 +99,10 @@ class Neighbourhood(Attack):
             names = layer_names(layers.shape[1])
             details.append(f"{focus} minus {other} by layer: {by_layer(layers, names)}")
             plots["profile"] = Plot(layers, ticks=names)
-        constant = CONSTANT if np.ptp(rows) == 0 else ""
-        if case.kind == "class":
-            statistic, error = contrast([s[other] for s in signals], [s[focus] for s in signals])
-            return Scores(
-                statistic=statistic,
-                sampling_error=error,
-                unit="cosine",
-                invalid=constant,
-                remedy=FEATURES_REMEDY if constant else (),
-                details=tuple(details),
-                plots=plots,
-            )
         labels = np.concatenate([case.labels[role] for role in (focus, other)])
         values = np.stack([np.concatenate([s[focus], s[other]]) for s in signals])
-        examples = calibrated(normal_scores(values), labels)
-        invalid = constant or out_of_line(examples, "features")
+        examples = calibrated(values, labels)
+        invalid = CONSTANT if np.ptp(rows) == 0 else out_of_line(examples, "features")
         return Scores(examples=examples, invalid=invalid, remedy=FEATURES_REMEDY, details=tuple(details), plots=plots)
 
 

@@ -14,7 +14,7 @@ from attacks.base import DOTS, PER_EXAMPLE, Access, Attack, Case, Floats, Ints, 
 from attacks.calibration import FEATURES_REMEDY, calibrated, out_of_line
 from attacks.describe import beside
 from attacks.fits import fit_rows
-from attacks.representation.layers import compared, normal_scores
+from attacks.representation.layers import compared
 from attacks.representation.neighbourhood import BLOCK, unit_rows
 from attacks.signals import contrast
 from attacks.standard import standard_of
@@ -28,7 +28,7 @@ class TransferProbe(Attack):
     """k nearest neighbours by cosine on frozen, standardised features; no forget row is ever a neighbour.
 
     Other claims than class: a row's mean cosine to its ``COUNTS[0]`` nearest retained rows of its own label minus that
-    to the nearest of other labels, as normal scores calibrated on the references; higher = the encoder places the row by its label,
+    to the nearest of other labels, calibrated on the references; higher = the encoder places the row by its label,
     even a wrong one. Class claims: never-seen rows of all classes in five folds, each scored by the neighbours among
     the other four. Statistic: the same margin, mean over the forgotten classes minus mean over the retained ones;
     recall by neighbours and by a linear probe stand in the details. An honest encoder transfers to the class as well:
@@ -89,7 +89,7 @@ class TransferProbe(Attack):
             statistic, error = contrast([s[focus] for s in signals], [s[other] for s in signals])
             return Scores(statistic=statistic, sampling_error=error, unit="cosine", details=tuple(details))
         values = np.stack([np.concatenate([s[focus], s[other]]) for s in signals])
-        examples = calibrated(normal_scores(values), np.concatenate([case.labels[role] for role in (focus, other)]))
+        examples = calibrated(values, np.concatenate([case.labels[role] for role in (focus, other)]))
         invalid = "every row of the audited model has the same margin" if np.ptp(values[0]) == 0 else ""
         invalid = invalid or out_of_line(examples, "features")
         return Scores(examples=examples, invalid=invalid, remedy=FEATURES_REMEDY, details=tuple(details))

@@ -14,6 +14,7 @@ ANCESTRY = (
     "weights also move for an honest model that shares an ancestor with the original (continued training on retain "
     "rows), so against references trained from scratch this is no evidence: no built-in policy gates it"
 )
+MOST = 8  # our choice: blocks of a deep network
 ROWS = 512  # our choice: rows that pass through a network at once
 
 
@@ -102,7 +103,10 @@ class Between:
         self.floats = [k for k, v in self.mine.items() if v.is_floating_point()]
 
     def blocks(self) -> list[list[str]]:
-        """State-dict names by module in the order of definition; modules without a weight matrix join the one before."""
+        """State-dict names by module in the order of definition, at most ``MOST`` blocks of neighbours.
+
+        Modules without a weight matrix join the one before.
+        """
         blocks: list[list[str]] = []
         last = ""
         for name in self.mine:
@@ -112,7 +116,8 @@ class Between:
                 blocks.append([])
             last = module
             blocks[-1].append(name)
-        return blocks
+        parts = np.array_split(np.arange(len(blocks)), min(MOST, len(blocks)))
+        return [[name for k in part for name in blocks[k]] for part in parts]
 
     def logits(self, share: Mapping[str, float], role: str) -> Floats:
         """Logits (n, C) on a set of the network with weight (1 - s) mine + s theirs; ``share`` s by name, else 0."""
@@ -124,7 +129,7 @@ class Between:
         }
         self.network.module.load_state_dict(state)
         with torch.no_grad():
-            if any(s not in (0.0,) for s in share.values()):
+            if any(share.values()):
                 self._estimate()
             count = len(self.case.labels[role])
             parts = [
