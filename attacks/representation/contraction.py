@@ -11,9 +11,10 @@ from scipy.spatial.distance import pdist
 
 from attacks.base import Access, Attack, Case, Floats, Ints, NotApplicable, Scores, Signals, View
 from attacks.describe import beside, out_of_range
-from attacks.representation.layers import LEAST, compared, drawn, jackknife
+from attacks.representation.layers import LEAST, drawn, jackknife
 from attacks.standard import standard_of
 
+SIDES = ("forget", "holdout")
 SETS = ("forget", "holdout", "retain")
 NO_PAIRS = "no label has two rows on each side: distances within a class have no meaning"
 
@@ -22,8 +23,8 @@ class Contraction(Attack):
     """Mean distance between rows of the same label, effective rank, and mean distance between any two rows.
 
     Training draws the rows of a class together. Statistic: minus the logarithm of the mean distance within a label on
-    forget rows over that on holdout rows (class claims: never-seen rows of the forgotten over those of the retained
-    classes); higher = the forgotten rows lie closer together, as trained ones do. Both directions count: a method that
+    forget rows over that on holdout rows (class claims: never-seen rows of the same classes); higher = the forgotten
+    rows lie closer together, as trained ones do. Both directions count: a method that
     maps forget rows to one point gives a high value too, and leaves nothing for feature_mapping and similarity to
     read. The details then say so. Features are standardised unit by unit on the retained rows.
     """
@@ -49,13 +50,12 @@ class Contraction(Attack):
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """The statistic with its error; mean distance and effective rank of each set."""
         limit = int(self.parameters["max_rows"])
-        roles = sorted({*SETS, *compared(case)})
-        rows = {role: drawn(len(case.labels[role]), limit, rng) for role in roles}
+        rows = {role: drawn(len(case.labels[role]), limit, rng) for role in SETS}
         raw = {role: view.features(role)[index] for role, index in rows.items()}
-        standard = standard_of(raw["retain"], np.concatenate([raw[role] for role in compared(case)]))
+        standard = standard_of(raw["retain"], np.concatenate([raw[role] for role in SIDES]))
         features = {role: standard(values) for role, values in raw.items()}
         log_mean, error = [], []
-        for role in compared(case):
+        for role in SIDES:
             labels = case.labels[role][rows[role]]
             found = jackknife(partial(_log_within, features[role], labels), len(labels))
             log_mean.append(found[0])
@@ -67,14 +67,14 @@ class Contraction(Attack):
             "rows": np.array([len(rows[role]) for role in SETS]),
         }
 
-    def combine(self, signals: Sequence[Signals], case: Case) -> Scores:
+    def combine(self, signals: Sequence[Signals], case: Case) -> Scores:  # noqa: ARG002
         """Contraction of each model; ranks and distances beside the references."""
         statistic, error = np.stack([s["statistic"] for s in signals]).T
         distance, rank = (np.stack([s[key] for s in signals]) for key in ("distance", "rank"))
         apart = distance[:, 0] / np.maximum(distance[:, 2], np.finfo(float).tiny)
         counts = ", ".join(f"{int(n)} {role}" for n, role in zip(signals[0]["rows"], SETS, strict=True))
         details = [
-            f"mean distance within a label, {' against '.join(compared(case))} rows; {counts} rows",
+            f"mean distance within a label, {' against '.join(SIDES)} rows; {counts} rows",
             f"mean distance between forget rows over that between retain rows {beside(apart)}",
             *(f"effective rank on {role} {beside(rank[:, k], 1)}" for k, role in enumerate(SETS)),
         ]

@@ -110,6 +110,7 @@ class _Gradients:
     def _chunk(self, case: Case, role: str, rows: Ints) -> Floats:
         import torch
         from torch.func import grad, vmap
+        from torch.nn.attention import SDPBackend, sdpa_kernel
 
         x = case.sets[role].batch(rows)
         given: Any = {k: self.view.tensor(v) for k, v in x.items()} if isinstance(x, Mapping) else self.view.tensor(x)
@@ -122,7 +123,8 @@ class _Gradients:
             return torch.where(own, logits, 0.0).sum() - torch.where(own, -torch.inf, logits).logsumexp(0)
 
         try:
-            found = vmap(grad(confidence), in_dims=(None, 0, 0))(self.state, given, labels)
+            with sdpa_kernel(SDPBackend.MATH):  # the fast attention has no batching rule
+                found = vmap(grad(confidence), in_dims=(None, 0, 0))(self.state, given, labels)
         except RuntimeError as error:
             raise NotApplicable("the network's forward pass has no gradient of single rows (torch.func)") from error
         total = {name: torch.zeros(len(rows), dtype=torch.float64, device=labels.device) for name in self.matrices}

@@ -19,7 +19,7 @@ class Connectivity(Attack):
 
     Barrier: the largest excess of the loss over the straight line between its ends. A model without a barrier lies in
     the original's basin, where what was forgotten is a short walk away. Statistic: minus the barrier, in nats; higher =
-    nearer to the original. BatchNorm statistics are re-estimated on retain rows at every point between. Descriptive.
+    nearer to the original. BatchNorm statistics are re-estimated on retain rows at every point, the ends included. Descriptive.
     """
 
     name = "connectivity"
@@ -27,7 +27,7 @@ class Connectivity(Attack):
     access = Access.WEIGHTS
     needs_original = True
     families = frozenset({"D1"})
-    source = (
+    source = "Frankle et al., arXiv 1912.05671 (barrier); From Dormant to Deleted, 2505.22310 (sign of relearning)"
         "Frankle et al. 2020, arXiv 1912.05671 (barrier); From Dormant to Deleted, 2505.22310 (as a sign of relearning)"
     )
     charts = (
@@ -43,10 +43,9 @@ class Connectivity(Attack):
         """Mean loss on retain rows at each point."""
         assert original is not None
         between, labels = Between(view, original, case), case.labels["retain"]
-        shares = (dict.fromkeys(between.mine, float(point)) for point in POINTS[1:-1])
-        inside = [-log_label(between.logits(share, "retain"), labels).mean() for share in shares]
-        ends = [-log_label(one.logits("retain"), labels).mean() for one in (view, original)]
-        return {"loss": np.array([ends[0], *inside, ends[1]]), "rows": np.array([len(labels)])}
+        shares = (dict.fromkeys(between.mine, float(point)) for point in POINTS)
+        loss = [-log_label(between.logits(share, "retain"), labels).mean() for share in shares]
+        return {"loss": np.array(loss), "rows": np.array([len(labels)])}
 
     def combine(self, signals: Sequence[Signals], case: Case) -> Scores:  # noqa: ARG002
         """Minus the barrier of each model."""

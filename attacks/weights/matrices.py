@@ -129,7 +129,7 @@ class Between:
         }
         self.network.module.load_state_dict(state)
         with torch.no_grad():
-            if any(share.values()):
+            if share:  # of a network between two, or for comparison with one
                 self._estimate()
             count = len(self.case.labels[role])
             parts = [

@@ -36,7 +36,7 @@ def test_a_confident_row_does_not_underflow() -> None:
     values = np.concatenate([found["forget"], found["holdout"]])
     assert np.isfinite(values).all()
     assert len(np.unique(values)) == len(values)
-    assert values.max() > 200  # a loss of e-200 and less
+    assert values.max() > 150  # a loss of e-150: zero in float32
 
 
 def test_trained_rows_pull_less() -> None:

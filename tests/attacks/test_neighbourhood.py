@@ -15,14 +15,14 @@ from attacks.representation.neighbourhood import CONSTANT, Neighbourhood, neares
 RANDOM = gaussian_case("random", n=300)
 
 
-def features(seed: int, pull: float = 0.0, factor: float = 1.0) -> StubView:
-    """Rows on two lines; ``pull`` draws forget rows towards the lines that retained rows lie on."""
+def features(seed: int, place: float = 2.0, factor: float = 1.0) -> StubView:
+    """Three clusters with noise; forget rows lie ``place`` from the origin, all others 2."""
     rng = np.random.default_rng(seed)
     sets = {}
     for role in ("forget", "holdout", "retain"):
-        away = rng.normal(size=(300, 6))
-        away[:, :2] *= 3.0 / (1 - (pull if role == "forget" else 0.0))
-        sets[role] = away * np.array([factor, 1, 1, 1, 1, 1])
+        y = RANDOM.labels[role]
+        values = np.eye(3)[y] * (place if role == "forget" else 2.0) + rng.normal(size=(len(y), 3))
+        sets[role] = values * np.array([factor, 1, 1])
     return StubView(feature_sets=sets)
 
 
@@ -42,10 +42,10 @@ def test_cosines_are_those_of_the_nearest_rows() -> None:
 
 
 def test_rows_drawn_to_the_retained_ones_score_higher() -> None:
-    scores = score(features(0, pull=0.8), *(features(k) for k in range(1, 6)))
+    scores = score(features(0, 4.0), *(features(k) for k in range(1, 6)))
     assert scores.examples is not None
     contrast = scores.examples[:, :300].mean(axis=1) - scores.examples[:, 300:].mean(axis=1)
-    assert contrast[0] > contrast[1:].max() + 0.5
+    assert contrast[0] > contrast[1:].max() + 0.15
 
 
 @pytest.mark.parametrize("factor", [0.01, 100.0])
@@ -58,7 +58,7 @@ def test_a_rescaled_unit_changes_no_cosine(factor: float) -> None:
 
 
 def test_constant_features_are_named() -> None:
-    dead = StubView(feature_sets={role: np.ones((300, 6)) for role in ("forget", "holdout", "retain")})
+    dead = StubView(feature_sets={role: np.ones((300, 3)) for role in ("forget", "holdout", "retain")})
     assert score(dead, *(features(k) for k in range(3))).invalid == CONSTANT
 
 
