@@ -19,7 +19,8 @@ class Connectivity(Attack):
 
     Barrier: the largest excess of the loss over the straight line between its ends. A model without a barrier lies in
     the original's basin, where what was forgotten is a short walk away. Statistic: minus the barrier, in nats; higher =
-    nearer to the original. BatchNorm statistics are re-estimated on retain rows at every point, the ends included. Descriptive.
+    nearer to the original. BatchNorm statistics are re-estimated on retain rows at every point, the ends included.
+    Descriptive.
     """
 
     name = "connectivity"
@@ -28,8 +29,6 @@ class Connectivity(Attack):
     needs_original = True
     families = frozenset({"D1"})
     source = "Frankle et al., arXiv 1912.05671 (barrier); From Dormant to Deleted, 2505.22310 (sign of relearning)"
-        "Frankle et al. 2020, arXiv 1912.05671 (barrier); From Dormant to Deleted, 2505.22310 (as a sign of relearning)"
-    )
     charts = (
         ChartSpec("lines", "Loss on the line to the original", x="share of the original", y="nats", plot="loss"),
         DOTS,
