@@ -15,7 +15,7 @@ from attacks.describe import beside, by_layer
 from attacks.representation.kernels import centred_gram, cka, degenerate, procrustes
 from attacks.representation.layers import compared, drawn, jackknife, layer_names, profiles, read, readable
 
-PAIRWISE = 256  # our choice: rows whose Gram matrix is kept to compare the models with each other
+PAIRWISE = 256  # our choice: rows whose Gram matrix is kept to compare the models, and rows of the standard error
 
 
 class Similarity(Attack):
@@ -73,8 +73,9 @@ class Similarity(Attack):
             collapsed |= degenerate(mine)
             grams = centred_gram(mine), centred_gram(theirs)
             if j < 2:
-                errors = jackknife(partial(_cka_of, *grams), len(mine))
-                signals[f"error_{j}"] = np.array([errors[1]])
+                used = min(len(mine), PAIRWISE)
+                error = jackknife(partial(_cka_of, *grams), used)[1]
+                signals[f"error_{j}"] = np.array([error * np.sqrt(used / len(mine))])
             part = centred_gram(mine[:PAIRWISE])
             size = np.linalg.norm(part)
             signals[f"gram_{j}"] = (part / (size if size > 0 else 1.0)).astype(np.float32)

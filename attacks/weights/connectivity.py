@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
 from attacks.base import DOTS, Access, Attack, Case, ChartSpec, Plot, Scores, Signals, View
 from attacks.describe import beside
+from attacks.representation.layers import LEAST, drawn
 from attacks.signals import log_label
 from attacks.weights.matrices import ANCESTRY, Between
 
@@ -34,16 +36,31 @@ class Connectivity(Attack):
         DOTS,
     )
 
+    efforts: ClassVar = {"quick": {"max_rows": 256}, "thorough": {"max_rows": 10_000}}
+
+    def __init__(self, *, max_rows: int = 1_000) -> None:
+        """Set the cost.
+
+        Args:
+            max_rows: at most this many retained rows, >= 16.
+        """
+        super().__init__()
+        if max_rows < LEAST:
+            raise ValueError(f"connectivity: max_rows must be >= {LEAST}")
+        self.parameters = {"max_rows": max_rows}
+
     def gradient_rows(self, case: Case) -> int:
         """Forward passes alone, a third of a gradient row each."""
-        return len(POINTS) * len(case.labels["retain"]) // 3
+        return len(POINTS) * min(len(case.labels["retain"]), int(self.parameters["max_rows"])) // 3
 
-    def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
+    def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:
         """Mean loss on retain rows at each point."""
         assert original is not None
-        between, labels = Between(view, original, case), case.labels["retain"]
+        between = Between(view, original, case)
+        rows = drawn(len(case.labels["retain"]), int(self.parameters["max_rows"]), rng)
+        labels = case.labels["retain"][rows]
         shares = (dict.fromkeys(between.mine, float(point)) for point in POINTS)
-        loss = [-log_label(between.logits(share, "retain"), labels).mean() for share in shares]
+        loss = [-log_label(between.logits(share, "retain", rows), labels).mean() for share in shares]
         return {"loss": np.array(loss), "rows": np.array([len(labels)])}
 
     def combine(self, signals: Sequence[Signals], case: Case) -> Scores:  # noqa: ARG002

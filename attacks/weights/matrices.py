@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from attacks.base import Case, Floats, Network, NotApplicable, View
+from attacks.base import Case, Floats, Ints, Network, NotApplicable, View
 
 ANCESTRY = (
     "weights also move for an honest model that shares an ancestor with the original (continued training on retain "
@@ -100,7 +100,6 @@ class Between:
         shapes = [{k: tuple(v.shape) for k, v in state.items()} for state in (self.mine, self.theirs)]
         if shapes[0] != shapes[1]:
             raise NotApplicable("needs the same names and shapes of weights in the model and the original")
-        self.floats = [k for k, v in self.mine.items() if v.is_floating_point()]
 
     def blocks(self) -> list[list[str]]:
         """State-dict names by module in the order of definition, at most ``MOST`` blocks of neighbours.
@@ -119,24 +118,24 @@ class Between:
         parts = np.array_split(np.arange(len(blocks)), min(MOST, len(blocks)))
         return [[name for k in part for name in blocks[k]] for part in parts]
 
-    def logits(self, share: Mapping[str, float], role: str) -> Floats:
-        """Logits (n, C) on a set of the network with weight (1 - s) mine + s theirs; ``share`` s by name, else 0."""
+    def logits(self, share: Mapping[str, float], role: str, rows: Ints) -> Floats:
+        """Logits (m, C) on ``rows`` of a set; weights are (1 - s) mine + s theirs, ``share`` gives s by name."""
         import torch
 
-        state = {
-            k: v if k not in share else v + (share[k] * (self.theirs[k] - v)).to(v.dtype) if k in self.floats else v
-            for k, v in self.mine.items()
-        }
-        self.network.module.load_state_dict(state)
+        self.network.module.load_state_dict({**self.mine, **{k: self._mixed(k, s) for k, s in share.items()}})
         with torch.no_grad():
             if share:  # of a network between two, or for comparison with one
                 self._estimate()
-            count = len(self.case.labels[role])
             parts = [
-                _numpy(self.network.forward(self._input(role, start, min(start + ROWS, count))))
-                for start in range(0, count, ROWS)
+                _numpy(self.network.forward(self._input(role, rows[start : start + ROWS])))
+                for start in range(0, len(rows), ROWS)
             ]
         return np.concatenate(parts)
+
+    def _mixed(self, name: str, share: float) -> Any:
+        """A tensor between the two networks; integers (counters) stay as they are."""
+        mine, theirs = self.mine[name], self.theirs[name]
+        return mine + share * (theirs - mine) if mine.is_floating_point() else mine
 
     def _estimate(self) -> None:
         """BatchNorm statistics of one pass over retain rows: those of either network fit neither."""
@@ -148,12 +147,12 @@ class Between:
             module.momentum = None  # the plain average
             module.train()
         if norms:
-            self.network.forward(self._input("retain", 0, min(ROWS, len(self.case.labels["retain"]))))
+            self.network.forward(self._input("retain", np.arange(min(ROWS, len(self.case.labels["retain"])))))
         for module in norms:
             module.eval()
 
-    def _input(self, role: str, start: int, stop: int) -> Any:
-        x = self.case.sets[role].batch(np.arange(start, stop))
+    def _input(self, role: str, rows: Ints) -> Any:
+        x = self.case.sets[role].batch(rows)
         if isinstance(x, Mapping):
             return {name: self.view.tensor(array) for name, array in x.items()}
         return self.view.tensor(x)

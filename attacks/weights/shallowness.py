@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
 from attacks.base import DOTS, Access, Attack, Case, ChartSpec, Floats, Plot, Scores, Signals, View
 from attacks.describe import beside, by_layer
-from attacks.representation.layers import compared
+from attacks.representation.layers import LEAST, compared, drawn
 from attacks.signals import log_label
-from attacks.weights.matrices import ANCESTRY, Between
+from attacks.weights.matrices import ANCESTRY, MOST, Between
 
 RESTORED = 0.9  # our choice: share of the original's confidence that counts as restored
 
@@ -42,30 +43,44 @@ class Shallowness(Attack):
         DOTS,
     )
 
-    def gradient_rows(self, case: Case) -> int:
-        """Forward passes alone, a third of a gradient row each: both directions of about eight layers."""
-        return 2 * 8 * len(case.labels[compared(case)[0]]) // 3
+    efforts: ClassVar = {"quick": {"max_rows": 128}, "thorough": {"max_rows": 5_000}}
 
-    def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
+    def __init__(self, *, max_rows: int = 512) -> None:
+        """Set the cost.
+
+        Args:
+            max_rows: at most this many forgotten rows, >= 16.
+        """
+        super().__init__()
+        if max_rows < LEAST:
+            raise ValueError(f"shallowness: max_rows must be >= {LEAST}")
+        self.parameters = {"max_rows": max_rows}
+
+    def gradient_rows(self, case: Case) -> int:
+        """Forward passes alone, a third of a gradient row each: both directions of at most eight blocks."""
+        return 2 * (MOST + 1) * min(len(case.labels[compared(case)[0]]), int(self.parameters["max_rows"])) // 3
+
+    def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:
         """Probability of the label per forgotten row with 0 .. L layers put back, from top and bottom."""
         assert original is not None
         between = Between(view, original, case)
         blocks = between.blocks()
         role = compared(case)[0]
-        labels = case.labels[role]
+        rows = drawn(len(case.labels[role]), int(self.parameters["max_rows"]), rng)
+        labels = case.labels[role][rows]
 
         def curve(order: Sequence[list[str]]) -> Floats:
             share: dict[str, float] = {}
-            found = [np.exp(log_label(between.logits(share, role), labels))]
+            found = [np.exp(log_label(between.logits(share, role, rows), labels))]
             for block in order:
                 share |= dict.fromkeys(block, 1.0)
-                found.append(np.exp(log_label(between.logits(share, role), labels)))
+                found.append(np.exp(log_label(between.logits(share, role, rows), labels)))
             return np.stack(found, axis=1)
 
         return {
             "top": curve(blocks[::-1]),
             "bottom": curve(blocks),
-            "original": np.exp(log_label(original.logits(role), labels)),
+            "original": np.exp(log_label(original.logits(role)[rows], labels)),
         }
 
     def combine(self, signals: Sequence[Signals], case: Case) -> Scores:
