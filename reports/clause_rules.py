@@ -26,7 +26,7 @@ MEMBERSHIP = frozenset(
 RECOVERY = frozenset({"feature_mapping", "uma"})
 #: compare the model's inside with the original's: evidence for no clause
 DESCRIPTIVE = frozenset(
-    (*("similarity", "attribution", "layer_profile", "shallowness", "heavy_tails", "connectivity", "head_rows"),)
+    ("similarity", "attribution", "layer_profile", "shallowness", "heavy_tails", "connectivity", "head_rows")
 )
 
 
