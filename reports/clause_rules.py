@@ -20,9 +20,14 @@ MEMBERSHIP = frozenset(
     (
         *("membership", "lira_online", "label_only", "pair", "population", "quantile", "rmia", "rmia_online"),
         *("shadow_logistic", "shadow_xgboost", "svc_mia", "ulira", "probe"),
+        *("neighbourhood", "transfer_probe", "contraction", "gradient_norm"),
     )
 )
 RECOVERY = frozenset({"feature_mapping", "uma"})
+#: compare the model's inside with the original's: evidence for no clause
+DESCRIPTIVE = frozenset(
+    ("similarity", "attribution", "layer_profile", "shallowness", "heavy_tails", "connectivity", "head_rows")
+)
 
 
 class Level(StrEnum):
