@@ -109,7 +109,9 @@ class Descent:
             for at in range(0, row.size, self.batch):
                 index, size = (part[at : at + self.batch] for part in pairs)
                 away = np.zeros_like(x[index]) if start is None else start[index]
-                parts.append(self._block(x[index], log_target[index], size, away, loss, guide or loss, until_hit, judge))
+                parts.append(
+                    self._block(x[index], log_target[index], size, away, loss, guide or loss, until_hit, judge)
+                )
             loss_of, hit, flat = (np.concatenate(part).reshape(shape) for part in zip(*parts, strict=True))
             best = best.beside(Found(loss_of, hit, flat))
         return best

@@ -50,7 +50,7 @@ class FeatureMapping(Attack):
         """Recovered confidence per example, or excess of the forgotten classes; how well the map fits unseen rows."""
         assert original is not None
         rows, _ = fit_rows(case, int(self.parameters["max_rows"]), rng)
-        maps = maps_of(view, original.features("retain")[rows], rows, case)
+        maps = maps_of(view.features, original.features("retain")[rows], rows, case)
         weight, bias = original.head()
 
         def read(features: Floats) -> Floats:

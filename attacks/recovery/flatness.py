@@ -59,8 +59,7 @@ class Flatness(Attack):
             labels = case.labels[role]
             here = -log_label(canonical(view.logits(role), plain), labels)
             around = [
-                -log_label(canonical(logits, plain), labels)
-                for logits in answers(view, role, SIZES, draws, both=True)
+                -log_label(canonical(logits, plain), labels) for logits in answers(view, role, SIZES, draws, both=True)
             ]
             losses = np.reshape(around, (len(SIZES), 2 * draws, -1))
             spread = losses.std(axis=1)
@@ -82,8 +81,8 @@ class Flatness(Attack):
             invalid=out_of_line(examples),
             remedy=OUT_OF_LINE_REMEDY,
             details=(
-                f"relative curvature on the audited model: forget rows ({cut}) {curvature[:cut].mean():.3f}, holdout rows "
-                f"({len(labels) - cut}) {curvature[cut:].mean():.3f}",
+                f"relative curvature on the audited model: {curvature[:cut].mean():.3f} on {cut} forget rows, "
+                f"{curvature[cut:].mean():.3f} on {len(labels) - cut} holdout rows",
                 f"spread of the loss: {-spread[:cut].mean():.3f} and {-spread[cut:].mean():.3f} nats",
             ),
         )

@@ -48,7 +48,7 @@ class HeadRecovery(Attack):
         rows, _ = fit_rows(case, int(self.parameters["max_rows"]), rng)
         logits = original.logits("retain")[rows]
         centred = logits - logits.mean(axis=1, keepdims=True)  # a common shift of a row says nothing
-        return recovered_signals(view, original, rows, maps_of(view, centred, rows, case), _as_it_is, case)
+        return recovered_signals(view, original, rows, maps_of(view.features, centred, rows, case), _as_it_is, case)
 
     def combine(self, signals: Sequence[Signals], case: Case) -> Scores:
         """Class contrast of the recovered excess, or calibrated recovered confidence."""

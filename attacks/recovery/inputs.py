@@ -62,7 +62,9 @@ def passed(view: View, call: Callable[[Any], Any], case: Case, role: str, rows: 
     found = []
     with torch.no_grad():
         for start in range(0, len(rows), BLOCK):
-            found.append(call(_tensors(view, case.sets[role].batch(rows[start : start + BLOCK]))).double().cpu().numpy())
+            found.append(
+                call(_tensors(view, case.sets[role].batch(rows[start : start + BLOCK]))).double().cpu().numpy()
+            )
     return np.concatenate(found)
 
 

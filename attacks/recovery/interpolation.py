@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from attacks.base import DOTS, Access, Attack, Case, ChartSpec, Floats, Plot, Scores, Signals, View
+from attacks.base import DOTS, Access, Attack, Case, ChartSpec, Floats, Network, Plot, Scores, Signals, View
 from attacks.signals import correct
 
 from .blend import blended, matching, renormalised
 from .inputs import batches, passed, some_rows
+from .sides import beside
 
 ROLES = ("forget", "holdout", "retain")
 
@@ -31,7 +33,7 @@ class Interpolation(Attack):
     needs_original = True
     families = frozenset({"D1"})
     source = (
-        "Frankle et al., Linear Mode Connectivity and the Lottery Ticket Hypothesis, arXiv 1912.05671; as a covariate of "
+        "Frankle et al., Linear Mode Connectivity and the Lottery Ticket Hypothesis, arXiv 1912.05671; beside "
         "relearning: From Dormant to Deleted, arXiv 2505.22310"
     )
     efforts = {"quick": {"max_rows": 200}, "thorough": {"steps": 10, "max_rows": 5_000}}  # noqa: RUF012
@@ -94,9 +96,9 @@ class Interpolation(Attack):
             unit="accuracy",
             plots={"path": Plot(path, shares, rows=ROLES)},
             details=(
-                "descriptive: fine-tuning or retraining from the original's initialisation is joined to it legitimately",
-                f"barrier on {rows[2]} retain rows {_beside(barriers)}; L2 distance from the original over its norm "
-                f"{_beside(distance)}",
+                "descriptive: a model trained on from the original's initialisation is joined to it legitimately",
+                f"barrier on {rows[2]} retain rows {beside(barriers)}; L2 distance from the original over its norm "
+                f"{beside(distance)}",
                 *(
                     f"accuracy on {n} {role} rows at a = {steps}: " + ", ".join(f"{v:.2f}" for v in path[0, i])
                     for i, (role, n) in enumerate(zip(ROLES, rows, strict=True))
@@ -121,12 +123,6 @@ def barrier(right: Floats, shares: Floats) -> tuple[float, float]:
     return float(short[at].mean()), float(short[at].std() / np.sqrt(right.shape[1]))
 
 
-def _pairs(start: object, end: object) -> list[tuple[object, object]]:
+def _pairs(start: Network, end: Network) -> list[tuple[Any, Any]]:
     """Parameters of two networks, side by side."""
     return list(zip(start.module.parameters(), end.module.parameters(), strict=True))
-
-
-def _beside(values: Floats) -> str:
-    if len(values) == 1:
-        return f"{values[0]:.3f}"
-    return f"{values[0]:.3f} (references {values[1:].min():.3f} to {values[1:].max():.3f})"

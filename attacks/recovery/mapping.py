@@ -23,18 +23,19 @@ NEVER_SEEN = ("holdout", "test")
 SEARCH = np.logspace(-6, 0, 7)  # our choice: relative penalties searched below that
 
 Map = Callable[[Floats], Floats]  # features (n, d) -> (n, d')
+Reader = Callable[[str], Floats]  # name of a set -> features (n, d)
 
 
-def maps_of(view: View, target: Floats, rows: Ints, case: Case) -> list[Map]:
+def maps_of(features: Reader, target: Floats, rows: Ints, case: Case) -> list[Map]:
     """Affine maps from the model's features to ``target``, the recovered logits' validity read at the last one.
 
     Args:
-        view: whose features are mapped.
+        features: what is mapped, by set.
         target: what they should become, on the fit rows, (m, d').
         rows: the fit rows, of the retain set.
         case: class claims have two maps, with the fixed and the light penalty; others one.
     """
-    return _class_maps(view, target, rows) if case.kind == "class" else [_map(view, target, rows)]
+    return _class_maps(features, target, rows) if case.kind == "class" else [_map(features, target, rows)]
 
 
 def recovered_signals(
@@ -107,14 +108,14 @@ def _excess(recovered: Sequence[Floats], case: Case) -> tuple[Floats, Floats]:
     return class_excess(recovered[0], recovered[1], case.classes, case.labels["holdout"])
 
 
-def _class_maps(view: View, target: Floats, rows: Ints) -> list[Map]:
+def _class_maps(features: Reader, target: Floats, rows: Ints) -> list[Map]:
     """Maps of features standardised on never-seen rows, with the fixed and with the light penalty."""
-    centre, scale = spread_of(np.concatenate([view.features(role) for role in NEVER_SEEN]))
+    centre, scale = spread_of(np.concatenate([features(role) for role in NEVER_SEEN]))
 
-    def standardised(features: Floats) -> Floats:
-        return np.asarray((features - centre) * scale)
+    def standardised(values: Floats) -> Floats:
+        return np.asarray((values - centre) * scale)
 
-    given = standardised(view.features("retain")[rows])
+    given = standardised(features("retain")[rows])
     fits = [Ridge(alpha=penalty * len(rows)).fit(given, target) for penalty in (CLASS_PENALTY, LIGHT_PENALTY)]
     return [partial(_applied, fit, standardised) for fit in fits]
 
@@ -123,9 +124,9 @@ def _applied(fit: Ridge, change: Map, features: Floats) -> Floats:
     return np.asarray(fit.predict(change(features)))
 
 
-def _map(view: View, target: Floats, rows: Ints) -> Map:
-    fit = fitted(view.features("retain")[rows], target)
-    return lambda features: np.asarray(fit.predict(features))
+def _map(features: Reader, target: Floats, rows: Ints) -> Map:
+    fit = fitted(features("retain")[rows], target)
+    return lambda values: np.asarray(fit.predict(values))
 
 
 def fitted(features: Floats, target: Floats) -> Ridge | RidgeCV:

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
-from attacks.base import Case, Floats, View
+from attacks.base import Floats, View
 
 SIZES = (0.1, 0.2, 0.5)  # our choice, in units of the inputs' standard deviation; label_only asks two draws of each
-
-
-def sides_of(case: Case) -> tuple[str, str]:
-    """The two sides that are compared: forget and holdout rows, in class claims never-seen rows of both kinds."""
-    return ("holdout", "test") if case.kind == "class" else ("forget", "holdout")
 
 
 def answers(view: View, role: str, sizes: Sequence[float], draws: int, *, both: bool = False) -> Iterator[Floats]:
@@ -35,5 +28,3 @@ def answers(view: View, role: str, sizes: Sequence[float], draws: int, *, both: 
         for draw in range(draws):
             for sign in ("", "-") if both else ("",):
                 yield view.augmented(role, f"noise:{sign}{size}:{draw}")
-
-

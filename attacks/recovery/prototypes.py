@@ -9,6 +9,7 @@ import numpy as np
 from attacks.base import DOTS, Access, Attack, Case, ChartSpec, Floats, Ints, Plot, Scores, Signals, View
 
 from .inputs import some_rows
+from .sides import beside
 
 SHOTS = (1, 5, 10)
 PRIMARY = 5  # our choice, fixed in advance
@@ -62,10 +63,10 @@ class Prototypes(Attack):
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Margins of the nearest prototype per row, accuracy and head margin by number of shots."""
         forget, rows = _unit(view.features("forget")), view.features("holdout")
-        own = case.labels["holdout"]
+        own, retained = case.labels["holdout"], view.features("test")
         known = _retained(view, case, rng)
         margins = np.zeros((len(SHOTS), len(own)))
-        hits, head_hits = np.zeros(len(SHOTS)), np.zeros(len(SHOTS))
+        hits, head_hits, taken = np.zeros((3, len(SHOTS)))
         draws = int(self.parameters["draws"])
         for _ in range(draws):
             order = {c: rng.permutation(np.flatnonzero(case.labels["forget"] == c)) for c in case.classes}
@@ -75,15 +76,17 @@ class Prototypes(Attack):
                 margins[at] += margin / draws
                 hits[at] += (margin > 0).mean() / draws
                 head_hits[at] += (_with_rows(view, rows, shots, case).argmax(axis=1) == own).mean() / draws
-        return {"margin": margins, "accuracy": hits, "head": head_hits}
+                wrongly = np.isin(_with_rows(view, retained, shots, case).argmax(axis=1), case.classes)
+                taken[at] += wrongly.mean() / draws
+        return {"margin": margins, "accuracy": hits, "head": head_hits, "taken": taken}
 
-    def combine(self, signals: Sequence[Signals], case: Case) -> Scores:
+    def combine(self, signals: Sequence[Signals], case: Case) -> Scores:  # noqa: ARG002
         """Mean margin at ``PRIMARY`` shots; accuracies beside."""
         at = SHOTS.index(PRIMARY)
         margins = np.stack([s["margin"][at] for s in signals])
-        accuracy, head = (np.stack([s[key] for s in signals]) for key in ("accuracy", "head"))
+        accuracy, head, taken = (np.stack([s[key] for s in signals]) for key in ("accuracy", "head", "taken"))
         rows, references = margins.shape[1], len(signals) - 1
-        invalid, remedy = "", ()
+        invalid, remedy = "", tuple[str, ...]()
         if rows < LEAST_ROWS:
             invalid = f"{rows} never-seen rows of the forgotten classes, {LEAST_ROWS} are needed"
             remedy = ("more never-seen rows of the forgotten classes",)
@@ -99,9 +102,13 @@ class Prototypes(Attack):
             remedy=remedy,
             plots={"accuracy": Plot(accuracy, np.array(SHOTS, dtype=np.float64))},
             details=(
-                f"{rows} never-seen rows of the forgotten classes, {draws} draws of shots, the same rows for every model",
-                *(f"nearest prototype, {k} shots: accuracy {_beside(accuracy[:, i])}" for i, k in enumerate(SHOTS)),
-                *(f"new head row, {k} shots: accuracy {_beside(head[:, i])}" for i, k in enumerate(SHOTS)),
+                f"{rows} never-seen rows of the forgotten classes, {draws} draws of shots, the same for every model",
+                *(f"nearest prototype, {k} shots: accuracy {beside(accuracy[:, i])}" for i, k in enumerate(SHOTS)),
+                *(
+                    f"new head row, {k} shots: accuracy {beside(head[:, i])}; rows of retained classes taken for it "
+                    f"{beside(taken[:, i])}"
+                    for i, k in enumerate(SHOTS)
+                ),
             ),
         )
 
@@ -138,10 +145,3 @@ def _with_rows(view: View, features: Floats, shots: dict[int, Floats], case: Cas
         weight[label] = _unit(mean[None])[0] * size
         bias[label] = bias[retained].mean()
     return np.asarray(features @ weight.T + bias)
-
-
-def _beside(values: Floats) -> str:
-    """The audited model's figure beside the references'."""
-    if len(values) == 1:
-        return f"{values[0]:.3f}"
-    return f"{values[0]:.3f} (references {values[1:].min():.3f} to {values[1:].max():.3f})"

@@ -8,10 +8,11 @@ import numpy as np
 
 from attacks.base import PER_EXAMPLE, Access, Attack, Bools, Case, ChartSpec, Floats, Plot, Scores, Signals, View
 from attacks.calibration import OUT_OF_LINE_REMEDY, calibrated, out_of_line
-from attacks.signals import canonical, class_excess, contrast, correct, logit_confidence
+from attacks.signals import contrast, correct
 
 from .inputs import passed, some_rows
 from .release import CHANGES
+from .sides import beside, side_signals, sides_of
 
 LOST = 0.05  # our choice: fall of the accuracy on retain rows from which a change is left out
 
@@ -50,14 +51,14 @@ class ReleaseChanges(Attack):
         self.parameters = {"max_rows": max_rows}
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
-        """Confidence (or class excess) per row before and after each change, (n, 1 + changes), and the accuracy lost."""
+        """Confidence (or class excess) per row as given and after each change, (n, 1 + changes); the accuracy lost."""
         network = view.network()
         state = dict(network.module.state_dict())
-        sides = _sides(case)
+        sides = sides_of(case)
         rows = some_rows(len(case.labels["retain"]), int(self.parameters["max_rows"]), rng)
         labels = case.labels["retain"][rows]
         before = correct(view.logits("retain")[rows], labels).mean()
-        kept, columns = [], [_signal([view.logits(side) for side in sides], case)]
+        kept, columns = [], [side_signals([view.logits(side) for side in sides], case)]
         for change in CHANGES.values():
             changed = change(state)
 
@@ -65,15 +66,15 @@ class ReleaseChanges(Attack):
                 return network.functional(now, x)  # type: ignore[arg-type]
 
             kept.append(correct(passed(view, call, case, "retain", rows), labels).mean() - before)
-            columns.append(_signal([passed(view, call, case, side) for side in sides], case))
+            columns.append(side_signals([passed(view, call, case, side) for side in sides], case))
         found = {side: np.stack([column[i] for column in columns], axis=1) for i, side in enumerate(sides)}
         return found | {"kept": np.array(kept), "fit": np.array([float(len(rows))])}
 
     def combine(self, signals: Sequence[Signals], case: Case) -> Scores:
         """Mean over the changes that leave every model able."""
-        sides = _sides(case)
+        sides = sides_of(case)
         fell = -np.stack([s["kept"] for s in signals])
-        usable = (fell <= LOST).all(axis=0)
+        usable = np.asarray((fell <= LOST).all(axis=0))
         chosen = np.flatnonzero(usable) + 1 if usable.any() else np.arange(1, len(CHANGES) + 1)
         invalid = "" if usable.any() else "every change costs some model more than 5 points of accuracy on retain rows"
         after = [[s[side][:, chosen] for s in signals] for side in sides]
@@ -92,35 +93,15 @@ class ReleaseChanges(Attack):
         return Scores(examples=examples, invalid=invalid, remedy=OUT_OF_LINE_REMEDY, plots=plots, details=details)
 
 
-def _sides(case: Case) -> tuple[str, str]:
-    return ("holdout", "test") if case.kind == "class" else ("forget", "holdout")
-
-
-def _signal(logits: Sequence[Floats], case: Case) -> list[Floats]:
-    """Confidence at a common temperature, or class excess, on both sides; logits that are no numbers count as 0."""
-    finite = [np.nan_to_num(side, nan=0.0, posinf=0.0, neginf=0.0) for side in logits]
-    if case.kind == "class":
-        return list(class_excess(finite[0], finite[1], case.classes, case.labels["holdout"]))
-    everything = np.concatenate(finite)
-    return [
-        logit_confidence(canonical(side, everything), case.labels[role])
-        for side, role in zip(finite, _sides(case), strict=True)
-    ]
-
-
 def _sentences(every: Floats, fell: Floats, usable: Bools, rows: int, sides: tuple[str, str]) -> tuple[str, ...]:
     """What each change did on the audited model, beside the references' mean."""
     left_out = [f"{name} ({fell[:, i].max():.3f})" for i, name in enumerate(CHANGES) if not usable[i]]
-    lines = [f"{sides[0]} minus {sides[1]} rows as given: {_beside(every[:, 0])}"]
+    lines = [f"{sides[0]} minus {sides[1]} rows as given: {beside(every[:, 0], '+.3f')}"]
     for i, name in enumerate(CHANGES):
         rise = every[:, i + 1] - every[:, 0]
-        lines.append(f"after {name} it rises by {_beside(rise)}; accuracy on {rows} retain rows {-fell[0, i]:+.3f}")
+        lines.append(
+            f"after {name} it rises by {beside(rise, '+.3f')}; accuracy on {rows} retain rows {-fell[0, i]:+.3f}"
+        )
     if left_out:
         lines.append(f"left out, since a model loses more than {LOST} of its accuracy: {', '.join(left_out)}")
     return tuple(lines)
-
-
-def _beside(values: Floats) -> str:
-    if len(values) == 1:
-        return f"{values[0]:+.3f}"
-    return f"{values[0]:+.3f} (references {values[1:].min():+.3f} to {values[1:].max():+.3f})"

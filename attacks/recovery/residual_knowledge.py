@@ -11,7 +11,8 @@ from attacks.base import PER_EXAMPLE, Access, Attack, Case, ChartSpec, Floats, P
 from attacks.calibration import OUT_OF_LINE_REMEDY, calibrated, out_of_line
 from attacks.signals import contrast, correct
 
-from .noise import SIZES, answers, sides_of
+from .noise import SIZES, answers
+from .sides import sides_of
 
 RARE = 0.02  # our choice: below this rate of the references a ratio explodes, and the difference stands for it
 RESAMPLES = 999
@@ -104,12 +105,14 @@ def _ratios(side: str, rates: Floats) -> str:
         )
     if not often.all():
         gap = (ours - theirs)[~often]
-        parts.append(f"{len(gap)} rows that the references hardly ever get right: difference of rates {gap.mean():+.3f}")
+        parts.append(
+            f"{len(gap)} rows that the references hardly ever get right: difference of rates {gap.mean():+.3f}"
+        )
     return f"{side}: " + "; ".join(parts or ["too few rows"])
 
 
 def _interval(values: Floats) -> tuple[float, float]:
-    """Bootstrap interval of a mean over rows; a generator of its own, so that the same scores give the same sentence."""
+    """Bootstrap interval of a mean over rows, from a generator of its own: the same scores give the same sentence."""
     if np.ptp(values) == 0:
         return float(values[0]), float(values[0])
     found = stats.bootstrap(

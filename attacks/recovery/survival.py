@@ -12,7 +12,7 @@ from attacks.base import Bools, Floats, Ints
 
 def first_reached(hit: Bools) -> Ints:
     """Position of the first radius at which each row was reached, R where none was, (m,), from (m, R)."""
-    return np.where(hit.any(axis=1), hit.argmax(axis=1), hit.shape[1]).astype(np.int64)
+    return np.asarray(np.where(hit.any(axis=1), hit.argmax(axis=1), hit.shape[1]), dtype=np.int64)
 
 
 def surviving(first: Ints, radii: int) -> Floats:

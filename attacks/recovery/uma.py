@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attacks.base import DOTS, Access, Attack, Bools, Case, ChartSpec, Floats, Plot, Scores, Signals, View
+from attacks.base import DOTS, Access, Attack, Bools, Case, ChartSpec, Floats, Ints, Plot, Scores, Signals, View
 from attacks.signals import contrast, log_softmax
 
 from .descent import Descent, cross_entropy, divergence
@@ -103,10 +103,8 @@ class UnlearningMapping(Attack):
         roles = ("holdout", "test") if case.kind == "class" else ("forget", "holdout")
         limit, starts = int(self.parameters["max_rows"]), int(self.parameters["restarts"])
         focus, other = (_side(view, original, case, role, limit, starts, rng) for role in roles)
-        descent = Descent(
-            view, box_of(case), steps=int(self.parameters["steps"]), batch=int(self.parameters["batch"])
-        )
-        signals: dict[str, Floats] = {}
+        descent = Descent(view, box_of(case), steps=int(self.parameters["steps"]), batch=int(self.parameters["batch"]))
+        signals: dict[str, Floats | Ints] = {}
         masked = np.zeros(2)
         for name, side in (("focus", focus), ("other", other)):
             soft = unmasked(descent, original, side.x, side.log_target, side.plain, BALLS, side.starts, divergence)

@@ -12,6 +12,7 @@ from attacks.signals import contrast, label_margin
 
 from .descent import Descent, margin
 from .inputs import box_of, continuous
+from .sides import sides_of
 from .survival import first_reached, sentence, surviving
 
 RADII = (0.0125, 0.025, 0.05, 0.1)  # our choice, as shares of the input range
@@ -63,16 +64,16 @@ class TrueLabelMapping(Attack):
 
     def gradient_rows(self, case: Case) -> int:
         """Both sides at every radius above 0."""
-        rows = sum(len(case.labels[role]) for role in _sides(case))
+        rows = sum(len(case.labels[role]) for role in sides_of(case))
         return rows * len(RADII) * (int(self.parameters["steps"]) + 1) * (int(self.parameters["restarts"]) + 1)
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Mean reached margin per row, and the position of the first radius at which the label is said."""
         descent = Descent(view, box_of(case), steps=int(self.parameters["steps"]), batch=int(self.parameters["batch"]))
-        found: dict[str, Floats] = {}
+        found: dict[str, Floats | Ints] = {}
         shape = continuous(case, "retain", np.arange(1)).shape[1:]
         ways = [rng.uniform(-1, 1, size=shape) for _ in range(int(self.parameters["restarts"]))]
-        for role in _sides(case):
+        for role in sides_of(case):
             labels = case.labels[role]
             x = continuous(case, role, np.arange(len(labels)))
             starts = [None, *(np.broadcast_to(way, x.shape) for way in ways)]
@@ -85,7 +86,7 @@ class TrueLabelMapping(Attack):
 
     def combine(self, signals: Sequence[Signals], case: Case) -> Scores:
         """Calibrated margins, or the class contrast; smallest radii beside."""
-        sides = _sides(case)
+        sides = sides_of(case)
         firsts = {side: [s[f"{side}_first"] for s in signals] for side in sides}
         survival = np.stack([[surviving(firsts[side][j], len(SWEEP)) for side in sides] for j in range(len(signals))])
         plots = {"survival": Plot(survival, np.array(SWEEP), rows=sides)}
@@ -97,10 +98,6 @@ class TrueLabelMapping(Attack):
         examples = calibrated(values, np.concatenate([case.labels[side] for side in sides]))
         invalid = out_of_line(examples)
         return Scores(examples=examples, invalid=invalid, remedy=OUT_OF_LINE_REMEDY, plots=plots, details=details)
-
-
-def _sides(case: Case) -> tuple[str, str]:
-    return ("holdout", "test") if case.kind == "class" else ("forget", "holdout")
 
 
 def _targets(labels: Ints, n_classes: int) -> Floats:
