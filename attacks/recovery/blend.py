@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from attacks.base import Network, NotApplicable
@@ -29,7 +29,7 @@ def blended(start: Network, end: Network, share: float) -> dict[str, Any]:
     }
 
 
-def renormalised(network: Network, batches: Sequence[Any]) -> bool:
+def renormalised(network: Network, batches: Iterable[Any]) -> bool:
     """Take the statistics of all BatchNorm layers anew, in place, as plain averages over ``batches``.
 
     Returns:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -59,19 +59,14 @@ def passed(view: View, call: Callable[[Any], Any], case: Case, role: str, rows: 
     import torch
 
     rows = np.arange(len(case.labels[role])) if rows is None else rows
-    found = []
     with torch.no_grad():
-        for start in range(0, len(rows), BLOCK):
-            found.append(
-                call(_tensors(view, case.sets[role].batch(rows[start : start + BLOCK]))).double().cpu().numpy()
-            )
-    return np.concatenate(found)
+        return np.concatenate([call(x).double().cpu().numpy() for x in batches(view, case, role, rows)])
 
 
-def batches(view: View, case: Case, role: str, rows: Ints) -> list[Any]:
-    """Inputs of some rows as tensors, blocks of ``BLOCK``."""
-    blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
-    return [_tensors(view, case.sets[role].batch(block)) for block in blocks]
+def batches(view: View, case: Case, role: str, rows: Ints) -> Iterator[Any]:
+    """Inputs of some rows as tensors, block by block of ``BLOCK``."""
+    for start in range(0, len(rows), BLOCK):
+        yield _tensors(view, case.sets[role].batch(rows[start : start + BLOCK]))
 
 
 def _tensors(view: View, x: Any) -> Any:

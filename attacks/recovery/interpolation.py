@@ -65,13 +65,12 @@ class Interpolation(Attack):
         matching(start, end)
         shares = self._shares()
         rows = {role: some_rows(len(case.labels[role]), int(self.parameters["max_rows"]), rng) for role in ROLES}
-        inputs = batches(view, case, "retain", rows["retain"])
         right: dict[str, list[Floats]] = {role: [] for role in ROLES}
         normalised = False
         for share in shares:
             between.module.load_state_dict(blended(start, end, float(share)))
             if 0 < share < 1:
-                normalised |= renormalised(between, inputs)
+                normalised |= renormalised(between, batches(view, case, "retain", rows["retain"]))
             for role in ROLES:
                 logits = passed(view, between.forward, case, role, rows[role])
                 right[role].append(correct(logits, case.labels[role][rows[role]]).astype(np.float64))

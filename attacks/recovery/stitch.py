@@ -39,10 +39,11 @@ def entry_of(view: View, network: Network, case: Case, layer: str) -> str:
 
     module = dict(network.module.named_modules())[layer]
     seen: list[tuple[Any, Any]] = []
+    probed = min(PROBED, len(case.labels["forget"]))
     handle = module.register_forward_hook(lambda _m, args, out: seen.append((args[0], out)))
     try:
         with torch.no_grad():
-            network.forward(batches(view, case, "forget", np.arange(min(PROBED, len(case.labels["forget"]))))[0])
+            network.forward(next(batches(view, case, "forget", np.arange(probed))))
     finally:
         handle.remove()
     if len(seen) == 1:

@@ -118,8 +118,7 @@ def _stitched(view: View, original: View, case: Case, rows: Ints, layer: str) ->
 def _plain(view: View, original: View, case: Case, rows: Ints) -> Iterator[list[Floats]]:
     """Signals of both sides with the last k modules from the original."""
     front, back, mixed = view.network(), original.network(), view.network()
-    inputs = batches(view, case, "retain", rows)
     for last in spaced(len(groups(front.module.state_dict())) - 1, MOST):
         mixed.module.load_state_dict(swapped(front, back, last))
-        renormalised(mixed, inputs)
+        renormalised(mixed, batches(view, case, "retain", rows))
         yield side_signals([passed(view, mixed.forward, case, role) for role in sides_of(case)], case)

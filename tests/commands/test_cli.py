@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from attacks.base import discover
 from tests.conftest import ARCH, Cli, events, process
 
 MODULE_NETS = """
@@ -239,7 +240,7 @@ def test_dry_run(case: Path, cli: Cli) -> None:
     assert ended.code == 0, ended.err
     assert not Path("runs").exists()
     for part in (
-        "plan: 4 models x 15 attacks",
+        f"plan: 4 models x {len(discover())} attacks",
         "sets: forget 100, retain 300, auxiliary 75, test 225, holdout 200",
         "membership: logits access, gated",
         "uma: gradients access, supplementary,",
