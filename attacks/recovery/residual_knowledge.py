@@ -35,13 +35,13 @@ class ResidualKnowledge(Attack):
     access = Access.LOGITS
     symmetric = True
     source = "The Unseen Threat: Residual Knowledge in Machine Unlearning under Perturbed Samples, arXiv 2601.22359"
-    efforts = {"quick": {"draws": 4}, "thorough": {"draws": 32}}  # noqa: RUF012
+    efforts = {"quick": {"draws": 2}, "thorough": {"draws": 32}}  # noqa: RUF012
     charts = (
         *PER_EXAMPLE,
         ChartSpec("lines", "Rate of the true label under noise", x="size of the noise", y="rate", plot="rate"),
     )
 
-    def __init__(self, *, draws: int = 8) -> None:
+    def __init__(self, *, draws: int = 4) -> None:
         """Set the number of draws.
 
         Args:
