@@ -20,9 +20,15 @@ MEMBERSHIP = frozenset(
     (
         *("membership", "lira_online", "label_only", "pair", "population", "quantile", "rmia", "rmia_online"),
         *("shadow_logistic", "shadow_xgboost", "svc_mia", "ulira", "probe"),
+        *("uma_label", "residual_knowledge", "flatness"),
     )
 )
-RECOVERY = frozenset({"feature_mapping", "uma"})
+RECOVERY = frozenset(
+    (
+        *("feature_mapping", "uma"),
+        *("head_recovery", "interpolation", "prototypes", "release_changes", "transplant"),
+    )
+)
 
 
 class Level(StrEnum):
