@@ -26,9 +26,11 @@ MEMBERSHIP = frozenset(
 RECOVERY = frozenset(
     (
         *("feature_mapping", "uma"),
-        *("head_recovery", "interpolation", "prototypes", "release_changes", "transplant"),
+        *("head_recovery", "prototypes", "release_changes", "transplant"),
     )
 )
+#: what describes a model and speaks for or against nothing
+DESCRIBING = frozenset({"interpolation"})
 
 
 class Level(StrEnum):

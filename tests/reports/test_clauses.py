@@ -6,7 +6,7 @@ from attacks.base import discover
 from audit.errors import UsageError
 from audit.record.findings import FindingStatus
 from audit.record.result import AuditResult, Outcome
-from reports.clause_rules import MEMBERSHIP, RECOVERY, Level
+from reports.clause_rules import DESCRIBING, MEMBERSHIP, RECOVERY, Level
 from reports.clauses import Clause, clauses
 from reports.frameworks import Rule, choose, frameworks
 from tests.reports.conftest import example
@@ -36,7 +36,7 @@ def test_the_frameworks_are_complete() -> None:
 
 
 def test_every_attack_has_its_place() -> None:
-    assert set(discover()) == MEMBERSHIP | RECOVERY
+    assert set(discover()) == MEMBERSHIP | RECOVERY | DESCRIBING
     assert not MEMBERSHIP & RECOVERY
 
 
