@@ -20,13 +20,22 @@ MEMBERSHIP = frozenset(
     (
         *("membership", "lira_online", "label_only", "pair", "population", "quantile", "rmia", "rmia_online"),
         *("shadow_logistic", "shadow_xgboost", "svc_mia", "ulira", "probe"),
-        *("neighbourhood", "transfer_probe", "contraction", "gradient_norm"),
+        *("neighbourhood", "transfer_probe", "contraction", "gradient_norm", "layer_probe"),
+        *("uma_label", "residual_knowledge", "flatness"),
     )
 )
-RECOVERY = frozenset({"feature_mapping", "uma"})
-#: compare the model's inside with the original's: evidence for no clause
+RECOVERY = frozenset(
+    (
+        *("feature_mapping", "uma", "relearning", "memory_jog", "anamnesis"),
+        *("head_recovery", "prototypes", "release_changes", "transplant"),
+    )
+)
+#: compare the model's inside with the original's, or say what the release of both gives away: evidence for no clause
 DESCRIPTIVE = frozenset(
-    ("similarity", "attribution", "layer_profile", "shallowness", "heavy_tails", "connectivity", "head_rows")
+    (
+        *("similarity", "attribution", "layer_profile", "shallowness", "heavy_tails", "connectivity", "head_rows"),
+        *("interpolation", "line_up", "closed_form", "reconstruction"),
+    )
 )
 
 

@@ -1,15 +1,25 @@
 """UMA: can a small change of the input make the unlearned model say what the original said?"""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
-from attacks.base import DOTS, Access, Attack, Case, ChartSpec, Floats, Ints, NotApplicable, Plot, Scores, Signals, View
+from attacks.base import DOTS, Access, Attack, Bools, Case, ChartSpec, Floats, Ints, Plot, Scores, Signals, View
 from attacks.signals import contrast, log_softmax
+
+from .descent import Descent, cross_entropy, divergence
+from .fragility import reported
+from .inputs import box_of, continuous, some_rows
+from .masking import TOLERATED, unmasked
+from .survival import first_reached, sentence, surviving
 
 SWEEP = (0.0, 0.0125, 0.025, 0.05, 0.1, 0.2)  # our choice, as shares of the input range
 PRIMARY = 0.05  # our choice: the share at which the statistic is read, fixed in advance
+PRIMARY_AT = SWEEP.index(PRIMARY)
+BALLS = SWEEP[1:]
 
 
 class UnlearningMapping(Attack):
@@ -23,15 +33,21 @@ class UnlearningMapping(Attack):
     with the confidence of a model and would tell a longer training from a shorter one.) Matched-target control:
     the other side's rows driven to the focus examples' targets. Every network yields to that at some radius; where
     it does here, the attack has no power and supports no PASS.
+
+    Hard target beside it: the smallest radius at which the original's class is predicted, by the same points and by a
+    descent of the cross-entropy from where they fail. Masked gradients: ``recovery.masking``.
+    Radius 0 is read from the cached logits. Memory: one block of ``batch`` (row, radius) pairs.
     """
 
     name = "uma"
     title = "Unlearning mapping attack (UMA)"
+    version = "3"  # 3: entries at the edge of the box go on moving, starts shared by the radii
     access = Access.GRADIENTS
     needs_original = True
     costly = True  # 47 % of the attacks' time in the demo's random case, 73 to 83 % with larger networks
     symmetric = False  # the target is the original's output
     source = "Xuan & Li, Verifying Robust Unlearning, arXiv 2504.14798; steps and step size are ours"
+    efforts = {"quick": {"steps": 20, "restarts": 0}, "thorough": {"steps": 100, "restarts": 3}}  # noqa: RUF012
     charts = (
         ChartSpec(
             "lines",
@@ -40,10 +56,20 @@ class UnlearningMapping(Attack):
             y="KL to the original's output (nats; low = it can be made to say the same)",
             plot="focus",
         ),
+        ChartSpec(
+            "lines",
+            "Rows that do not yet say the original's class",
+            x="L-infinity radius (share of the input range)",
+            y="share of rows",
+            plot="survival",
+            note="Rows that no radius reaches are censored at the last one.",
+        ),
         DOTS,
     )
 
-    def __init__(self, *, steps: int = 40, restarts: int = 1, max_rows: int = 64, reached: float = 0.1) -> None:
+    def __init__(
+        self, *, steps: int = 40, restarts: int = 1, max_rows: int = 64, reached: float = 0.1, batch: int = 512
+    ) -> None:
         """Set the budget.
 
         Args:
@@ -51,44 +77,65 @@ class UnlearningMapping(Attack):
             restarts: random starts beside the start at d = 0, >= 0.
             max_rows: at most this many rows on each side, >= 8.
             reached: mean KL in nats, > 0, at which the matched-target control counts as reached (our choice).
+            batch: (row, radius) pairs in one block, >= 1: bounds the memory.
         """
         super().__init__()
-        if steps < 1 or restarts < 0 or max_rows < 8 or reached <= 0:
-            raise ValueError("uma: steps must be >= 1, restarts >= 0, max_rows >= 8 and reached > 0")
-        self.parameters = {"steps": steps, "restarts": restarts, "max_rows": max_rows, "reached": reached}
+        if steps < 1 or restarts < 0 or max_rows < 8 or reached <= 0 or batch < 1:
+            raise ValueError("uma: steps must be >= 1, restarts >= 0, max_rows >= 8, reached > 0 and batch >= 1")
+        self.parameters = {
+            "steps": steps,
+            "restarts": restarts,
+            "max_rows": max_rows,
+            "reached": reached,
+            "batch": batch,
+        }
 
     def gradient_rows(self, case: Case) -> int:
-        """Three sets of rows, every radius, every step of every start."""
+        """Two sides at every radius above 0, the control at one; the soft target, and at most as many for the hard."""
         sides = ("holdout", "test") if case.kind == "class" else ("forget", "holdout")
         focus, other = (min(len(case.labels[role]), int(self.parameters["max_rows"])) for role in sides)
         starts = int(self.parameters["restarts"]) + 1
-        return (focus + 2 * other) * len(SWEEP) * (int(self.parameters["steps"]) + 1) * starts
+        return (2 * (focus + other) * len(BALLS) + other) * (int(self.parameters["steps"]) + 1) * starts
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:
-        """Smallest KL per row and radius, for focus rows, other rows and the matched-target control."""
+        """Smallest KL per row and radius on both sides, the control's KL, and the first radius of the hard target."""
         assert original is not None
-        focus_role, other_role = ("holdout", "test") if case.kind == "class" else ("forget", "holdout")
-        limit = int(self.parameters["max_rows"])
-        focus = _rows(len(case.labels[focus_role]), limit, rng)
-        other = _rows(len(case.labels[other_role]), limit, rng)
-        x_focus, x_other = _inputs(case, focus_role, focus), _inputs(case, other_role, other)
-        to_focus = log_softmax(original.logits(focus_role)[focus])
-        to_other = log_softmax(original.logits(other_role)[other])
-        attack = _Descent(view, _box(case), int(self.parameters["steps"]), int(self.parameters["restarts"]), rng)
-        return {
-            "focus": attack.smallest_kl(x_focus, to_focus),
-            "other": attack.smallest_kl(x_other, to_other),
-            "matched": attack.smallest_kl(x_other, to_focus[np.arange(len(other)) % len(focus)]),
+        roles = ("holdout", "test") if case.kind == "class" else ("forget", "holdout")
+        limit, starts = int(self.parameters["max_rows"]), int(self.parameters["restarts"])
+        focus, other = (_side(view, original, case, role, limit, starts, rng) for role in roles)
+        descent = Descent(view, box_of(case), steps=int(self.parameters["steps"]), batch=int(self.parameters["batch"]))
+        signals: dict[str, Floats | Ints] = {}
+        masked = np.zeros(2)
+        for name, side in (("focus", focus), ("other", other)):
+            soft = unmasked(descent, original, side.x, side.log_target, side.plain, BALLS, side.starts, divergence)
+            nested = np.fmin.accumulate(np.column_stack([side.plain, soft.found.loss]), axis=1)
+            hit = np.column_stack([side.agrees, soft.found.hit])
+            signals |= {name: nested, f"{name}_first": first_reached(_hardened(descent, side, hit))}
+            if name == "focus":
+                masked = np.array([soft.before, soft.after])
+        wanted = focus.log_target[np.arange(len(other.x)) % len(focus.x)]
+        matched = descent.run(other.x, wanted, (PRIMARY,), other.starts, divergence).loss[:, 0]
+        unmoved = _kl(wanted, other.log_own)
+        return signals | {
+            "matched": np.fmin(matched, unmoved),
+            "masked": masked,
+            "passes": np.array([float(descent.passes)]),
         }
 
     def combine(self, signals: Sequence[Signals], case: Case) -> Scores:  # noqa: ARG002
-        """Contrast of the two sides at the fixed radius; focus curves over the sweep."""
-        at = SWEEP.index(PRIMARY)
-        agreement = {side: [np.exp(-s[side][:, at]) for s in signals] for side in ("focus", "other")}
+        """Contrast of the two sides at the fixed radius; curves over the sweep."""
+        agreement = {side: [np.exp(-s[side][:, PRIMARY_AT]) for s in signals] for side in ("focus", "other")}
         statistic, error = contrast(agreement["focus"], agreement["other"])
-        matched = float(signals[0]["matched"][:, at].mean())
+        firsts = {side: [s[f"{side}_first"] for s in signals] for side in ("focus", "other")}
+        survival = np.stack([[surviving(firsts[side][j], len(SWEEP)) for side in firsts] for j in range(len(signals))])
+        matched, (before, after) = float(signals[0]["matched"].mean()), signals[0]["masked"]
         invalid = ""
-        if matched < float(self.parameters["reached"]):
+        if after > TOLERATED:
+            invalid = (
+                f"gradients are masked: {after:.0%} of the focus rows have none, also along the logit margin, and "
+                "changes found on the original do not carry over"
+            )
+        elif matched < float(self.parameters["reached"]):
             invalid = f"no power at radius {PRIMARY}: the matched-target control reaches its targets (KL {matched:.3f})"
         rows = (len(signals[0]["focus"]), len(signals[0]["other"]))
         return Scores(
@@ -96,75 +143,59 @@ class UnlearningMapping(Attack):
             sampling_error=error,
             unit="agreement",
             invalid=invalid,
-            plots={"focus": Plot(np.stack([s["focus"].mean(axis=0) for s in signals]), np.array(SWEEP))},
+            plots={
+                "focus": Plot(np.stack([s["focus"].mean(axis=0) for s in signals]), np.array(SWEEP)),
+                "survival": Plot(survival, np.array(SWEEP), rows=("focus", "other side")),
+            },
             details=(
-                f"{rows[0]} focus rows against {rows[1]} others; statistic read at radius {PRIMARY}",
+                f"{rows[0]} focus rows against {rows[1]} others; statistic read at radius {PRIMARY}; "
+                f"{signals[0]['passes'][0]:.0f} rows passed",
                 f"matched-target control on the audited model: mean KL {matched:.3f} nats",
+                reported(statistic, np.array([a.mean() for a in agreement["other"]])),
+                sentence("focus rows brought to the original's class", firsts["focus"], SWEEP),
+                sentence("rows of the other side", firsts["other"], SWEEP),
+                f"focus rows without a gradient: {before:.0%}",
             ),
         )
 
 
-class _Descent:
-    """PGD over all radii of the sweep at once; the same starts for every model (rng seeded alike)."""
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """Rows of one side: inputs, the original's log-probabilities and the model's own, and where descents start."""
 
-    def __init__(
-        self, view: View, box: tuple[float, float], steps: int, restarts: int, rng: np.random.Generator
-    ) -> None:
-        self.view, self.box, self.steps, self.restarts, self.rng = view, box, steps, restarts, rng
+    x: Floats
+    log_target: Floats
+    log_own: Floats
+    starts: list[Floats | None]
 
-    def smallest_kl(self, x: Floats, target: Floats) -> Floats:
-        """Smallest KL found, (m, radii), non-increasing in the radius (balls are nested)."""
-        best = np.full((len(x), len(SWEEP)), np.inf)
-        for start in range(self.restarts + 1):
-            noise = self.rng.uniform(-1, 1, size=(len(SWEEP), *x.shape)) * min(start, 1)
-            best = np.minimum(best, self._descend(x, target, noise))
-        return np.asarray(np.minimum.accumulate(best, axis=1))
+    @property
+    def plain(self) -> Floats:
+        return _kl(self.log_target, self.log_own)
 
-    def _descend(self, x: Floats, target: Floats, noise: Floats) -> Floats:
-        import torch
-
-        span = self.box[1] - self.box[0]
-        centre = self.view.tensor(np.tile(x, (len(SWEEP),) + (1,) * (x.ndim - 1)))
-        radii = np.repeat(np.array(SWEEP) * span, len(x)).reshape(-1, *(1,) * (x.ndim - 1))
-        radius = self.view.tensor(radii)
-        log_p = self.view.tensor(np.tile(target, (len(SWEEP), 1)))
-        delta = self.view.tensor(noise.reshape(-1, *x.shape[1:])) * radius
-        # never-seen rows may lie outside the box of the retain set: they may stay where they are
-        low, high = centre.clamp(max=self.box[0]), centre.clamp(min=self.box[1])
-        best = torch.full((len(centre),), torch.inf, device=centre.device)
-
-        def kl(point: Any) -> Any:
-            log_q = torch.log_softmax(self.view.forward(point), dim=1)
-            return (log_p.exp() * (log_p - log_q)).sum(dim=1)
-
-        for _ in range(self.steps):
-            delta = delta.detach().requires_grad_(True)
-            value = kl((centre + delta).clamp(low, high))
-            best = torch.minimum(best, value.detach())
-            (gradient,) = torch.autograd.grad(value.sum(), delta)
-            step = delta.detach() - radius / 8 * gradient.sign()
-            delta = torch.maximum(torch.minimum(step, radius), -radius)
-        with torch.no_grad():
-            best = torch.minimum(best, kl((centre + delta).clamp(low, high)))
-        return np.asarray(best.double().cpu().numpy().reshape(len(SWEEP), len(x)).T)
+    @property
+    def agrees(self) -> Bools:
+        return np.asarray(self.log_target.argmax(axis=1) == self.log_own.argmax(axis=1))
 
 
-def _rows(count: int, limit: int, rng: np.random.Generator) -> Ints:
-    return np.sort(rng.permutation(count)[:limit]).astype(np.int64)
+def _kl(log_target: Floats, log_own: Floats) -> Floats:
+    return np.asarray((np.exp(log_target) * (log_target - log_own)).sum(axis=1))
 
 
-def _inputs(case: Case, role: str, rows: Ints) -> Floats:
-    x = case.sets[role].batch(rows)
-    if not isinstance(x, np.ndarray) or x.dtype.kind != "f":
-        raise NotApplicable("needs one array of continuous inputs: a small change of discrete inputs has no meaning")
-    return np.asarray(x, dtype=np.float64)
+def _side(
+    view: View, original: View, case: Case, role: str, limit: int, restarts: int, rng: np.random.Generator
+) -> _Side:
+    rows = some_rows(len(case.labels[role]), limit, rng)
+    x = continuous(case, role, rows)
+    starts: list[Floats | None] = [None, *(rng.uniform(-1, 1, size=x.shape) for _ in range(restarts))]
+    return _Side(x, log_softmax(original.logits(role)[rows]), log_softmax(view.logits(role)[rows]), starts)
 
 
-def _box(case: Case) -> tuple[float, float]:
-    """Smallest and largest input value over (up to 5,000 rows of) the retain set: the attack stays inside."""
-    count = len(case.labels["retain"])
-    x = _inputs(case, "retain", np.arange(min(count, 5000)))
-    low, high = float(x.min()), float(x.max())
-    if not high > low:
-        raise NotApplicable("all inputs are equal")
-    return low, high
+def _hardened(descent: Descent, side: _Side, hit: Bools) -> Bools:
+    """Hits (m, len(SWEEP)) after descents of the cross-entropy for the rows that the fixed radius has not reached."""
+    hit = np.logical_or.accumulate(hit, axis=1)
+    left = np.flatnonzero(~hit[:, PRIMARY_AT])
+    if len(left):
+        starts = [None if start is None else start[left] for start in side.starts]
+        found = descent.run(side.x[left], side.log_target[left], BALLS, starts, cross_entropy, until_hit=True)
+        hit[left, 1:] |= found.hit
+    return np.asarray(np.logical_or.accumulate(hit, axis=1))
