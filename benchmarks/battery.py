@@ -171,6 +171,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--method-worlds", type=int, default=5, help="worlds with every method (default 5)")
     parser.add_argument("--device", default="cpu", help="where the attacks run (default cpu)")
     parser.add_argument("--attacks", nargs="+", metavar="NAME", help="these alone; default: all that need no shadows")
+    parser.add_argument("--skip", nargs="+", metavar="NAME", default=[], help="all but these")
     return kept.arguments(parser, "battery.json")
 
 
@@ -178,6 +179,7 @@ def main() -> int:
     """Measure what is missing and print it."""
     arguments = parse()
     chosen = arguments.attacks or [name for name, kind in discover().items() if not kind.design]
+    chosen = [name for name in chosen if name not in arguments.skip]
     settings = {
         "data": arguments.data,
         "kind": arguments.kind,
