@@ -26,7 +26,8 @@ class Contraction(Attack):
     forget rows over that on holdout rows (class claims: never-seen rows of the same classes); higher = the forgotten
     rows lie closer together, as trained ones do. Both directions count: a method that
     maps forget rows to one point gives a high value too, and leaves nothing for feature_mapping and similarity to
-    read. The details then say so. Features are standardised unit by unit on the retained rows.
+    read. The details then say so. Features are standardised unit by unit on the retained rows. All models are read on
+    the same rows, so most of the error over rows is common to them: it stands in the details and floors no spread.
     """
 
     name = "contraction"
@@ -74,7 +75,8 @@ class Contraction(Attack):
         apart = distance[:, 0] / np.maximum(distance[:, 2], np.finfo(float).tiny)
         counts = ", ".join(f"{int(n)} {role}" for n, role in zip(signals[0]["rows"], SETS, strict=True))
         details = [
-            f"mean distance within a label, {' against '.join(SIDES)} rows; {counts} rows",
+            f"mean distance within a label, {' against '.join(SIDES)} rows; {counts} rows; standard error over rows "
+            f"{error[0]:.3f}",
             f"mean distance between forget rows over that between retain rows {beside(apart)}",
             *(f"effective rank on {role} {beside(rank[:, k], 1)}" for k, role in enumerate(SETS)),
         ]
@@ -86,7 +88,6 @@ class Contraction(Attack):
         flat = distance[0].min() <= 0
         return Scores(
             statistic=statistic,
-            sampling_error=error,
             unit="log distance",
             invalid="the audited model gives every row of a set the same features" if flat else "",
             remedy=("give the audited model as it is used: its features as its own layers compute them",)

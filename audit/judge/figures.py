@@ -39,7 +39,7 @@ def figures(scored: Scored, context: Context) -> list[Finding]:
         found += [] if is_class else remainder(scored, context, instance[1])
     if scored in families.d1 and scored.subject.statistic is not None and is_class:
         found.append(finding_of(scored, context, _share(scored, context)))
-    elif scored in families.d1 and scored not in families.d2:
+    elif scored in families.d1 and scored not in families.d2 and scored.subject.examples is not None:
         auc = _auc_shift(scored, context)
         shifts = [auc, *(_tail_shift(scored, context, auc, lower=lower) for lower in (False, True))]
         found += [finding_of(scored, context, figure) for figure in shifts]
