@@ -39,7 +39,7 @@ class Clones:
         self.state: Tensors = {name: torch.stack([p] * copies).requires_grad_(True) for name, p in own.items()}
         groups = [{"params": [self.state[name]], "lr": rate * scale} for name, scale in _scales(own).items()]
         self.optimiser = torch.optim.Adam(groups, fused=True)
-        self.together = copies > 1 and not _has_convolutions(network.module)
+        self.together = copies > 1 and not _better_alone(network.module)
 
     def step(self, x: Any, y: Ints) -> None:
         """One step of every copy.
@@ -97,11 +97,13 @@ def _scales(own: Tensors) -> dict[str, float]:
     return scales
 
 
-def _has_convolutions(module: torch.nn.Module) -> bool:
-    """Stacked, they become grouped convolutions, which are slower than one copy after the other (measured)."""
+def _better_alone(module: torch.nn.Module) -> bool:
+    """One copy after the other: stacked convolutions become grouped ones, which are slower (measured), and torch's
+    fused attention does not know stacks."""
+    from torch.nn import MultiheadAttention
     from torch.nn.modules.conv import _ConvNd
 
-    return any(isinstance(part, _ConvNd) for part in module.modules())
+    return any(isinstance(part, (_ConvNd, MultiheadAttention)) for part in module.modules())
 
 
 def orders(rows: Sequence[Ints], steps: int, batch: int, rng: np.random.Generator) -> Ints:

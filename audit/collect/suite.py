@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from attacks.base import GRANTS, Attack, discover
+from attacks.base import GRANTS, Access, Attack, discover
 from audit.errors import UsageError
 from audit.inputs.config import AttacksSection
 from audit.inputs.contained import contained
@@ -51,7 +51,10 @@ def needed(attack: type[Attack] | Attack, claim: ClaimRecord, policy: Policy) ->
 
 
 def choose(classes: Mapping[str, type[Attack]], section: AttacksSection, claim: ClaimRecord, policy: Policy) -> Suite:
-    """The attacks that are asked for; by default all but those that cost much and gate nothing for this claim.
+    """The attacks that are asked for.
+
+    By default all but those that gate nothing for this claim and cost much, or need weights that its adversary does
+    not have.
 
     Args:
         classes: every attack there is, by name.
@@ -67,7 +70,7 @@ def choose(classes: Mapping[str, type[Attack]], section: AttacksSection, claim: 
     for name, attack in classes.items():
         given = {**attack.efforts.get(section.effort, {}), **section.parameters.get(name, {})}
         made = _made(attack, given)  # wrong parameters are told of what is left out, too
-        reason = _reason(attack, section, needed=needed(attack, claim, policy))
+        reason = _reason(attack, section, claim, needed=needed(attack, claim, policy))
         if reason:
             left_out[name] = LEFT_OUT + reason
         else:
@@ -84,7 +87,7 @@ def changed(attack: type[Attack], parameters: Mapping[str, object]) -> tuple[str
     return tuple(n for n, v in usual.items() if parameters.get(n, v) not in (v, more.get(n, v)))
 
 
-def _reason(attack: type[Attack], section: AttacksSection, *, needed: bool) -> str:
+def _reason(attack: type[Attack], section: AttacksSection, claim: ClaimRecord, *, needed: bool) -> str:
     """Why an attack does not run; "" where it does."""
     name = attack.name
     if name in section.skip:
@@ -95,6 +98,8 @@ def _reason(attack: type[Attack], section: AttacksSection, *, needed: bool) -> s
         return ""
     if "default" not in section.run:
         return "not asked for (--attacks)"
+    if attack.access >= Access.WEIGHTS and attack.access > GRANTS[claim.access]:
+        return f"the adversary of this claim does not have the weights; --attacks default,{name} runs it"
     if attack.costly:
         return f"it decides nothing about this claim and costs much; --attacks default,{name} runs it"
     return ""

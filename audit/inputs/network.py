@@ -6,7 +6,10 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+from .contained import forward_pass
 from .targets import TorchTarget, two_columns
+
+PASS = "a forward pass of the network"
 
 
 class PrivateNetwork:
@@ -23,10 +26,12 @@ class PrivateNetwork:
 
     def forward(self, x: Any) -> Any:
         """Logits (b, C), C >= 2."""
-        return two_columns(self.module(x))
+        with forward_pass(PASS):
+            return two_columns(self.module(x))
 
     def functional(self, state: Mapping[str, Any], x: Any) -> Any:
         """Logits (b, C) with other parameters and buffers; those that ``state`` lacks stay as they are."""
         from torch.func import functional_call
 
-        return two_columns(functional_call(self.module, dict(state), (x,)))
+        with forward_pass(PASS):
+            return two_columns(functional_call(self.module, dict(state), (x,)))
