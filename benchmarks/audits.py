@@ -23,8 +23,8 @@ from audit.policy.policy import Policy
 from audit.record.inputs import ClaimRecord
 from audit.record.result import AuditResult
 
-from .module_view import module_of
 from .planted import CHANGES, Scene
+from .stacks import module_of
 from .worlds import Net, World
 
 CLASS = ("feature_mapping", "membership", "probe")

@@ -30,20 +30,20 @@ from audit import demo
 from audit.judge.scored import Scored
 from audit.statistics.model_level import crawford_howell
 from audit.statistics.permutation import permutation_max_t
+from fixtures.cases.module_view import ModuleView
 from fixtures.methods.base import Pair
 from fixtures.methods.registry import HONEST, METHODS, methods_for
 
 from . import battery_page, kept
 from .digits import REFERENCES
-from .module_view import ModuleView, module_of
 from .real_data import SETS
-from .stacks import Recipe, first, fit, net
+from .stacks import Recipe, first, fit, module_of, net
 from .state import code_digest
 from .worlds import World
 
 PERMUTATIONS = 999
 SIZES = {"forget": 300, "holdout": 600, "retain": 600, "test": 297}  # of random claims on digits: the demo's
-SOURCES = ("battery", "stacks", "worlds", "module_view")
+SOURCES = ("battery", "stacks", "worlds")
 
 
 def digits_world(kind: str, seed: int) -> tuple[World, Recipe, tuple[int, ...]]:
@@ -111,7 +111,7 @@ def measured(
         for draw, name in enumerate(n for n in methods_for(kind) if n != HONEST):
             modules[name] = METHODS[name](modules["original"], forget, retain, 50_000 + 100 * seed + draw)
     case = world.case()
-    views = {name: ModuleView(module, case.sets, device) for name, module in modules.items()}  # type: ignore[arg-type]
+    views = {name: ModuleView(module, case.sets, device) for name, module in modules.items()}
     found: dict[str, Any] = {}
     for name in names:
         attack = discover()[name]()
@@ -187,7 +187,7 @@ def main() -> int:
         "attacks": sorted(chosen),
         "device": arguments.device,
         "method worlds": arguments.method_worlds,
-        "code": code_digest(SOURCES, "fixtures/methods"),
+        "code": code_digest(SOURCES, "fixtures/methods", "fixtures/cases/module_view.py"),
     }
     found = kept.Kept(arguments.output, settings) if arguments.fresh else kept.read(arguments.output, settings)
     base = 1000 * arguments.seed

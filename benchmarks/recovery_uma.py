@@ -8,10 +8,8 @@ Rows that were passed are counted: the batched descent saves time, not passes.
 from __future__ import annotations
 
 import statistics
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,7 +21,8 @@ from attacks.recovery.uma import BALLS
 from attacks.signals import log_softmax
 from audit import demo
 from benchmarks.per_row_uma import smallest_kl
-from fixtures.cases.network_view import case_of, views_of
+from fixtures.cases.digits_world import case_of
+from fixtures.cases.module_view import ModuleView
 from fixtures.cases.networks import cnn
 
 ROWS, STEPS, BATCH = 64, 40, 512
@@ -56,22 +55,21 @@ def _line(
     case = case_of("random", x, data.y, sets)
     for parameter in module.parameters():
         parameter.requires_grad_(False)
-    with tempfile.TemporaryDirectory() as folder:
-        view = views_of(case, {"model": module}, Path(folder))["model"]
-        rng = np.random.default_rng(0)
-        target = log_softmax(rng.normal(size=(rows, 10)) * 3)
-        chosen = x[:rows].astype(np.float64)
-        starts = [None, rng.uniform(-1, 1, size=chosen.shape)]
-        seconds: dict[str, list[float]] = {"batched": [], "one by one": []}
-        for _ in range(repeats):
-            descent = Descent(view, (0.0, 1.0), steps=steps, batch=BATCH)
-            started = time.perf_counter()
-            together: Floats = descent.run(chosen, target, BALLS, starts, divergence).loss
-            seconds["batched"].append(time.perf_counter() - started)
-            started = time.perf_counter()
-            few = [None if start is None else start[:LOOPED] for start in starts]
-            alone, passes = smallest_kl(module, chosen[:LOOPED], target[:LOOPED], BALLS, few, (0.0, 1.0), steps)
-            seconds["one by one"].append((time.perf_counter() - started) * rows / LOOPED)
+    view = ModuleView(module, case.sets)
+    rng = np.random.default_rng(0)
+    target = log_softmax(rng.normal(size=(rows, 10)) * 3)
+    chosen = x[:rows].astype(np.float64)
+    starts = [None, rng.uniform(-1, 1, size=chosen.shape)]
+    seconds: dict[str, list[float]] = {"batched": [], "one by one": []}
+    for _ in range(repeats):
+        descent = Descent(view, (0.0, 1.0), steps=steps, batch=BATCH)
+        started = time.perf_counter()
+        together: Floats = descent.run(chosen, target, BALLS, starts, divergence).loss
+        seconds["batched"].append(time.perf_counter() - started)
+        started = time.perf_counter()
+        few = [None if start is None else start[:LOOPED] for start in starts]
+        alone, passes = smallest_kl(module, chosen[:LOOPED], target[:LOOPED], BALLS, few, (0.0, 1.0), steps)
+        seconds["one by one"].append((time.perf_counter() - started) * rows / LOOPED)
     fast, slow = (statistics.median(seconds[key]) for key in ("batched", "one by one"))
     return {
         "network": name,

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+from torch import nn
 
 from attacks.base import Ints
 
@@ -105,6 +106,17 @@ def net(weights: Weights, index: int) -> Net:
     """One network: hidden layers in float32, the head in float64."""
     hidden = tuple(w[index].numpy() for w in weights[:-2])
     return (*hidden, *(w[index].double().numpy() for w in weights[-2:]))
+
+
+def module_of(net: Net) -> nn.Sequential:
+    """A network as a module: linear layers with ReLU between them."""
+    parts: list[nn.Module] = []
+    for weight, bias in zip(net[::2], net[1::2], strict=True):
+        layer = nn.Linear(*weight.shape)
+        layer.weight.data.copy_(torch.as_tensor(weight.T))
+        layer.bias.data.copy_(torch.as_tensor(bias[0]))
+        parts += [layer, nn.ReLU()]
+    return nn.Sequential(*parts[:-1])
 
 
 def _loss(weights: Weights, x: torch.Tensor, y: torch.Tensor, recipe: Recipe) -> torch.Tensor:

@@ -25,11 +25,11 @@ def code_digest(modules: Sequence[str] = MINE, *folders: str) -> str:
 
     Args:
         modules: of this package.
-        folders: beside the attacks and the audit.
+        folders: beside the attacks and the audit; single files as well.
     """
     digest = hashlib.sha256()
     mine = [Path(__file__).with_name(f"{name}.py") for name in modules]
-    theirs = [path for name in ("attacks", "audit", *folders) for path in (ROOT / name).rglob("*.*")]
+    theirs = [path for name in ("attacks", "audit", *folders) for path in [ROOT / name, *(ROOT / name).rglob("*.*")]]
     for path in sorted([*mine, *(path for path in theirs if path.suffix in (".py", ".toml"))]):
         digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()

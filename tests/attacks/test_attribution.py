@@ -7,8 +7,6 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from cases.live import LiveView, digits_world, scored, small_case, world_view
-from cases.networks import cnn, vit
 from cases.stub import gaussian_case, linear_view
 from torch import nn
 
@@ -16,6 +14,9 @@ from attacks.base import NotApplicable
 from attacks.representation.attribution import Attribution
 from attacks.representation.gradients import Attributions
 from audit.inputs.data import Arrays
+from fixtures.cases.digits_world import digits, scored, small_case
+from fixtures.cases.module_view import ModuleView
+from fixtures.cases.networks import cnn, vit
 
 CASE = gaussian_case("random", n=40)
 WEIGHT = np.array([[2.0, -1.0, 0.5], [0.0, 1.0, 1.0], [1.0, 0.0, -2.0]])
@@ -50,7 +51,7 @@ def test_in_place_activations_change_no_map() -> None:
     maps, layers = [], []
     for inplace in (True, False):
         given = x.copy()
-        method = Attributions(LiveView(inplace_network(inplace), case), np.zeros((1, 64)) - 0.2, 50, 64)
+        method = Attributions(ModuleView(inplace_network(inplace), case.sets), np.zeros((1, 64)) - 0.2, 50, 64)
         maps.append(method.integrated(given, y))
         layers.append(method.by_layer(given, y))
         np.testing.assert_array_equal(given, x)
@@ -82,7 +83,7 @@ def test_incomplete_maps_are_counted_and_named() -> None:
 
     torch.manual_seed(0)
     case = small_case()
-    stairs = LiveView(Stairs(), case)
+    stairs = ModuleView(Stairs(), case.sets)
     signals = SMALL.observe(stairs, stairs, case, np.random.default_rng(0))
     scores = SMALL.score([signals], case)
     assert signals["focus_complete"].mean() < 0.8
@@ -91,7 +92,7 @@ def test_incomplete_maps_are_counted_and_named() -> None:
 
 
 def test_a_masked_head_reads_the_class_by_the_same_inputs() -> None:
-    scores = scored(SMALL, "class", "masked")
+    scores = scored(SMALL, "class", "head_mask")
     assert scores.invalid == ""
     assert scores.statistic is not None
     assert scores.statistic[0] == pytest.approx(0, abs=1e-5)
@@ -109,7 +110,7 @@ def test_a_masked_head_reads_the_class_by_the_same_inputs() -> None:
 def test_networks_of_other_kinds_without_a_word() -> None:
     case = small_case()
     for network in (cnn, vit):
-        view, original = (LiveView(network(seed), case) for seed in (0, 1))
+        view, original = (ModuleView(network(seed), case.sets) for seed in (0, 1))
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             signals = SMALL.observe(view, original, case, np.random.default_rng(0))
@@ -119,11 +120,11 @@ def test_networks_of_other_kinds_without_a_word() -> None:
 
 
 def test_budget_and_refusals() -> None:
-    case, _ = digits_world("random")
+    case = digits("random").case
     assert SMALL.gradient_rows(case) == 2 * 32 * 101
     tokens = {role: Arrays(np.zeros((40, 3), dtype=np.int64), data.y) for role, data in CASE.sets.items()}
     discrete = type(CASE)("random", (), tokens, CASE.labels, 3)  # type: ignore[arg-type]
     with pytest.raises(NotApplicable, match="continuous"):
         SMALL.observe(
-            world_view("random", "original"), world_view("random", "original"), discrete, np.random.default_rng(0)
+            digits("random").view("original"), digits("random").view("original"), discrete, np.random.default_rng(0)
         )

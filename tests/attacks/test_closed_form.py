@@ -16,9 +16,10 @@ from attacks.inversion.common import correlations
 from attacks.inversion.linear import deleted_gradient, rows_of, stem_row, with_bias
 from attacks.inversion.quality import matched, pairs
 from audit import demo
-from tests.attacks.nets import Digits, NetView
+from fixtures.cases.deletions import Deletions
+from fixtures.cases.module_view import ModuleView
 
-DIGITS = Digits(wrong=0.0)
+DIGITS = Deletions(wrong=0.0)
 
 
 def ridge(x: Floats, y: Floats, penalty: float) -> Floats:
@@ -90,8 +91,10 @@ def softmax(rows: Floats, start: nn.Module | None = None) -> nn.Module:
 
 
 def audited(case: Case, original: nn.Module, *models: nn.Module, curvature: str = "secant") -> Scores:
-    attack, view = ClosedForm(penalty=1.0, curvature=curvature), NetView(original, case)
-    return attack.score([attack.observe(NetView(m, case), view, case, np.random.default_rng(0)) for m in models], case)
+    attack, view = ClosedForm(penalty=1.0, curvature=curvature), ModuleView(original, case.sets)
+    return attack.score(
+        [attack.observe(ModuleView(m, case.sets), view, case, np.random.default_rng(0)) for m in models], case
+    )
 
 
 def test_softmax_regression_gives_single_rows_away_and_the_secant_is_needed() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cases.live import LiveView, scored, small_case
-from cases.networks import cnn, vit
 from cases.stub import StubView, gaussian_case
 
 from attacks.base import NotApplicable, Scores, Signals
 from attacks.representation.contraction import Contraction, effective_rank
+from fixtures.cases.digits_world import scored, small_case
+from fixtures.cases.module_view import ModuleView
+from fixtures.cases.networks import cnn, vit
 
 CASE = gaussian_case("random", n=90)
 
@@ -57,7 +58,7 @@ def test_one_point_is_named() -> None:
 
 
 def test_a_trained_class_lies_closer_together() -> None:
-    scores = scored(Contraction(), "class", "masked")
+    scores = scored(Contraction(), "class", "head_mask")
     assert scores.statistic is not None
     assert scores.statistic[0] > scores.statistic[1:].max()
 
@@ -71,5 +72,5 @@ def test_single_rows_have_no_distance() -> None:
 def test_networks_of_other_kinds() -> None:
     case = small_case()
     for network in (cnn, vit):
-        signals = Contraction().observe(LiveView(network(), case), None, case, np.random.default_rng(0))
+        signals = Contraction().observe(ModuleView(network(), case.sets), None, case, np.random.default_rng(0))
         assert (signals["rank"] >= 1).all()

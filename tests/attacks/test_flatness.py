@@ -8,8 +8,8 @@ import pytest
 from attacks.base import Floats, NotApplicable
 from attacks.recovery.flatness import FLOOR, Flatness
 from attacks.recovery.noise import SIZES
+from fixtures.cases.digits_world import digits, gaps
 from tests.attacks import stubs
-from tests.attacks.recovery_worlds import digits, gaps
 
 
 class Valley(stubs.StubView):

@@ -5,18 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from cases.live import LiveView, scored, small_case
-from cases.networks import cnn, vit
 from torch import nn
 
 from attacks.base import NotApplicable
 from attacks.representation.gradient_norm import GradientNorm
+from fixtures.cases.digits_world import scored, small_case
+from fixtures.cases.module_view import ModuleView
+from fixtures.cases.networks import cnn, vit
 
 
 @pytest.mark.parametrize("network", [cnn, vit])
 def test_norms_are_those_of_backward_passes(network: type) -> None:
     case = small_case()
-    view = LiveView(network(), case)
+    view = ModuleView(network(), case.sets)
     found = GradientNorm().observe(view, None, case, np.random.default_rng(0))["forget"]
     own = view.network()
     x = view.tensor(np.asarray(case.sets["forget"].batch(np.arange(6))))
@@ -32,7 +33,7 @@ def test_a_confident_row_does_not_underflow() -> None:
     network = cnn()
     with torch.no_grad():
         network.head.weight.mul_(1e4)
-    found = GradientNorm().observe(LiveView(network, case), None, case, np.random.default_rng(0))
+    found = GradientNorm().observe(ModuleView(network, case.sets), None, case, np.random.default_rng(0))
     values = np.concatenate([found["forget"], found["holdout"]])
     assert np.isfinite(values).all()
     assert len(np.unique(values)) == len(values)
@@ -58,4 +59,4 @@ def test_a_network_that_asks_for_values_is_a_reason() -> None:
 
     case = small_case()
     with pytest.raises(NotApplicable, match="gradient of single rows"):
-        GradientNorm().observe(LiveView(Asking(), case), None, case, np.random.default_rng(0))
+        GradientNorm().observe(ModuleView(Asking(), case.sets), None, case, np.random.default_rng(0))

@@ -9,7 +9,7 @@ from cases.stub import StubView, gaussian_case, linear_view
 from attacks.base import NotApplicable
 from attacks.recovery.feature_mapping import FeatureMapping
 from attacks.recovery.head_recovery import HeadRecovery
-from tests.attacks.recovery_worlds import digits, excess, gaps
+from fixtures.cases.digits_world import digits, excess, gaps
 
 CLASS = gaussian_case("class", (2,))
 ORIGINAL = linear_view(CLASS, np.eye(3) * 2, np.zeros(3))
@@ -17,7 +17,7 @@ ORIGINAL = linear_view(CLASS, np.eye(3) * 2, np.zeros(3))
 
 def test_a_ridge_is_linear_in_its_target() -> None:
     world = digits("class")
-    mapped, read = (world.observe(attack, "relabelled") for attack in (FeatureMapping(), HeadRecovery()))
+    mapped, read = (world.observe(attack, "random_labels") for attack in (FeatureMapping(), HeadRecovery()))
     for key in mapped:
         np.testing.assert_allclose(mapped[key], read[key], rtol=1e-3, atol=1e-3, err_msg=key)
 
@@ -48,7 +48,7 @@ def test_needs_the_original() -> None:
 
 
 def test_digits() -> None:
-    masked, retrain = digits("class").score(HeadRecovery(), "masked", "retrain")
+    masked, retrain = digits("class").score(HeadRecovery(), "head_mask", "retrain")
     assert excess(masked) > 5
     assert abs(excess(retrain)) < 4
     world = digits("random")

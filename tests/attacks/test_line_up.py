@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from cases.networks import cnn, vit
 from cases.stub import gaussian_case, linear_view
 from torch import nn
 
@@ -13,10 +12,12 @@ from attacks.base import Case, NotApplicable, Scores, discover
 from attacks.inversion.common import chance, exposure, shares
 from attacks.inversion.line_up import LineUp
 from audit import demo
-from tests.attacks.nets import Digits, NetView, ascended
+from fixtures.cases.deletions import Deletions, ascended
+from fixtures.cases.module_view import ModuleView
+from fixtures.cases.networks import cnn, vit
 
-DIGITS = Digits()
-PICTURES = Digits(shape=(1, 8, 8))
+DIGITS = Deletions()
+PICTURES = Deletions(shape=(1, 8, 8))
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,9 @@ def original() -> nn.Module:
 
 
 def observe(model: nn.Module, original: nn.Module, case: Case) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
-    return dict(LineUp().observe(NetView(model, case), NetView(original, case), case, np.random.default_rng(0)))
+    return dict(
+        LineUp().observe(ModuleView(model, case.sets), ModuleView(original, case.sets), case, np.random.default_rng(0))
+    )
 
 
 def scored(case: Case, original: nn.Module, *models: nn.Module) -> Scores:
@@ -55,7 +58,7 @@ def test_cosines_are_those_of_plain_gradients(original: nn.Module) -> None:
     case = DIGITS.case(slice(0, 5))
     model = ascended(original, case)
     signals = observe(model, original, case)
-    double = NetView(original, case).network().module.double()
+    double = ModuleView(original, case.sets).network().module.double()
     change = torch.cat(
         [(a.double() - b.double()).flatten() for a, b in zip(model.parameters(), double.parameters(), strict=True)]
     )
@@ -127,7 +130,7 @@ class Branching(nn.Sequential):
 @pytest.mark.parametrize("name", ["line_up", "reconstruction"])
 def test_networks_that_bear_no_row_by_row_gradients_are_a_reason(name: str) -> None:
     case, model = DIGITS.case(0), Branching(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
-    views = [NetView(one, case) for one in (ascended(model, case), model)]
+    views = [ModuleView(one, case.sets) for one in (ascended(model, case), model)]
     with pytest.raises(NotApplicable, match="row by row"):
         discover()[name]().observe(views[0], views[1], case, np.random.default_rng(0))
 

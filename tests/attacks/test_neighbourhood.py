@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cases.live import LiveView, scored, small_case
-from cases.networks import cnn, vit
 from cases.stub import StubView, gaussian_case
 from sklearn.neighbors import NearestNeighbors
 
 from attacks.base import NotApplicable, Scores
 from attacks.representation.neighbourhood import CONSTANT, Neighbourhood, nearest, unit_rows
+from fixtures.cases.digits_world import scored, small_case
+from fixtures.cases.module_view import ModuleView
+from fixtures.cases.networks import cnn, vit
 
 RANDOM = gaussian_case("random", n=300)
 
@@ -71,7 +72,7 @@ def test_a_class_claim_is_left_out() -> None:
 def test_the_profile_covers_every_layer_of_any_network() -> None:
     for network, layers in ((cnn, 2), (vit, 3)):
         case = small_case(60)
-        view = LiveView(network(), case)
+        view = ModuleView(network(), case.sets)
         signals = Neighbourhood().observe(view, None, case, np.random.default_rng(0))
         assert len(signals["layers"]) == len(view.layers()) + 1 >= layers
 

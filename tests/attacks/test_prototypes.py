@@ -8,7 +8,7 @@ from cases.stub import StubView, gaussian_case, linear_view
 
 from attacks.base import NotApplicable
 from attacks.recovery.prototypes import SHOTS, Prototypes
-from tests.attacks.recovery_worlds import digits, excess
+from fixtures.cases.digits_world import digits, excess
 
 CLASS = gaussian_case("class", (2,))
 ORIGINAL = linear_view(CLASS, np.eye(3), np.zeros(3))
@@ -71,6 +71,6 @@ def test_rows_have_no_prototype_and_shots_must_be_there() -> None:
 
 
 def test_digits() -> None:
-    found = digits("class").score(Prototypes(), "original", "relabelled", "masked", "retrain")
+    found = digits("class").score(Prototypes(), "original", "random_labels", "head_mask", "retrain")
     assert all(excess(scores) > 3 for scores in found[:3])
     assert abs(excess(found[3])) < 4

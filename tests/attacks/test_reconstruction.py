@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from cases.networks import cnn, vit
 from torch import nn
 from torch.func import functional_call
 
@@ -20,9 +19,11 @@ from attacks.inversion.objective import Layerwise, Problems, Simulation, by_vmap
 from attacks.inversion.quality import psnr, ssim
 from attacks.inversion.reconstruction import Reconstruction
 from audit import demo
-from tests.attacks.nets import Digits, NetView, ascended
+from fixtures.cases.deletions import Deletions, ascended
+from fixtures.cases.module_view import ModuleView
+from fixtures.cases.networks import cnn, vit
 
-DIGITS, PICTURES = Digits(), Digits(shape=(1, 8, 8))
+DIGITS, PICTURES = Deletions(), Deletions(shape=(1, 8, 8))
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +32,15 @@ def original() -> nn.Module:
 
 
 def observe(attack: Reconstruction, model: nn.Module, original: nn.Module, case: Case) -> dict[str, Any]:
-    views = [NetView(one, case) for one in (model, original)]
+    views = [ModuleView(one, case.sets) for one in (model, original)]
     return dict(attack.observe(views[0], views[1], case, np.random.default_rng(0)))
 
 
-def problems(model: nn.Module, of: Digits, targets: int, repeats: int, rows: int, simulation: Simulation) -> Problems:
+def problems(
+    model: nn.Module, of: Deletions, targets: int, repeats: int, rows: int, simulation: Simulation
+) -> Problems:
     """Targets that are the changes by real rows, with their labels."""
-    network = NetView(model, of.case()).network()
+    network = ModuleView(model, of.case().sets).network()
     network.module.double()
     plain = Problems(network, parameters(network), {}, None)
     x, y = torch.from_numpy(of.data.x).double(), torch.from_numpy(of.data.y)
@@ -71,7 +74,7 @@ class Reused(nn.Module):
 
 
 @pytest.mark.parametrize(("make", "of"), [(Reused, DIGITS), (cnn, PICTURES), (vit, PICTURES)])
-def test_networks_that_the_short_cut_cannot_take_are_noticed(make: Any, of: Digits) -> None:
+def test_networks_that_the_short_cut_cannot_take_are_noticed(make: Any, of: Deletions) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = make().eval()
@@ -190,13 +193,13 @@ def test_quality_figures() -> None:
 def test_mappings_are_a_reason(original: nn.Module) -> None:
     case = DIGITS.case(0)
     named = {role: type(of)({"x": of.batch(np.arange(len(of)))}, of.y) for role, of in case.sets.items()}  # type: ignore[call-arg]
-    other, views = Case("random", (), named, case.labels, 10), [NetView(original, case)] * 2
+    other, views = Case("random", (), named, case.labels, 10), [ModuleView(original, case.sets)] * 2
     with pytest.raises(NotApplicable, match="continuous"):
         Reconstruction().observe(*views, other, np.random.default_rng(0))
 
 
 def test_functional_call_is_what_the_views_give(original: nn.Module) -> None:
-    network = NetView(original, DIGITS.case(0)).network()
+    network = ModuleView(original, DIGITS.case(0).sets).network()
     x = torch.from_numpy(DIGITS.data.x[:2])
     direct = functional_call(original, dict(original.named_parameters()), (x,))
     torch.testing.assert_close(network.functional(parameters(network), x), direct)

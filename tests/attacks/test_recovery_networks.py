@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from attacks.base import Attack, NotApplicable, discover
-from tests.attacks.recovery_worlds import NETWORKS, pictures
+from fixtures.cases.digits_world import pictures
+from fixtures.cases.networks import NETWORKS
 
 SMALL: dict[str, dict[str, int]] = {
     "uma": {"steps": 2, "restarts": 0, "max_rows": 8},
@@ -33,10 +34,10 @@ def test_runs_on(name: str, network: str, kind: str) -> None:
     world, attack = pictures(NETWORKS[network], kind), made(name)
     if reason := attack.applicable(world.case):
         pytest.skip(reason)
-    before = {key: value.clone() for key, value in world.models["retrain"].state_dict().items()}
+    before = {key: value.clone() for key, value in world.model("retrain").state_dict().items()}
     (scores,) = world.score(attack, "retrain")
     assert scores.statistic is not None or scores.examples is not None
-    for key, value in world.models["retrain"].state_dict().items():
+    for key, value in world.model("retrain").state_dict().items():
         np.testing.assert_array_equal(before[key].numpy(), value.numpy(), err_msg=key)
 
 
@@ -56,4 +57,4 @@ def test_another_architecture_is_a_reason() -> None:
     one, other = (pictures(NETWORKS[network], "random") for network in NETWORKS)
     for name in ("transplant", "interpolation"):
         with pytest.raises(NotApplicable, match="architecture"):
-            made(name).observe(one.views["retrain"], other.views["original"], one.case, np.random.default_rng(0))
+            made(name).observe(one.view("retrain"), other.view("original"), one.case, np.random.default_rng(0))

@@ -6,60 +6,33 @@ import numpy as np
 import pytest
 import torch
 from cases.stub import gaussian_case, linear_view
-from methods.registry import METHODS
 from torch import nn
 
-from attacks.base import Attack, Case, NotApplicable, Scores
+from attacks.base import Attack, Case, ClaimKind, NotApplicable, Scores
 from attacks.recovery.anamnesis import Anamnesis
 from attacks.recovery.clones import Clones, orders
 from attacks.recovery.memory_jog import MemoryJog
 from attacks.recovery.relearning import Relearning
 from attacks.representation.layer_probe import LayerProbe
 from audit.statistics.model_level import crawford_howell
-from benchmarks import battery
-from benchmarks.module_view import ModuleView
+from fixtures.cases.digits_world import digits
 
-REFERENCES = 4
 OUTPUT_HIDES = ("random_labels", "bad_teacher")  # confidence sees next to nothing of them
+CLASS_HIDES = ("head_mask", "random_labels", "neg_grad_plus")
 
 
-class Lab:
-    """A forget request on digits: original, references, an honest retrain and methods, as views."""
-
-    def __init__(self, kind: str, methods: tuple[str, ...]) -> None:
-        torch.set_num_threads(1)
-        self.world, recipe, hidden = battery.digits_world(kind, 901)
-        modules = battery.networks(self.world, recipe, hidden, REFERENCES, np.random.default_rng(901))
-        pairs = [battery._pair(self.world, role) for role in ("forget", "retain")]
-        modules |= {name: METHODS[name](modules["original"], *pairs, 1) for name in methods}
-        self.case: Case = self.world.case()
-        self.views = {name: ModuleView(module, self.case.sets) for name, module in modules.items()}  # type: ignore[arg-type]
-
-    def scores(self, attack: Attack) -> dict[str, Scores]:
-        """Every model beside the references."""
-        signals = {
-            name: attack.observe(view, self.views["original"], self.case, np.random.default_rng(3))  # type: ignore[arg-type]
-            for name, view in self.views.items()
-        }
-        null = [signals[name] for name in signals if name.startswith("retrained/")]
-        return {n: attack.score([s, *null], self.case) for n, s in signals.items() if not n.startswith("retrained/")}
-
-    def gap(self, scores: Scores) -> float:
-        """Standardised mean difference of forget and holdout rows of the audited model."""
-        assert scores.examples is not None
-        row, cut = scores.examples[0], len(self.case.labels["forget"])
-        error = row.std() * np.sqrt(1 / cut + 1 / (len(row) - cut))
-        return float((row[:cut].mean() - row[cut:].mean()) / error)
+def scores(attack: Attack, kind: ClaimKind, *methods: str) -> dict[str, Scores]:
+    """The original, an honest retrain and what methods leave, each beside the references."""
+    names = ("original", "retrain", *methods)
+    return dict(zip(names, digits(kind).score(attack, *names), strict=True))
 
 
-@pytest.fixture(scope="module")
-def random() -> Lab:
-    return Lab("random", OUTPUT_HIDES)
-
-
-@pytest.fixture(scope="module")
-def classes() -> Lab:
-    return Lab("class", ("head_mask", "random_labels", "neg_grad_plus"))
+def gap(scores: Scores) -> float:
+    """Standardised mean difference of forget and holdout rows of the audited model."""
+    assert scores.examples is not None
+    row, cut = scores.examples[0], len(digits("random").case.labels["forget"])
+    error = row.std() * np.sqrt(1 / cut + 1 / (len(row) - cut))
+    return float((row[:cut].mean() - row[cut:].mean()) / error)
 
 
 @pytest.mark.parametrize(
@@ -67,37 +40,37 @@ def classes() -> Lab:
     [(Relearning(), 4.0), (MemoryJog(), 2.0), (LayerProbe(), 1.5)],
     ids=lambda a: getattr(a, "name", ""),
 )
-def test_what_the_output_hides_comes_back(attack: Attack, least: float, random: Lab) -> None:
-    found = random.scores(attack)
-    assert random.gap(found["original"]) > 4
-    assert abs(random.gap(found["retrain"])) < 2.6
+def test_what_the_output_hides_comes_back(attack: Attack, least: float) -> None:
+    found = scores(attack, "random", *OUTPUT_HIDES)
+    assert gap(found["original"]) > 4
+    assert abs(gap(found["retrain"])) < 2.6
     for method in OUTPUT_HIDES:
-        assert random.gap(found[method]) > least, method
+        assert gap(found[method]) > least, method
 
 
 @pytest.mark.parametrize("attack", [Relearning(), Anamnesis()], ids=lambda a: a.name)
-def test_a_class_comes_back_through_shallow_forgetting(attack: Attack, classes: Lab) -> None:
-    found = {
-        name: crawford_howell(s.statistic)[0] for name, s in classes.scores(attack).items() if s.statistic is not None
-    }
+def test_a_class_comes_back_through_shallow_forgetting(attack: Attack) -> None:
+    seen = scores(attack, "class", *CLASS_HIDES)
+    found = {name: crawford_howell(s.statistic)[0] for name, s in seen.items() if s.statistic is not None}
     assert found["original"] > 4
     assert abs(found["retrain"]) < 4
-    for method in ("head_mask", "random_labels", "neg_grad_plus"):
+    for method in CLASS_HIDES:
         assert found[method] > max(2.5, found["retrain"] + 2), method
 
 
-def test_time_to_relearn_is_counted_and_censored(random: Lab) -> None:
-    found = random.scores(Anamnesis(steps=10))
+def test_time_to_relearn_is_counted_and_censored() -> None:
+    found = scores(Anamnesis(steps=10), "random")
     assert "fitted as by the original: 0, references more than 10 to more than 10" in found["original"].details[0]
     assert "censored" in found["original"].details[0]
     assert "anamnesis index 1.00 to 1.00" in found["retrain"].details[0]
 
 
-def test_the_audited_network_is_not_changed_and_equal_generators_give_equal_signals(random: Lab) -> None:
-    view = random.views["retrain"]
+def test_the_audited_network_is_not_changed_and_equal_generators_give_equal_signals() -> None:
+    world = digits("random")
+    view = world.view("retrain")
     before = view.target.digest()
     attack = Relearning(steps=6)
-    first, second = (attack.observe(view, None, random.case, np.random.default_rng(0)) for _ in range(2))  # type: ignore[arg-type]
+    first, second = (attack.observe(view, None, world.case, np.random.default_rng(0)) for _ in range(2))
     assert view.target.digest() == before
     np.testing.assert_array_equal(first["forget"], second["forget"])
     assert first["forget"].shape == (300, 4)
@@ -172,8 +145,8 @@ def test_copies_that_are_stacked_learn_as_one_alone_does(convolutions: bool) -> 
         torch.testing.assert_close(buffer, statistics[name])
 
 
-def test_training_that_breaks_a_network_supports_no_pass(random: Lab) -> None:
-    found = random.scores(Relearning(steps=6, rate=3.0))
+def test_training_that_breaks_a_network_supports_no_pass() -> None:
+    found = scores(Relearning(steps=6, rate=3.0), "random")
     assert found["retrain"].invalid.startswith("training on broke the audited model: accuracy on retain rows")
 
 

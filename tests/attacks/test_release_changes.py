@@ -7,7 +7,7 @@ import torch
 
 from attacks.recovery.release import CHANGES, cast, pruned, rounded
 from attacks.recovery.release_changes import ReleaseChanges
-from tests.attacks.recovery_worlds import digits, excess, gaps
+from fixtures.cases.digits_world import digits, excess, gaps
 
 WEIGHT = torch.randn(6, 5, 3, generator=torch.Generator().manual_seed(0))
 
@@ -46,8 +46,7 @@ def test_the_cast_keeps_the_type_and_biases_are_cast_alone() -> None:
 
 def test_a_change_that_breaks_a_model_is_left_out_and_named() -> None:
     world, attack = digits("random"), ReleaseChanges()
-    names = [name for name in world.views if name.startswith("reference")]
-    signals = [dict(world.observe(attack, name)) for name in ("retrain", *names)]
+    signals = [dict(world.observe(attack, name)) for name in ("retrain", *world.references)]
     plain = attack.score(signals, world.case)
     lost = np.zeros(len(CHANGES))
     lost[1] = -0.2
@@ -70,6 +69,6 @@ def test_digits() -> None:
     original, retrain = world.score(ReleaseChanges(), "original", "retrain")
     assert gaps(original, world.case)[0] > 0.2
     assert abs(gaps(retrain, world.case)[0]) < 0.2
-    masked, retrain = digits("class").score(ReleaseChanges(), "relabelled", "retrain")
+    masked, retrain = digits("class").score(ReleaseChanges(), "random_labels", "retrain")
     assert excess(masked) > 3
     assert abs(excess(retrain)) < 5

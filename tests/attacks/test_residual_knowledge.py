@@ -8,8 +8,8 @@ from scipy import special
 
 from attacks.base import NotApplicable, Signals
 from attacks.recovery.residual_knowledge import ResidualKnowledge
+from fixtures.cases.digits_world import digits, excess, gaps
 from tests.attacks import stubs
-from tests.attacks.recovery_worlds import digits, excess, gaps
 
 N = len(stubs.RANDOM.labels["forget"])
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from cases.live import LiveView, scored, small_case
-from cases.networks import cnn, vit
 from cases.stub import StubView, gaussian_case
 
 from attacks.representation.kernels import centred_gram, cka, degenerate, hsic, procrustes
 from attacks.representation.similarity import Similarity
+from fixtures.cases.digits_world import scored, small_case
+from fixtures.cases.module_view import ModuleView
+from fixtures.cases.networks import cnn, vit
 
 RNG = np.random.default_rng(0)
 ROTATION = np.linalg.qr(RNG.normal(size=(12, 12)))[0]
@@ -66,7 +67,7 @@ def test_a_forgotten_class_is_arranged_as_before_in_the_original_alone() -> None
     assert scores.statistic[0] == 0
     assert scores.statistic[1:].max() < -0.01
     assert (scores.sampling_error[1:] > 0).all()
-    masked = scored(Similarity(), "class", "masked").statistic
+    masked = scored(Similarity(), "class", "head_mask").statistic
     assert masked is not None
     assert np.isclose(masked[0], 0, atol=1e-6)  # a head edit leaves the features
 
@@ -80,7 +81,7 @@ def test_details_compare_with_the_references_too() -> None:
 def test_networks_of_other_kinds() -> None:
     case = small_case()
     for network in (cnn, vit):
-        view, original = (LiveView(network(seed), case) for seed in (0, 1))
+        view, original = (ModuleView(network(seed), case.sets) for seed in (0, 1))
         signals = [Similarity().observe(v, original, case, np.random.default_rng(0)) for v in (view, original)]
         statistic = Similarity().score(signals, case).statistic
         assert statistic is not None

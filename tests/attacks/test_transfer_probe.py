@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cases.live import LiveView, scored, small_case
-from cases.networks import cnn, vit
 from cases.stub import StubView, gaussian_case
 
 from attacks.base import NotApplicable
 from attacks.representation.transfer_probe import COUNTS, TransferProbe, _margins
+from fixtures.cases.digits_world import scored, small_case
+from fixtures.cases.module_view import ModuleView
+from fixtures.cases.networks import cnn, vit
 
 RANDOM, CLASS = gaussian_case("random", n=300), gaussian_case("class", (2,), n=100)
 
@@ -51,7 +52,7 @@ def test_forget_rows_are_nobodys_neighbours() -> None:
 
 
 def test_a_trained_class_is_recalled_better() -> None:
-    scores = scored(TransferProbe(), "class", "masked")
+    scores = scored(TransferProbe(), "class", "head_mask")
     assert scores.statistic is not None
     assert scores.statistic[0] > scores.statistic[1:].max()
     assert f"most of {COUNTS[1]} neighbours" in " ".join(scores.details)
@@ -75,5 +76,5 @@ def test_constant_features_are_named() -> None:
 def test_networks_of_other_kinds() -> None:
     case = small_case(60)
     for network in (cnn, vit):
-        signals = TransferProbe().observe(LiveView(network(), case), None, case, np.random.default_rng(0))
+        signals = TransferProbe().observe(ModuleView(network(), case.sets), None, case, np.random.default_rng(0))
         assert np.isfinite(signals["forget"]).all()

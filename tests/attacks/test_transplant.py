@@ -8,12 +8,12 @@ import torch
 
 from attacks.recovery.stitch import continued, entry_of, groups, spaced, swapped
 from attacks.recovery.transplant import Transplant
-from tests.attacks.recovery_worlds import digits, excess, gaps
+from fixtures.cases.digits_world import digits, excess, gaps
 
 
 def test_the_original_on_itself_says_what_it_says() -> None:
     world = digits("class")
-    view = world.views["original"]
+    view = world.view("original")
     (layer,) = view.layers()
     place = entry_of(view, view.network(), world.case, layer)
     logits = continued(view, view.network(), world.case, "test", layer, place, view.activations("test", layer))
@@ -22,13 +22,13 @@ def test_the_original_on_itself_says_what_it_says() -> None:
 
 def test_a_masked_head_hides_nothing_from_any_transplant() -> None:
     world = digits("class")
-    masked, original = (world.observe(Transplant(), name) for name in ("masked", "original"))
+    masked, original = (world.observe(Transplant(), name) for name in ("head_mask", "original"))
     np.testing.assert_allclose(masked["holdout"], original["holdout"], rtol=1e-3, atol=1e-3)
 
 
 def test_the_last_modules_come_from_the_other_network() -> None:
     world = digits("random")
-    front, back = (world.views[name].network() for name in ("retrain", "original"))
+    front, back = (world.view(name).network() for name in ("retrain", "original"))
     state = swapped(front, back, 1)
     assert len(groups(state)) == 3
     for name, value in state.items():
@@ -44,14 +44,14 @@ def test_depths_are_spaced_and_keep_both_ends() -> None:
 
 def test_every_depth_is_in_the_profile() -> None:
     world = digits("class")
-    (scores,) = world.score(Transplant(), "masked")
+    (scores,) = world.score(Transplant(), "head_mask")
     assert scores.plots["depth"].ticks == ("stitch 1", "plain 1", "plain 2")
     assert scores.statistic is not None
     np.testing.assert_allclose(scores.plots["depth"].values.mean(axis=1), scores.statistic)
 
 
 def test_digits() -> None:
-    masked, relabelled, retrain = digits("class").score(Transplant(), "masked", "relabelled", "retrain")
+    masked, relabelled, retrain = digits("class").score(Transplant(), "head_mask", "random_labels", "retrain")
     assert excess(masked) > 5
     assert excess(relabelled) > 3
     assert excess(retrain) < 3

@@ -9,7 +9,7 @@ from attacks.base import Case
 from attacks.recovery.uma_label import RADII, TrueLabelMapping
 from attacks.signals import label_margin
 from audit.inputs.data import Arrays
-from tests.attacks.recovery_worlds import digits, excess, gaps
+from fixtures.cases.digits_world import digits, excess, gaps
 
 RANDOM = gaussian_case("random")
 VIEW = linear_view(RANDOM, np.eye(3), np.zeros(3))
@@ -67,7 +67,7 @@ def test_digits() -> None:
     original, retrain = world.score(TrueLabelMapping(steps=5), "original", "retrain")
     assert gaps(original, world.case)[0] > 0.15
     assert abs(gaps(retrain, world.case)[0]) < 0.15
-    shallow, masked, honest = digits("class").score(TrueLabelMapping(steps=5), "relabelled", "masked", "retrain")
+    shallow, masked, honest = digits("class").score(TrueLabelMapping(steps=5), "random_labels", "head_mask", "retrain")
     assert excess(shallow) > 4
     assert excess(masked) < -4  # a masked class is far from the data: over-unlearned, and told
     assert abs(excess(honest)) < 4

@@ -7,8 +7,6 @@ import copy
 import numpy as np
 import pytest
 import torch
-from cases.live import LiveView, digits_world, scored, small_case, world_view
-from cases.networks import cnn, vit
 from torch import nn
 
 from attacks.base import Attack, NotApplicable, Scores
@@ -18,6 +16,9 @@ from attacks.weights.heavy_tails import HeavyTails, tail_index
 from attacks.weights.layer_profile import LayerProfile
 from attacks.weights.matrices import Between, layers_of
 from attacks.weights.shallowness import Shallowness
+from fixtures.cases.digits_world import digits, scored, small_case
+from fixtures.cases.module_view import ModuleView
+from fixtures.cases.networks import cnn, vit
 
 ROWS = np.arange(40)
 AGAINST_THE_ORIGINAL = (LayerProfile(), Shallowness(), HeavyTails(), Connectivity())
@@ -25,8 +26,8 @@ AGAINST_THE_ORIGINAL = (LayerProfile(), Shallowness(), HeavyTails(), Connectivit
 
 def score(attack: Attack, models: list[nn.Module], original: nn.Module) -> Scores:
     case = small_case()
-    views = [LiveView(m, case) for m in models]
-    first = LiveView(original, case)
+    views = [ModuleView(m, case.sets) for m in models]
+    first = ModuleView(original, case.sets)
     return attack.score([attack.observe(v, first, case, np.random.default_rng(0)) for v in views], case)
 
 
@@ -56,7 +57,7 @@ def test_retrains_are_farther_than_a_new_last_layer(attack: Attack) -> None:
 def test_another_architecture_is_a_reason(attack: Attack) -> None:
     case = small_case()
     with pytest.raises(NotApplicable, match="same names and shapes"):
-        attack.observe(LiveView(cnn(), case), LiveView(vit(), case), case, np.random.default_rng(0))
+        attack.observe(ModuleView(cnn(), case.sets), ModuleView(vit(), case.sets), case, np.random.default_rng(0))
 
 
 def test_an_edited_head_is_named() -> None:
@@ -71,14 +72,14 @@ def test_the_scale_before_a_batch_norm_is_free() -> None:
         rescaled.body[0].weight.mul_(3.0)
         rescaled.head.weight.mul_(3.0)
     case = small_case()
-    layers = layers_of(LiveView(rescaled, case), LiveView(original, case))
+    layers = layers_of(ModuleView(rescaled, case.sets), ModuleView(original, case.sets))
     change = [np.linalg.norm(m.after - m.before) / np.linalg.norm(m.before) for m in layers]
     np.testing.assert_allclose(change, [0, 0, 2], atol=1e-6)
 
 
 def test_layers_between_are_those_of_both_networks() -> None:
     case = small_case()
-    mine, theirs = (LiveView(cnn(seed), case) for seed in (0, 1))
+    mine, theirs = (ModuleView(cnn(seed), case.sets) for seed in (0, 1))
     between = Between(mine, theirs, case)
     blocks = between.blocks()
     assert [name for block in blocks for name in block] == list(between.mine)
@@ -95,14 +96,14 @@ def test_batch_norm_statistics_are_estimated_anew() -> None:
     original, other = cnn(0), cnn(0)
     with torch.no_grad():
         other.body[1].running_mean.add_(50.0)
-    between = Between(LiveView(other, case), LiveView(original, case), case)
+    between = Between(ModuleView(other, case.sets), ModuleView(original, case.sets), case)
     mixed = between.logits(dict.fromkeys(between.blocks()[-1], 1.0), "forget", ROWS)
     assert np.abs(mixed).max() < 10
-    assert np.abs(mixed - LiveView(other, case).logits("forget")).max() > 0.1
+    assert np.abs(mixed - ModuleView(other, case.sets).logits("forget")).max() > 0.1
 
 
 def test_a_masked_class_comes_back_with_the_last_layer() -> None:
-    scores = scored(Shallowness(), "class", "masked")
+    scores = scored(Shallowness(), "class", "head_mask")
     assert "from the top 1 (references 3 to 3)" in scores.details[0]
     found = statistic(scores)
     assert found[0] > 0.6 > found[1:].max()
@@ -130,13 +131,13 @@ def test_tail_index_does_not_depend_on_the_shape() -> None:
 
 def test_a_small_network_has_no_tail() -> None:
     case = small_case()
-    tiny = LiveView(nn.Sequential(nn.Linear(64, 4), nn.ReLU(), nn.Linear(4, 10)), case)
+    tiny = ModuleView(nn.Sequential(nn.Linear(64, 4), nn.ReLU(), nn.Linear(4, 10)), case.sets)
     with pytest.raises(NotApplicable, match="8 x 8"):
         HeavyTails().observe(tiny, tiny, case, np.random.default_rng(0))
 
 
 def test_a_class_that_was_trained_on_is_set_apart() -> None:
-    scores = scored(HeadRows(), "class", "masked")
+    scores = scored(HeadRows(), "class", "head_mask")
     found = statistic(scores)
     assert found[0] > found[1:].max()
     row = next(text for text in scores.details if text.startswith("head row of class"))
@@ -145,8 +146,8 @@ def test_a_class_that_was_trained_on_is_set_apart() -> None:
 
 
 def test_scale_and_rotation_of_the_features_cancel() -> None:
-    case, _ = digits_world("class")
-    view = copy.copy(world_view("class", "original"))
+    case = digits("class").case
+    view = copy.copy(digits("class").view("original"))
     before = HeadRows().observe(view, None, case, np.random.default_rng(0))
     rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(64, 64)))[0]
     view.held = {role: (z, 3 * f @ rotation, h) for role, (z, f, h) in view.held.items()}

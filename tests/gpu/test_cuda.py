@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from audit.inputs.resolve import resolve
 from audit.record.result import AuditResult
 from audit.run import prepare, run_audit
 from benchmarks.battery import digits_world, networks
-from benchmarks.module_view import ModuleView
+from fixtures.cases.module_view import ModuleView
 
 pytestmark = [
     pytest.mark.slow,
@@ -68,8 +67,7 @@ def test_every_attack_runs_on_a_gpu_and_says_the_same(kind: str) -> None:
     modules = networks(world, recipe, hidden, 3, np.random.default_rng(905))
     case, seen = world.case(), []
     views = {
-        device: {name: ModuleView(copy.deepcopy(m), case.sets, device) for name, m in modules.items()}  # type: ignore[arg-type]
-        for device in ("cpu", "cuda")
+        device: {name: ModuleView(m, case.sets, device) for name, m in modules.items()} for device in ("cpu", "cuda")
     }
     for name, attack in discover().items():
         if attack.design:
