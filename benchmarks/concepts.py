@@ -6,15 +6,17 @@ untouched counterexamples). Run ``python -m benchmarks.concepts``. Prints one li
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
-from attacks.base import Case, Signals
+from attacks.base import Case, ClaimKind
 from attacks.representation.concepts import Concepts
 from audit import demo
 from audit.inputs.data import Arrays
-from fixtures.cases.live import LiveView, live_case
+from fixtures.cases.network_view import case_of, views_of
 
 WORLDS, RETRAINS, EXAMPLES, STEPS = 3, 3, 80, 400
 
@@ -31,17 +33,21 @@ def with_concepts(case: Case, data: demo.Digits, seed: int) -> Case:
     return replace(case, sets={**case.sets, "concepts": given}, labels={**case.labels, "concepts": y})
 
 
-def measure(kind: str, seed: int) -> str:
+def measure(kind: ClaimKind, seed: int) -> str:
     """One world: the statistic of the original beside that of the retrains, and how far single scores scatter."""
     data = demo.digits(seed)
     rows = demo.random_rows(data, seed) if kind == "random" else demo.class_rows(data, seed)
-    case = with_concepts(live_case(kind, data.x, data.y, rows, demo.FORGOTTEN_CLASS), data, seed)
+    classes = (demo.FORGOTTEN_CLASS,) if kind == "class" else ()
+    if classes:
+        own = data.y[rows["test"]] == demo.FORGOTTEN_CLASS
+        rows = {**rows, "holdout": rows["test"][own], "test": rows["test"][~own]}
+    case = with_concepts(case_of(kind, data.x, data.y, rows, classes), data, seed)
     models = [demo.train(data, np.concatenate([rows["forget"], rows["retain"]]), 10_000 + seed, steps=STEPS)]
     models += [demo.train(data, rows["retain"], 20_000 + 100 * seed + k, steps=STEPS) for k in range(RETRAINS)]
     attack = Concepts()
-    seen: list[Signals] = [
-        attack.observe(LiveView(model, case), None, case, np.random.default_rng(5)) for model in models
-    ]
+    with tempfile.TemporaryDirectory() as folder:
+        views = views_of(case, {str(k): model for k, model in enumerate(models)}, Path(folder))
+        seen = [attack.observe(view, None, case, np.random.default_rng(5)) for view in views.values()]
     found = attack.score(seen, case)
     assert found.statistic is not None
     assert found.sampling_error is not None
@@ -58,7 +64,8 @@ def measure(kind: str, seed: int) -> str:
 
 def main() -> None:
     """Every world and both claims."""
-    for kind in ("random", "class"):
+    kinds: tuple[ClaimKind, ...] = ("random", "class")
+    for kind in kinds:
         for seed in range(WORLDS):
             print(measure(kind, seed), flush=True)
 
