@@ -161,7 +161,8 @@ class Case:
         classes: forgotten classes (class claims), else empty.
         sets: ``forget`` (n_F), ``holdout`` (n_H, never seen; for class claims: of the forgotten classes),
             ``retain``, ``test`` (never seen; for class claims: retained classes only), ``auxiliary`` (never seen,
-            used in no test). Scoring may run without the inputs x: then only labels are read.
+            used in no test), and where given ``concepts``, whose labels are concept numbers (0 = random
+            counterexamples). Scoring may run without the inputs x: then only labels are read.
         labels: labels of each set, shape (n,).
         n_classes: number of classes C.
         queries: names of the augmentation queries that the models' training recipe suggests; () = the plain input.

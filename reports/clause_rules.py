@@ -33,7 +33,16 @@ RECOVERY = frozenset(
 #: compare the model's inside with the original's, or say what the release of both gives away: evidence for no clause
 DESCRIPTIVE = frozenset(
     (
-        *("similarity", "attribution", "layer_profile", "shallowness", "heavy_tails", "connectivity", "head_rows"),
+        *(
+            "similarity",
+            "attribution",
+            "concepts",
+            "layer_profile",
+            "shallowness",
+            "heavy_tails",
+            "connectivity",
+            "head_rows",
+        ),
         *("interpolation", "line_up", "closed_form", "reconstruction"),
     )
 )

@@ -26,7 +26,7 @@ def opens(envelope: bytes, *, public_key_pem: bytes, opening: Path, data: Path, 
         public_key_pem: the signer's public key.
         opening: the commitment key, 32 bytes.
         data: the ``.npz`` file.
-        role: forget, retain, holdout, test or auxiliary.
+        role: forget, retain, holdout, test, auxiliary or concepts.
 
     Raises:
         CertificateError: the certificate does not hold, or is not one of ours.

@@ -41,6 +41,7 @@ class Role(StrEnum):
     HOLDOUT = "holdout"
     TEST = "test"
     AUXILIARY = "auxiliary"
+    CONCEPTS = "concepts"
 
 
 def keygen(

@@ -18,7 +18,7 @@ def print_inputs(console: Console, settings: Config, origin: dict[str, str], pre
     data, model = settings.data, settings.model
     retrained = ", ".join(path.name for path in model.retrained)
     values = {
-        **{name: getattr(data, name) for name in ("forget", "retain", "holdout", "test", "auxiliary")},
+        **{name: getattr(data, name) for name in ("forget", "retain", "holdout", "test", "auxiliary", "concepts")},
         "original": model.original,
         "unlearned": model.unlearned,
         "retrained": f"{len(model.retrained)}: {retrained}" if retrained else None,

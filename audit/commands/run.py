@@ -27,6 +27,9 @@ def run(
     auxiliary: Annotated[
         Path | None, typer.Option(help="Never seen; checks fits. Default: a quarter of the test set.")
     ] = None,
+    concepts: Annotated[
+        Path | None, typer.Option(help="Examples of concepts; y = concept number from 1, 0 = random counterexamples.")
+    ] = None,
     original: Annotated[Path | None, typer.Option(help="The model before unlearning: the positive control.")] = None,
     unlearned: Annotated[Path | None, typer.Option(help="The model to audit.")] = None,
     retrained: Annotated[
@@ -87,7 +90,8 @@ def run(
     """Audit a model and end with a verdict, a run directory and an exit code.
 
     `audit run --forget forget.npz` finds the rest by its standard name beside the forget set: original.*, unlearned.*,
-    retrained*.*, retain.npz, holdout.npz, test.npz, auxiliary.npz. An interrupted run is continued by the same command.
+    retrained*.*, retain.npz, holdout.npz, test.npz, auxiliary.npz, concepts.npz. An interrupted run is continued by the
+    same command.
     """
     from audit.inputs.resolve import OPTIONS, resolve
     from audit.interface.progress import progress, training_progress

@@ -13,6 +13,7 @@ from audit.record.identical import CoincidingRecord
 from audit.record.inputs import ClaimRecord, InputRecord
 from audit.record.run_records import TrainingRecord
 
+from .concepts import concept_problems, of_the_task
 from .data import Arrays
 from .given import Build, Given
 from .listed import by_content, input_records, no_names, unnamed
@@ -136,8 +137,10 @@ def load_case(given: Given, overlap_share: float) -> LoadedCase:
     n_classes = 0
     if "forget" in files:
         problems += shared_ids(files)
-        n_classes = probe_models(models, files, problems)
-        problems += _label_problems(files, n_classes)
+        task = of_the_task(files)
+        n_classes = probe_models(models, task, problems)
+        problems += _label_problems(task, n_classes)
+        problems += concept_problems(files, models)
     labels_only = any(isinstance(model, PrecomputedLabels) for model in models.values())
     grants: Grants = "labels" if labels_only else "logits" if bare else "features"
     chosen = _choose_sets(given, overlap_share, files, problems, grants)

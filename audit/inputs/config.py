@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from .recipe import RecipeSection
 
-DATA_ROLES = ("forget", "retain", "holdout", "test", "auxiliary")
+DATA_ROLES = ("forget", "retain", "holdout", "test", "auxiliary", "concepts")
 
 Effort = Literal["quick", "standard", "thorough"]
 Provenance = Literal["exact", "checkpoint", "surrogate"]
@@ -37,6 +37,7 @@ class DataSection(Section):
     holdout: Path | None = None
     test: Path | None = None
     auxiliary: Path | None = None
+    concepts: Path | None = None
 
 
 class ModelSection(Section):

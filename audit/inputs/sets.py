@@ -12,6 +12,7 @@ import numpy as np
 from attacks.base import ClaimKind, Ints
 from audit.record.inputs import ClaimRecord
 
+from .concepts import CONCEPTS
 from .config import ClaimSection, Provenance
 from .data import Arrays
 
@@ -110,6 +111,8 @@ def assign(claim: ClaimRecord, files: dict[str, Arrays]) -> Sets:
             "take part in no test"
         )
     selection["test"] = Selection("test", test_rows)
+    if CONCEPTS in files:
+        selection[CONCEPTS] = Selection(CONCEPTS, np.arange(len(files[CONCEPTS])))
     if "holdout" in files:
         rows = np.arange(len(files["holdout"]))
         if claim.kind == "class":
@@ -194,7 +197,7 @@ def shared_ids(files: dict[str, Arrays]) -> list[str]:
     problems = []
     forget = files["forget"].ids
     for role, data in files.items():
-        if data.ids is None:
+        if data.ids is None or role == CONCEPTS:
             continue
         repeated = [value for value, count in Counter(_names(data.ids)).items() if count > 1]
         if repeated:

@@ -39,6 +39,7 @@ def run(
     holdout: DataSet | None = None,
     test: DataSet | None = None,
     auxiliary: DataSet | None = None,
+    concepts: DataSet | None = None,
     original: Model | None = None,
     unlearned: Model | None = None,
     retrained: Sequence[Model] = (),
@@ -69,6 +70,8 @@ def run(
         holdout: never seen, from the same pool as the forget set; else the test set serves.
         test: never seen by any model.
         auxiliary: never seen, checks the fits; else a quarter of the test set.
+        concepts: examples of concepts for the attack of that name; labels are concept numbers from 1, 0 = random
+            counterexamples.
         original: the model before unlearning, the positive control; without it there is no PASS.
         unlearned: the model to audit.
         retrained: honest retrains, trained from scratch without the forget set: the null distribution.
@@ -89,7 +92,14 @@ def run(
     from .progress import both
 
     settings, given = configured(
-        {"forget": forget, "retain": retain, "holdout": holdout, "test": test, "auxiliary": auxiliary},
+        {
+            "forget": forget,
+            "retain": retain,
+            "holdout": holdout,
+            "test": test,
+            "auxiliary": auxiliary,
+            "concepts": concepts,
+        },
         {"original": original, "unlearned": unlearned},
         {"retrained": retrained, "runs": runs},
         config,
@@ -107,6 +117,7 @@ def plan(
     holdout: DataSet | None = None,
     test: DataSet | None = None,
     auxiliary: DataSet | None = None,
+    concepts: DataSet | None = None,
     original: Model | None = None,
     unlearned: Model | None = None,
     retrained: Sequence[Model] = (),
@@ -127,7 +138,14 @@ def plan(
     from audit.run import prepare
 
     settings, given = configured(
-        {"forget": forget, "retain": retain, "holdout": holdout, "test": test, "auxiliary": auxiliary},
+        {
+            "forget": forget,
+            "retain": retain,
+            "holdout": holdout,
+            "test": test,
+            "auxiliary": auxiliary,
+            "concepts": concepts,
+        },
         {"original": original, "unlearned": unlearned},
         {"retrained": retrained, "runs": runs},
         config,
