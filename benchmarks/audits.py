@@ -29,7 +29,9 @@ from .worlds import Net, World
 
 CLASS = ("feature_mapping", "membership", "probe")
 USUAL = (*CLASS, "label_only")
-WHITE = ("relearning", "memory_jog", "layer_probe")  #: what claims of weights need besides
+INSIDE = ("contraction", "layer_probe")  #: what claims of features are tested on besides
+WHITE = ("memory_jog", "relearning")  #: and claims of weights
+CLASS_WHITE = ("anamnesis", "prototypes", "relearning", "release_changes")
 SUITE = (*CLASS, "uma")
 SHADOWED = ("lira_online", "rmia_online", "shadow_logistic", "shadow_xgboost")
 WHOLE = (*USUAL, "quantile", "rmia", *SHADOWED)

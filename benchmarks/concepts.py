@@ -6,9 +6,7 @@ untouched counterexamples). Run ``python -m benchmarks.concepts``. Prints one li
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -16,7 +14,8 @@ from attacks.base import Case, ClaimKind
 from attacks.representation.concepts import Concepts
 from audit import demo
 from audit.inputs.data import Arrays
-from fixtures.cases.network_view import case_of, views_of
+from fixtures.cases.digits_world import case_of
+from fixtures.cases.module_view import ModuleView
 
 WORLDS, RETRAINS, EXAMPLES, STEPS = 3, 3, 80, 400
 
@@ -45,9 +44,8 @@ def measure(kind: ClaimKind, seed: int) -> str:
     models = [demo.train(data, np.concatenate([rows["forget"], rows["retain"]]), 10_000 + seed, steps=STEPS)]
     models += [demo.train(data, rows["retain"], 20_000 + 100 * seed + k, steps=STEPS) for k in range(RETRAINS)]
     attack = Concepts()
-    with tempfile.TemporaryDirectory() as folder:
-        views = views_of(case, {str(k): model for k, model in enumerate(models)}, Path(folder))
-        seen = [attack.observe(view, None, case, np.random.default_rng(5)) for view in views.values()]
+    views = [ModuleView(model, case.sets) for model in models]
+    seen = [attack.observe(view, None, case, np.random.default_rng(5)) for view in views]
     found = attack.score(seen, case)
     assert found.statistic is not None
     assert found.sampling_error is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from .audits import CLASS, SUITE, USUAL, WHITE, WHOLE, Audit
+from .audits import CLASS, CLASS_WHITE, INSIDE, SUITE, USUAL, WHITE, WHOLE, Audit
 from .worlds import Setting
 
 Bound = Literal["at most", "at least", "p-value", "shown"]
@@ -275,27 +275,26 @@ def _power(n: int, setting: Setting, worlds: int = 200, short: int = 0) -> Pool:
 
 def _weights() -> list[Pool]:
     """Claims of weights, and beside them the weaker levels on the same worlds."""
+    sizes = {300: Setting(n_forget=300), 1000: Setting(n_forget=1000, holdout=1000, retain=1000, hidden=96)}
+    suites = {"logits": USUAL, "features": (*USUAL, *INSIDE), "weights": (*USUAL, *INSIDE, *WHITE)}
     found = []
-    for n, setting in (
-        (300, Setting(n_forget=300)),
-        (1000, Setting(n_forget=1000, holdout=1000, retain=1000, hidden=96)),
-    ):
-        audits = {
-            a: Audit(access=a, attacks=USUAL + WHITE * (a == "weights")) for a in ("logits", "features", "weights")
-        }
-        cells = [Cell("C1", f"weights, random, n_F={n}, K=5", audits["weights"])]
-        cells += [Cell("C2", f"weights, random, n_F={n}, K=5: half", replace(audits["weights"], model="half"))]
-        cells[-1] = replace(cells[-1], nominal=MISMATCH)
-        cells += [_passes(audit, f"random, n_F={n}") for audit in audits.values()]
-        cells += [
-            Cell("C4", f"weights, n_F={n}, K=5: {model}", replace(audits["weights"], model=model), "FAIL", 0.0, "shown")
-            for model in ("fine-tune 10", "head reset", "random labels")
+    for n, setting in sizes.items():
+        audits = {access: Audit(access=access, attacks=suite) for access, suite in suites.items()}
+        weights, name = audits["weights"], f"weights, n_F={n}, K=5"
+        cells = [
+            Cell("C1", name, weights),
+            Cell("C2", f"{name}: half", replace(weights, model="half"), nominal=MISMATCH),
+            *(_passes(audit, f"pool of weights, n_F={n}") for audit in audits.values()),
+            *(
+                Cell("C4", f"{name}: {model}", replace(weights, model=model), "FAIL", 0.0, "shown")
+                for model in ("fine-tune 10", "head reset", "random labels")
+            ),
         ]
         words = f"random forget sets of {n} rows, claims of weights"
         found.append(Pool(f"weights-{n}", words, setting, tuple(cells), 100 if n < 1000 else 60))
-    audit = Audit(references=8, access="weights", attacks=(*SUITE, "relearning", "anamnesis"))
-    cells = [Cell("C1", "weights, class, K=8", audit), _passes(audit, "class of 200 rows")]
-    found.append(Pool("weights-class", "one class of 200 rows, claims of weights", _class_of(200), tuple(cells), 60))
+    audit = Audit(references=8, access="weights", attacks=(*SUITE, *CLASS_WHITE))
+    honest = (Cell("C1", "weights, class, K=8", audit), _passes(audit, "pool of weights, class of 200 rows"))
+    found.append(Pool("weights-class", "one class of 200 rows, claims of weights", _class_of(200), honest, 60))
     return found
 
 

@@ -44,8 +44,8 @@ from .worlds import Net, Weights, World
 ACCESS = ("labels", "logits", "features", "weights")
 EARLIER = "@2"  #: of the policy, judged beside it on the same evidence, where nothing of it is an attack's own
 GATED = (
-    *("feature_mapping", "label_only", "layer_probe", "membership", "memory_jog", "probe", "quantile", "relearning"),
-    "rmia",
+    *("contraction", "feature_mapping", "label_only", "layer_probe", "membership", "memory_jog", "probe", "quantile"),
+    *("relearning", "rmia"),
 )
 #: attacks whose signals of a row do not depend on which other forget rows there are, but for their common scale
 NESTED = frozenset({"label_only", "membership", "quantile", "rmia"})

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from cases.live import LiveView, small_case
 from cases.networks import cnn, vit
 from cases.stub import gaussian_case
 from torch import nn
@@ -22,6 +21,8 @@ from attacks.representation.concepts import Concepts
 from attacks.representation.layer_gradients import layer_gradients
 from audit import demo
 from audit.inputs.data import Arrays
+from fixtures.cases.digits_world import small_case
+from fixtures.cases.module_view import ModuleView
 from tests.conftest import ARCH, Cli, Ended, arrays
 
 ATTACK = Concepts(max_rows=64)
@@ -53,7 +54,7 @@ def linear_network(head: Floats = HEAD, shift: float = 0.0) -> nn.Module:
 
 
 def observed(network: nn.Module, case: Case) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
-    return dict(ATTACK.observe(LiveView(network, case), None, case, np.random.default_rng(0)))
+    return dict(ATTACK.observe(ModuleView(network, case.sets), None, case, np.random.default_rng(0)))
 
 
 def scored(case: Case, *networks: nn.Module) -> Scores:
@@ -130,7 +131,7 @@ def test_what_is_missing_is_a_reason(change: str) -> None:
 def test_gradients_are_those_of_a_step_at_every_position(network: nn.Module) -> None:
     """In-place activations, BatchNorm, attention: against finite differences of the whole network."""
     case = small_case()
-    view = LiveView(network.double(), case)
+    view = ModuleView(network.double(), case.sets)
     rows, weights = np.arange(6), np.tile(np.eye(10)[3] - 0.1, (6, 1))
     layers = view.layers()
     found = layer_gradients(view, case, "forget", rows, weights, layers, 4)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from cases.stub import StubView, gaussian_case
 
+from attacks.linear import probe_logits
 from attacks.representation.probe import Probe
 
 RANDOM = gaussian_case("random", n=300)
@@ -64,7 +65,9 @@ def test_no_row_is_scored_by_a_probe_that_saw_it() -> None:
 
 
 def test_a_label_without_a_fit_row_ranks_last() -> None:
-    logits = Probe()._logits(np.random.default_rng(0).normal(size=(60, 2)), np.arange(60) % 2, np.zeros((4, 2)), 3)
+    logits = probe_logits(
+        np.random.default_rng(0).normal(size=(60, 2)), np.arange(60) % 2, np.zeros((4, 2)), None, 0.01, 3
+    )
     assert logits.shape == (4, 3)
     assert (logits[:, 2] < logits[:, :2].min(axis=1)).all()
 

@@ -44,14 +44,14 @@ def tiny(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
 
 def test_a_tiny_world_from_end_to_end(bench: Bench, tiny: Any, tmp_path: Path) -> None:
-    found = bench.real.measure("location30", 0, ATTACKS[2:], POLICY, 0)
-    assert len(found["audits"]) == 2 * 3 * (2 + 1 + 3)
+    found = bench.real.measure("location30", 0, ATTACKS[2:], {"": POLICY}, 0)
+    assert len(found["audits"]) == 2 * 4 * (2 + 1 + 3)
     assert found["variation"] == "SGD"
     assert found["audits"]["honest, n=80, K=2, features"]["p"].keys() == {"D2"}
     settings = {"policy": "standard", "permutations": 199, "attacks": ATTACKS, "seed": 0, "code": "0" * 64}
     record = bench.kept.Kept(tmp_path / "x", settings, {"location30/0": found})
     rows = bench.real_page.count(record)
-    assert [row.worlds for row in rows] == [1] * 36
+    assert [row.worlds for row in rows] == [1] * 48
     text = bench.real_page.markdown(record, rows)
     assert "| location30 | 80 | 3 | logits | 1 |" in text
     assert "| SGD |" in text
@@ -62,7 +62,7 @@ def test_a_world_is_decided_by_its_index_and_the_seed(bench: Bench, tiny: Any, m
     monkeypatch.setitem(bench.real_data.SETS, "location30", smaller)
     monkeypatch.setattr(bench.real, "LEAKS", ("original",))
     monkeypatch.setattr(bench.real, "accuracies", lambda seen: {})
-    found, again, other = (bench.real.measure("location30", at, ["membership"], POLICY, 0) for at in (0, 0, 1))
+    found, again, other = (bench.real.measure("location30", at, ["membership"], {"": POLICY}, 0) for at in (0, 0, 1))
     assert found["audits"] == again["audits"]
     assert found["audits"] != other["audits"]
 
@@ -86,7 +86,7 @@ def test_judging_faster_changes_no_verdict(bench: Bench, tiny: Any) -> None:
     seen = bench.real.views(tiny, world, bench.real.train(tiny, world, "SGD", rng), ATTACKS, 5)[80]
     for model in ("honest", "original"):
         audit = bench.audits.Audit(model, 3, attacks=tuple(ATTACKS))
-        fast = bench.real.judged(seen, audit, POLICY)
+        fast = bench.real.judged(seen, audit, {"": POLICY})
         for access, said in fast.items():
             result = judge(seen.evidence(replace(audit, access=access)), POLICY, "0" * 64)
             assert said == bench.said.said(result) | {

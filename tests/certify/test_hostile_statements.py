@@ -148,7 +148,7 @@ CONTRADICTIONS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         ),
         "'probe.tpr_lower' is missing or open",
     ),
-    "no figure": (lambda d: ours(d)["claim"].update(access="weights"), "names no figure at weights access"),
+    "no figure": (lambda d: ours(d)["claim"].update(kind="class", access="labels"), "names no figure at labels access"),
     "trace": (
         lambda d: ours(d).update(qualifier="with trace") or d["predicate"].update(result="WARNED"),
         "admits no PASS with trace",
@@ -192,7 +192,7 @@ def test_what_a_certificate_ascribes_to_a_policy_does_not_matter(demand: Demand,
 def test_an_older_certificate_stays_authentic_but_is_accepted_by_none(demand: Demand, tmp_path: Path) -> None:
     document = statement(judged())
     ours(document)["schemaVersion"] = "1.2"
-    ours(document)["claim"]["access"] = "weights"
-    assert "names no figure at weights access" in verified(document, demand).contradiction
+    ours(document)["claim"] |= {"kind": "class", "access": "labels"}
+    assert "names no figure at labels access" in verified(document, demand).contradiction
     decision = gated(document, demand, tmp_path)
     assert (decision.allowed, "contradicts the PASS" in decision.reason) == (False, True)

@@ -499,7 +499,6 @@ def test_every_open_verdict_says_what_to_do():
     for changes, words in (
         ({"accuracy": 0.87}, "utility test: more test rows, about 1910 in place of 700"),
         ({"accuracy": 0.6}, "mend the model"),
-        ({"access": "weights"}, "claim --access features"),
         ({"split": "unknown", "references": 2}, "at least 5 retrained references"),
         ({"split": "assumed", "blind": 0.8, "references": 2}, "drawn at random from the pool"),
         ({"split": "assumed", "references": 1}, "declare --split attested"),
