@@ -1,8 +1,8 @@
 """Cheats against the whole audit: lookups, hidden copies, disguised answers, partial unlearning; by access.
 
 A world is a forget request of ``digits.py``: a random forget set with 5 references, or with ``--claims class`` a class
-with 8. Every network of ``fixtures/cheats/registry.py`` is audited once at ``features``; the same evidence is judged
-again as if ``logits`` and ``labels`` had been claimed, which gives the verdict and the reasons of an audit that claimed
+with 8. Every network of ``fixtures/cheats/registry.py`` is audited once at ``weights``; the same evidence is judged
+again as if weaker levels had been claimed, which gives the verdict and the reasons of an audit that claimed
 them (a test compares). An audit that refuses its inputs counts as ``REFUSED`` at the levels that refuse them.
 
 Run ``python -m benchmarks.cheats``. Prints a table, writes JSON after every world (the same command goes on where it
@@ -39,7 +39,7 @@ from .digits import REFERENCES, Request, accuracy, once
 from .said import said
 from .state import code_digest
 
-ACCESS = ("labels", "logits", "features")  #: weakest first; the last one is audited
+ACCESS = ("labels", "logits", "features", "weights")  #: weakest first; the last one is audited
 REFUSED = "REFUSED"
 SOURCES = ("digits", "said", "cheats")
 WORLDS = 6  #: our choice: five at least

@@ -9,11 +9,17 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 
+from benchmarks import recovery_uma
 from benchmarks.recovery_inversion import measure_inversion
+from benchmarks.recovery_relearning import measure_relearning
 
 Measure = Callable[[int], Sequence[Mapping[str, object]]]
 #: each in a module of its own, ``benchmarks/recovery_<part>.py``
-PARTS: dict[str, Measure] = {"inversion": measure_inversion}
+PARTS: dict[str, Measure] = {
+    "inversion": measure_inversion,
+    "relearning": measure_relearning,
+    "uma": recovery_uma.measure,
+}
 
 
 def table(lines: Sequence[Mapping[str, object]]) -> str:

@@ -26,7 +26,7 @@ MEMBERSHIP = frozenset(
 )
 RECOVERY = frozenset(
     (
-        *("feature_mapping", "uma", "relearning", "memory_jog", "anamnesis"),
+        *("feature_mapping", "uma", "relearning", "relearning_unrelated", "memory_jog", "anamnesis"),
         *("head_recovery", "prototypes", "release_changes", "transplant"),
     )
 )

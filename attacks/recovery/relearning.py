@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from attacks.base import Access, Attack, Case, ChartSpec, Efforts, Floats, Plot, Scores, Signals, View
+from attacks.base import Access, Attack, Case, ChartSpec, Efforts, Floats, Ints, Plot, Scores, Signals, View
 from attacks.calibration import OUT_OF_LINE_REMEDY, calibrated, out_of_line
 from attacks.fits import fit_rows
 from attacks.inputs import tensors
@@ -79,7 +79,7 @@ class Relearning(Attack):
         path = [_scored({role: view.logits(role)[None] for role in roles}, case)]
         for step in range(steps):
             index = order[:, step]
-            clones.step(tensors(view, case, "retain", index), case.labels["retain"][index])
+            clones.step(*self.taught(view, case, index, rng))
             if (step + 1) * MARKS % steps < MARKS:
                 path.append(_scored({role: role_logits(clones, view, case, role) for role in roles}, case))
         checked = rows[:CHECKED]
@@ -92,6 +92,10 @@ class Relearning(Attack):
         return {role: np.stack([found[role] for found in path], axis=1) for role in roles} | {
             "accuracy": np.array(accuracy)
         }
+
+    def taught(self, view: View, case: Case, index: Ints, rng: np.random.Generator) -> tuple[Any, Ints]:  # noqa: ARG002
+        """Inputs and labels of the retain rows ``index`` (copies, b) of one step."""
+        return tensors(view, case, "retain", index), case.labels["retain"][index]
 
     def combine(self, signals: Sequence[Signals], case: Case) -> Scores:
         """Calibrated confidence averaged over the path, or the class contrast along it."""

@@ -107,7 +107,7 @@ def not_tested(evidence: Evidence, scoring: Scoring) -> tuple[str, ...]:
     """What the verdict does not speak of."""
     claim = evidence.facts.claim
     lines = [
-        "Attacks outside this suite: relearning, quantisation",
+        "Attacks outside this suite, among them those that nobody has thought of yet",
         "Copies, derived models, caches, logs and data outside the files named under inputs",
         "An owner who optimises the model against this suite: verification by behaviour can be evaded",
         "A bound on the privacy loss (epsilon) of the unlearning algorithm: one model was audited, not the algorithm",

@@ -13,6 +13,7 @@ from attacks.recovery.anamnesis import Anamnesis
 from attacks.recovery.clones import Clones, orders
 from attacks.recovery.memory_jog import MemoryJog
 from attacks.recovery.relearning import Relearning
+from attacks.recovery.unrelated import RelearningUnrelated
 from attacks.representation.layer_probe import LayerProbe
 from audit.statistics.model_level import crawford_howell
 from fixtures.cases.digits_world import digits
@@ -167,3 +168,15 @@ def test_what_cannot_apply_says_so() -> None:
 def test_wrong_budgets_are_refused(kind: type[Attack]) -> None:
     with pytest.raises(ValueError, match="must be"):
         kind(rate=0.0)  # type: ignore[call-arg]
+
+
+def test_unrelated_rows_keep_their_distribution_and_lose_their_meaning() -> None:
+    world, attack = digits("random"), RelearningUnrelated()
+    index = np.arange(8).reshape(2, 4)
+    x, y = attack.taught(world.view("retrain"), world.case, index, np.random.default_rng(0))
+    rows = np.asarray(world.case.sets["retain"].batch(np.arange(8)))
+    assert x.shape == (2, 4, 64)
+    np.testing.assert_allclose(np.sort(x.reshape(8, 64).numpy(), axis=1), np.sort(rows, axis=1))
+    assert not np.allclose(x.reshape(8, 64).numpy(), rows)
+    assert y.shape == (2, 4)
+    assert gap(scores(attack, "random")["original"]) > 4

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from cases.synthetic import Setup
 
-from attacks.base import discover
+from attacks.base import Access, discover
 from audit.collect.suite import LEFT_OUT, Suite, changed, choose
 from audit.errors import UsageError
 from audit.inputs.config import AttacksSection
@@ -22,6 +22,9 @@ from audit.record.result import AuditResult, Outcome
 from tests.conftest import ARCH, Cli
 
 COSTLY = {name for name, attack in discover().items() if attack.costly}
+#: need what the adversary of a claim of features does not have
+WEIGHTS = {name for name, attack in discover().items() if attack.access >= Access.WEIGHTS}
+ASIDE = COSTLY | WEIGHTS
 POLICY = load_policy("standard")[0].model_copy(update={"permutations": 999, "shams": 0})
 
 
@@ -36,9 +39,13 @@ def names(found: Suite) -> set[str]:
 
 def test_by_default_all_but_what_costs_much_and_decides_nothing() -> None:
     assert {"uma", "svc_mia"} <= COSTLY
-    assert set(suite().left_out) == COSTLY
-    assert set(suite("class").left_out) == COSTLY - {"uma"}  # it decides there
-    assert names(suite()) | COSTLY == set(discover())
+    assert {"layer_profile", "relearning"} <= WEIGHTS
+    assert set(suite().left_out) == ASIDE
+    assert set(suite("class").left_out) == ASIDE - {"uma"}  # it decides there
+    assert names(suite()) | ASIDE == set(discover())
+    assert "does not have the weights; --attacks default,layer_profile" in suite().left_out["layer_profile"]
+    gated = {name for level in LEVELS for name in POLICY.attacks("random", level)}
+    assert set(suite(access="weights").left_out) == COSTLY - gated
     assert "--attacks default,uma runs it" in suite().left_out["uma"]
 
 
@@ -46,7 +53,7 @@ def test_by_default_all_but_what_costs_much_and_decides_nothing() -> None:
     ("asked", "expected"),
     [
         ({"run": "all"}, set(discover())),
-        ({"run": "default,uma"}, (set(discover()) - COSTLY) | {"uma"}),
+        ({"run": "default,uma"}, (set(discover()) - ASIDE) | {"uma"}),
         ({"run": ["membership, probe"]}, {"membership", "probe"}),
         ({"run": ["gated"]}, {name for level in LEVELS[:3] for name in POLICY.attacks("random", level)}),
         ({"run": ["all"], "skip": ["uma"]}, set(discover()) - {"uma"}),

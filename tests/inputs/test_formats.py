@@ -235,7 +235,9 @@ def test_missing_named_input(here: Path, cli: Cli) -> None:
     assert "the model rejects inputs of pixels (6,) floats (KeyError: 'kind')" in ended.text
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize(
+    "dtype", [torch.bfloat16, *(pytest.param(d, marks=pytest.mark.slow) for d in (torch.float16, torch.float64))]
+)
 def test_other_float_types(case: Path, cli: Cli, dtype: torch.dtype) -> None:
     for path in case.glob("*.safetensors"):
         save_file({key: value.to(dtype) for key, value in load_file(path).items()}, path)
@@ -488,7 +490,14 @@ ODD: dict[str, tuple[Callable[[Path], None], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("name", ODD)
+#: one of a kind; the others are slow
+QUICK = {
+    *("inputs as float16", "no ids", "no original", "only the model", "no holdout", "one forget row", "weights"),
+    *("sets of one row", "subjects as bytes", "requests", "retain lacks a class", "labels alone"),
+}
+
+
+@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in ODD])
 def test_odd_data_gets_a_verdict(case: Path, cli: Cli, name: str) -> None:
     change, flags = ODD[name]
     change(case)
