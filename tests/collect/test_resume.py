@@ -19,12 +19,12 @@ QUIET = ("--arch", ARCH, "-q")
 
 
 def interrupted(case: Path, how: signal.Signals) -> tuple[subprocess.Popen[str], Path, str, str]:
-    """Start a run, send a signal once the first unit is finished, and return how it ended."""
+    """Start a run, send a signal once a first unit has done its work, and return how it ended."""
     started = spawn("run", "--forget", case / "forget.npz", *QUIET, "--out", case / "runs")
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and started.poll() is None:
         logs = list((case / "runs").glob("*/events.jsonl"))
-        if logs and '"event": "unit"' in logs[0].read_text():
+        if logs and '"status": "done"' in logs[0].read_text():
             started.send_signal(how)
             break
         time.sleep(0.005)
