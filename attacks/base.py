@@ -105,6 +105,10 @@ class Scores:
     plots: Mapping[str, Plot] = field(default_factory=dict)
 
 
+ROWS_ALONE = (
+    "compares rows of the forgotten class with each other and says nothing about the class: see membership, probe and "
+    "feature_mapping"
+)
 REGISTRY: dict[str, type[Attack]] = {}
 
 
@@ -128,6 +132,8 @@ class Attack(ABC):
     source: ClassVar[str] = ""
     #: Takes more than a tenth of an audit (measured): where it gates nothing it runs on request only.
     costly: ClassVar[bool] = False
+    #: Compares single rows, and so says nothing about a class as a whole.
+    rows_alone: ClassVar[bool] = False
     #: Reads hidden layers (``View.activations``), which the shared forward pass then keeps.
     reads_layers: ClassVar[bool] = False
     #: Parameters under ``--effort quick`` and ``--effort thorough``, where they differ from the defaults.
@@ -147,9 +153,9 @@ class Attack(ABC):
                 raise TypeError(f"two attacks are named {cls.name!r}: rename one")
             REGISTRY[cls.name] = cls
 
-    def applicable(self, case: Case) -> str:  # noqa: ARG002
+    def applicable(self, case: Case) -> str:
         """Why the attack has no meaning for such a case, or "": asked by plan and run alike. Labels alone are read."""
-        return ""
+        return ROWS_ALONE if self.rows_alone and case.kind == "class" else ""
 
     def gradient_rows(self, case: Case) -> int:  # noqa: ARG002
         """Rows that pass forward and backward through one model: the cost beyond the shared forward pass."""

@@ -9,7 +9,7 @@ from audit.statistics.intervals import clopper_pearson
 from fixtures.methods.registry import HONEST
 
 from .bars import count_row
-from .designs import ALPHA
+from .cells import ALPHA
 from .kept import Kept
 
 

@@ -28,8 +28,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: tiny networks gai
 from audit.policy.policy import Policy, load_policy
 
 from . import page, state
+from .cells import Pool
 from .coverage import Interval, intervals
-from .designs import Pool, pools
+from .designs import pools
 from .measure import Tally, chunks, merge, run_chunk
 
 PERMUTATIONS = 499  #: of D2; its level is exact at any number

@@ -16,7 +16,7 @@ from audit.policy.policy import Policy
 from audit.record.result import AuditResult
 
 from .audits import Observed, instances, observe
-from .designs import Pool
+from .cells import Pool
 from .lean import LEFT_OUT
 from .methods import train
 from .worlds import draw_world

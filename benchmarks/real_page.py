@@ -11,7 +11,8 @@ from scipy import stats
 
 from audit.statistics.intervals import clopper_pearson
 
-from .designs import ALPHA, MISMATCH
+from .cells import ALPHA
+from .designs import MISMATCH
 from .kept import Kept
 from .real_data import SETS
 

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from . import bars
+from .cells import Cell, Pool
 from .coverage import Interval
-from .designs import Cell, Pool
 from .measure import Tally
 
 ROOT = Path(__file__).parent.parent
 AGAIN = " again"  #: suffix of the pools that are run a second time
 TIMES = 4  #: as many worlds the second time
-MINE = ("worlds", "methods", "planted", "audits", "designs", "measure", "coverage")
+MINE = ("worlds", "methods", "planted", "audits", "cells", "designs", "measure", "coverage")
 
 
 def code_digest(modules: Sequence[str] = MINE, *folders: str) -> str:

@@ -54,15 +54,6 @@ def queried_confidence(view: View, case: Case) -> Floats:
     return np.asarray(np.mean(answers, axis=0))
 
 
-def refuse_class_claims(case: Case) -> None:
-    """Raise NotApplicable for a class claim: scores of single rows say nothing about the class."""
-    if case.kind == "class":
-        raise NotApplicable(
-            "compares rows of the forgotten class with each other and says nothing about the class: see membership, "
-            "probe and feature_mapping"
-        )
-
-
 def enough_shadows(case: Case, least: int = MIN_SHADOWS) -> Shadows:
     """The case's shadow models.
 

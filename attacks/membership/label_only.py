@@ -9,7 +9,7 @@ from attacks.calibration import OUT_OF_LINE_REMEDY, adjust, leave_one_out, out_o
 from attacks.queries import PARTNERS, is_binary
 from attacks.signals import correct
 
-from .common import SIDES, by_side, refuse_class_claims, side_labels, side_logits, stacked
+from .common import SIDES, by_side, side_labels, side_logits, stacked
 
 SIGMAS = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0)  # our choice, in units of the inputs' standard deviation
 BITS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)  # our choice, shares of the entries of binary inputs
@@ -32,6 +32,7 @@ class LabelOnly(Attack):
     version = "2"
     access = Access.LABELS
     symmetric = True
+    rows_alone = True
     families = frozenset({"D2"})
     source = "Choquette-Choo et al., Label-Only Membership Inference Attacks, arXiv 2007.14321"
     charts = PER_EXAMPLE
@@ -42,7 +43,6 @@ class LabelOnly(Attack):
         Raises:
             NotApplicable: no network to ask, or inputs that no query fits.
         """
-        refuse_class_claims(case)
         labels = side_labels(case)
         binary = _binary(case)
         kind, sizes = ("bits", BITS) if binary else ("noise", SIGMAS)

@@ -7,7 +7,7 @@ import numpy as np
 from attacks.base import PER_EXAMPLE, Access, Attack, Case, NotApplicable, Scores, Signals, View
 from attacks.scorers import lira
 
-from .common import by_side, enough_shadows, queried_confidence, refuse_class_claims, stacked
+from .common import by_side, enough_shadows, queried_confidence, stacked
 
 
 class LiraOnline(Attack):
@@ -23,6 +23,7 @@ class LiraOnline(Attack):
     title = "Membership inference (online LiRA)"
     access = Access.LOGITS
     symmetric = True
+    rows_alone = True
     families = frozenset({"D2"})
     design = "trained"
     source = "Carlini et al., Membership Inference Attacks From First Principles, arXiv 2112.03570"
@@ -30,7 +31,6 @@ class LiraOnline(Attack):
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Logit-scaled confidence on forget and holdout rows."""
-        refuse_class_claims(case)
         return by_side(queried_confidence(view, case), case)
 
     def combine(self, signals: Sequence[Signals], case: Case) -> Scores:

@@ -24,7 +24,7 @@ from attacks.base import (
 )
 from attacks.signals import canonical, logit_confidence
 
-from .common import SIDES, refuse_class_claims, side_logits, stacked
+from .common import SIDES, side_logits, stacked
 
 LEVELS = (0.01, 0.05, 0.1)  # our choice: false positive rates, the smallest that the auxiliary set carries is used
 MIN_TAIL = 10  # auxiliary rows expected above the quantile
@@ -53,13 +53,13 @@ class QuantileRegression(Attack):
     title = "Quantile regression"
     access = Access.LOGITS
     symmetric = True
+    rows_alone = True
     families = frozenset({"D2"})
     source = "Bertran et al., Scalable Membership Inference Attacks via Quantile Regression, arXiv 2307.03694"
     charts = PER_EXAMPLE
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Standardised confidences, and the check on held-out auxiliary rows."""
-        refuse_class_claims(case)
         size = len(case.labels["auxiliary"])
         carried = [level for level in LEVELS if size * level >= MIN_TAIL]
         if not carried:

@@ -8,7 +8,7 @@ from attacks.base import PER_EXAMPLE, Access, Attack, Case, Floats, NotApplicabl
 from attacks.scorers import rmia
 from attacks.signals import canonical, log_label
 
-from .common import SIDES, by_side, enough_shadows, refuse_class_claims, side_labels, side_logits, stacked
+from .common import SIDES, by_side, enough_shadows, side_labels, side_logits, stacked
 
 MIN_SHADOWS = 4  # our choice: it does well with few
 MIN_POPULATION = 200  # our choice: the score is a share of the population, in steps of half of one point
@@ -20,6 +20,7 @@ class _Rmia(Attack):
 
     access = Access.LOGITS
     symmetric = True
+    rows_alone = True
     families = frozenset({"D2"})
     source = SOURCE
     charts = PER_EXAMPLE
@@ -42,7 +43,6 @@ class _Rmia(Attack):
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Log-probabilities of the label at a common temperature, in nats."""
-        refuse_class_claims(case)
         _check_population(case)
         both, scale = side_logits(view), float(self.parameters["temperature"])
         population = log_label(canonical(view.logits("auxiliary"), both) / scale, case.labels["auxiliary"])

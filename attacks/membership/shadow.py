@@ -25,7 +25,7 @@ from attacks.signals import (
     modified_entropy,
 )
 
-from .common import by_side, enough_shadows, refuse_class_claims, side_labels, side_logits, stacked
+from .common import by_side, enough_shadows, side_labels, side_logits, stacked
 
 TOP = 3  # sorted log-posteriors kept
 MAX_CLASSES = 20  # our choice: with more classes the label itself is no feature
@@ -60,6 +60,7 @@ class _Classifier(Attack):
 
     access = Access.LOGITS
     symmetric = True
+    rows_alone = True
     families = frozenset({"D2"})
     design = "trained"
     source = "Shokri et al., Membership Inference Attacks Against Machine Learning Models, arXiv 1610.05820"
@@ -79,7 +80,6 @@ class _Classifier(Attack):
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Features of the answers on forget and holdout rows, logits at a common temperature."""
-        refuse_class_claims(case)
         both = side_logits(view)
         return by_side(answer_features(canonical(both, both), side_labels(case)), case)
 

@@ -10,7 +10,7 @@ from scipy import stats
 from attacks.base import PER_EXAMPLE, Access, Attack, Bools, Case, Floats, NotApplicable, Scores, Signals, View
 from attacks.scorers import lira, pipelines
 
-from .common import by_side, enough_shadows, queried_confidence, refuse_class_claims, stacked
+from .common import by_side, enough_shadows, queried_confidence, stacked
 
 
 class ULira(Attack):
@@ -28,6 +28,7 @@ class ULira(Attack):
     title = "Likelihood ratio of the unlearning procedure (U-LiRA)"
     access = Access.LOGITS
     symmetric = True
+    rows_alone = True
     families = frozenset({"D2"})
     design = "unlearned"
     source = "Hayes et al., Inexact Unlearning Needs More Careful Evaluations, arXiv 2403.01218"
@@ -48,7 +49,6 @@ class ULira(Attack):
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Logit-scaled confidence on forget and holdout rows."""
-        refuse_class_claims(case)
         return by_side(queried_confidence(view, case), case)
 
     def combine(self, signals: Sequence[Signals], case: Case) -> Scores:

@@ -10,7 +10,7 @@ from attacks.base import Access, Attack, Case, ChartSpec, Efforts, Floats, Ints,
 from attacks.inputs import joined, rows_of, tensors
 from attacks.signals import class_excess, contrast, log_label, retained_spread
 
-from .clones import Clones, orders
+from .clones import Clones, orders, unreached
 from .relearning import role_logits
 
 BAND = 1.05  # of the source: the forget set is relearned once its loss is within 5 % of the original's
@@ -87,7 +87,11 @@ class Anamnesis(Attack):
                 clones.step(_stacked(parts), np.stack([y[order[k, step]] for k, y in enumerate(labels)]))
         reached = [int(mark) for mark, loss in zip(marks, losses, strict=True) if loss <= target]
         sides = {key: np.stack([known[key] for known in curve], axis=-1) for key in curve[0]}
-        return sides | {"time": np.array([reached[0] if reached else steps + 1]), "marks": marks}
+        return sides | {
+            "time": np.array([reached[0] if reached else steps + 1]),
+            "marks": marks,
+            "trained": np.array([clones.trained or 0.0]),
+        }
 
     def combine(self, signals: Sequence[Signals], case: Case) -> Scores:
         """Knowledge along the way, forget minus holdout side; the index beside every reference."""
@@ -100,6 +104,7 @@ class Anamnesis(Attack):
             statistic=statistic,
             sampling_error=error,
             unit="logit sd" if case.kind == "class" else "nats",
+            invalid=unreached(float(signals[0]["trained"][0])),
             details=(self._said(times),),
             plots={"curve": Plot(np.stack(curves), signals[0]["marks"].astype(float))},
         )

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attacks.base import Floats, Ints, Network
+from attacks.base import Floats, Ints, Network, NotApplicable
 
 if TYPE_CHECKING:
     import torch
 
     Tensors = dict[str, torch.Tensor]
 
+REACHED = 0.95  # our choice: share of a network's numbers that training on must reach
 BLOCK = 512  # our choice: rows that are scored at once, for each copy
 
 
@@ -29,6 +30,14 @@ class Clones:
         network: a copy that belongs to the attack; it is not changed.
         copies: how many, >= 1.
         rate: relative step, > 0.
+
+    Raises:
+        NotApplicable: the network has no parameters.
+
+    Attributes:
+        trained: share of the network's numbers that the first step's gradient reached, in [0, 1]; None before it. A
+            network that holds its weights as buffers or plain tensors, or cuts the gradient off, cannot be trained on,
+            and then nothing shows.
     """
 
     def __init__(self, network: Network, copies: int, rate: float) -> None:
@@ -36,9 +45,12 @@ class Clones:
 
         self.network, self.copies = network, copies
         own = {name: p.detach() for name, p in network.module.named_parameters() if p.is_floating_point()}
+        if not own:
+            raise NotApplicable("the network has no parameters to train: make its weights parameters")
         self.state: Tensors = {name: torch.stack([p] * copies).requires_grad_(True) for name, p in own.items()}
         groups = [{"params": [self.state[name]], "lr": rate * scale} for name, scale in _scales(own).items()]
         self.optimiser = torch.optim.Adam(groups, fused=True)
+        self.trained: float | None = None
         self.together = copies > 1 and not _better_alone(network.module)
 
     def step(self, x: Any, y: Ints) -> None:
@@ -54,9 +66,19 @@ class Clones:
         logits = self._forward(x, shared=False)
         labels = torch.as_tensor(y, device=logits.device)
         loss = cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="sum") / labels.shape[1]
+        if not loss.requires_grad:  # the forward pass cuts the gradient off
+            self.trained = 0.0
+            return
         self.optimiser.zero_grad()
         torch.autograd.backward(loss)
+        if self.trained is None:
+            self.trained = self._reached()
         self.optimiser.step()
+
+    def _reached(self) -> float:
+        """Tensors with some gradient, over all floats of the network but what normalisation layers have counted."""
+        moved = sum(t[0].numel() for t in self.state.values() if t.grad is not None and bool(t.grad.any()))
+        return moved / max(1, moved_or_held(self.network.module))
 
     def logits(self, rows: Callable[[slice], Any], count: int) -> Floats:
         """Logits (copies, count, C) of rows, in blocks; ``rows`` gives the inputs of a slice."""
@@ -82,6 +104,26 @@ class Clones:
             for k in range(self.copies)
         ]
         return torch.stack(each)
+
+
+def moved_or_held(module: torch.nn.Module) -> int:
+    """Floats of parameters, buffers and plain tensor attributes; those that BatchNorm and its kin counted apart."""
+    import torch
+    from torch.nn.modules.batchnorm import _NormBase
+
+    held: dict[int, int] = {}
+    for part in module.modules():
+        own = [*part.__dict__.values(), *part._parameters.values()]
+        own += [] if isinstance(part, _NormBase) else part._buffers.values()
+        held |= {id(t): t.numel() for t in own if isinstance(t, torch.Tensor) and t.is_floating_point()}
+    return sum(held.values())
+
+
+def unreached(trained: float) -> str:
+    """Why training on says nothing where its gradient does not reach the network's numbers; "" where it does."""
+    if trained >= REACHED:
+        return ""
+    return f"training on reaches {trained:.0%} of the audited model's numbers alone: make the others parameters"
 
 
 def _part(x: Any, k: int) -> Any:

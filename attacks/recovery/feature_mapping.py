@@ -43,7 +43,7 @@ class FeatureMapping(Attack):
         """
         super().__init__()
         if max_rows < 100 or not 0 < min_fit <= 1:
-            raise ValueError("feature_mapping: max_rows must be >= 100 and min_fit in (0, 1]")
+            raise ValueError(f"{self.name}: max_rows must be >= 100 and min_fit in (0, 1]")
         self.parameters = {"max_rows": max_rows, "min_fit": min_fit}
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:

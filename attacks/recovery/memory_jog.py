@@ -10,7 +10,7 @@ from attacks.calibration import OUT_OF_LINE_REMEDY, calibrated, out_of_line
 from attacks.inputs import joined, rows_of, tensors
 from attacks.signals import canonical, logit_confidence
 
-from .clones import Clones, orders
+from .clones import Clones, orders, unreached
 
 SIDES = ("forget", "holdout")
 LEAST = 20  # our choice: rows of a side that can be halved
@@ -29,6 +29,7 @@ class MemoryJog(Attack):
     access = Access.TRAIN
     costly = True
     symmetric = True
+    rows_alone = True
     source = "Jogging the Memory of Unlearned LLMs, arXiv 2406.13356 (idea); halves of both sides are ours"
     efforts: ClassVar[Efforts] = {"quick": {"steps": 15, "halvings": 1}, "thorough": {"steps": 30, "halvings": 4}}
 
@@ -47,9 +48,9 @@ class MemoryJog(Attack):
         self.parameters = {"steps": steps, "batch": batch, "halvings": halvings, "rate": rate}
 
     def applicable(self, case: Case) -> str:
-        """Sets of rows that can be halved; a class is no set of rows."""
-        if case.kind == "class":
-            return "compares rows of the forgotten class with each other and says nothing about the class"
+        """Sets of rows that can be halved."""
+        if reason := super().applicable(case):
+            return reason
         few = min(len(case.labels[role]) for role in SIDES)
         return f"needs {LEAST} forget and {LEAST} holdout rows to halve, there are {few}" if few < LEAST else ""
 
@@ -74,7 +75,8 @@ class MemoryJog(Attack):
         logits = clones.logits(lambda part: rows_of(inputs, np.arange(len(labels))[part]), len(labels))
         scores = np.stack([logit_confidence(canonical(z, z), labels) for z in logits])
         confidence = np.ma.masked_array(scores, np.stack(taught)).mean(axis=0).filled(0.0)
-        return {"forget": confidence[:cut], "holdout": confidence[cut:]}
+        trained = np.array([clones.trained or 0.0])
+        return {"forget": confidence[:cut], "holdout": confidence[cut:], "trained": trained}
 
     def combine(self, signals: Sequence[Signals], case: Case) -> Scores:
         """Calibrated confidences."""
@@ -84,7 +86,8 @@ class MemoryJog(Attack):
             f"{self.parameters['halvings']} random halvings of both sides, {self.parameters['steps']} steps of "
             f"{self.parameters['batch']} rows; every row is scored by copies that were not trained on it",
         )
-        return Scores(examples=examples, invalid=out_of_line(examples), remedy=OUT_OF_LINE_REMEDY, details=details)
+        invalid = unreached(float(signals[0]["trained"][0])) or out_of_line(examples)
+        return Scores(examples=examples, invalid=invalid, remedy=OUT_OF_LINE_REMEDY, details=details)
 
 
 def _halves(cut: int, count: int, rng: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

@@ -11,7 +11,7 @@ from attacks.fits import fit_rows
 from attacks.inputs import tensors
 from attacks.signals import canonical, class_excess, contrast, correct, logit_confidence, retained_spread
 
-from .clones import Clones, orders
+from .clones import Clones, orders, unreached
 
 MARKS = 3  # our choice: scores are read after each third of the steps
 CHECKED = 1000  # our choice: retain rows whose accuracy tells whether training broke the network
@@ -90,7 +90,8 @@ class Relearning(Attack):
             np.mean([correct(z, labels) for z in after]),
         ]
         return {role: np.stack([found[role] for found in path], axis=1) for role in roles} | {
-            "accuracy": np.array(accuracy)
+            "accuracy": np.array(accuracy),
+            "trained": np.array([clones.trained or 0.0]),
         }
 
     def taught(self, view: View, case: Case, index: Ints, rng: np.random.Generator) -> tuple[Any, Ints]:  # noqa: ARG002
@@ -164,6 +165,8 @@ def _accuracies(signals: Sequence[Signals]) -> str:
 
 def _broken(signals: Sequence[Signals]) -> str:
     """Training that breaks the network shows nothing of what it knew."""
+    if reason := unreached(float(signals[0]["trained"][0])):
+        return reason
     before, after = signals[0]["accuracy"]
     if after >= before - 0.05:  # our choice
         return ""

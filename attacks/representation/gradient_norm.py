@@ -42,13 +42,10 @@ class GradientNorm(Attack):
     title = "Norm of the loss gradient of single rows"
     access = Access.WEIGHTS
     symmetric = True
+    rows_alone = True
     costly = True  # one backward pass a row
     source = "Nasr et al. 2019, arXiv 1812.00910 (gradients tell members); calibration is ours"
     charts = (*PER_EXAMPLE, ChartSpec("lines", "Log gradient norm by layer", x="layer", y="difference", plot="profile"))
-
-    def applicable(self, case: Case) -> str:
-        """Rows of a class pull like their class."""
-        return "compares rows of one class and says nothing about the class" if case.kind == "class" else ""
 
     def gradient_rows(self, case: Case) -> int:
         """Every row of both sides once."""

@@ -5,16 +5,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from attacks.base import Access, Attack, Case, ChartSpec, Efforts, Floats, NotApplicable, Plot, Scores, Signals, View
+from attacks.base import Case, ChartSpec, Efforts, Floats, NotApplicable, Plot, Scores, Signals, View
 from attacks.calibration import FEATURES_REMEDY, calibrated, out_of_line
 from attacks.fits import fit_rows
 from attacks.linear import probe_logits
 from attacks.signals import logit_confidence
 
-SIDES = ("forget", "holdout")
+from .probe import SIDES, Probe
 
 
-class LayerProbe(Attack):
+class LayerProbe(Probe):
     """The linear probe of `probe`, on every hidden layer before the features.
 
     Fitted on retain rows, it scores forget and holdout rows alike by the logit-scaled confidence in their label;
@@ -24,11 +24,10 @@ class LayerProbe(Attack):
     """
 
     name = "layer_probe"
+    version = "1"
     title = "Linear probes on hidden layers"
-    access = Access.FEATURES
     reads_layers = True
-    symmetric = True
-    source = "Alain & Bengio, Understanding intermediate layers using linear classifier probes, arXiv 1610.01644"
+    rows_alone = True
     efforts: ClassVar[Efforts] = {"quick": {"max_rows": 1_000}}
     charts = (
         ChartSpec(
@@ -39,24 +38,6 @@ class LayerProbe(Attack):
             plot="depth",
         ),
     )
-
-    def __init__(self, *, penalty: float = 0.01, max_rows: int = 4_000) -> None:
-        """Set the probe's penalty and size.
-
-        Args:
-            penalty: L2 penalty per fit row on standardised features, > 0 (our choice: .01).
-            max_rows: at most this many fit rows; >= 50.
-        """
-        super().__init__()
-        if penalty <= 0 or max_rows < 50:
-            raise ValueError("layer_probe: penalty must be > 0 and max_rows >= 50")
-        self.parameters = {"penalty": penalty, "max_rows": max_rows}
-
-    def applicable(self, case: Case) -> str:
-        """A class is no set of rows: `probe` has a form for it."""
-        return "compares rows of the forgotten class with each other and says nothing about the class" * (
-            case.kind == "class"
-        )
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Probe confidence in the label, (n, layers)."""

@@ -41,7 +41,7 @@ class Probe(Attack):
         """
         super().__init__()
         if penalty <= 0 or max_rows < 50:
-            raise ValueError("probe: penalty must be > 0 and max_rows >= 50")
+            raise ValueError(f"{self.name}: penalty must be > 0 and max_rows >= 50")
         self.parameters = {"penalty": penalty, "max_rows": max_rows}
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002

@@ -68,7 +68,7 @@ def collect(
     attack_case = case.attack_case()
     shadows = shadow_views(case.shadows, observations, case.selection, case.build)
     context = unit_context(case, seed)
-    units = Units(suite.chosen, views, shadows, attack_case, context, run, case.key, seed, notify)
+    units = Units(suite.chosen, views, shadows, attack_case, context, run, case.key, seed, notify, case.build.layers)
     runs = [units.run(attack) for attack in suite.chosen]
     guard.after_attacks()
     sides = tuple(

@@ -16,6 +16,7 @@ from audit.record.inputs import ClaimRecord
 
 WORDS = ("default", "gated", "all")
 LEFT_OUT = "left out: "
+LAYERS = "layers"  #: stands among the parameters of a run where the user named hidden layers (--layers)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,10 +82,12 @@ def choose(classes: Mapping[str, type[Attack]], section: AttacksSection, claim: 
 def changed(attack: type[Attack], parameters: Mapping[str, object]) -> tuple[str, ...]:
     """Names of the parameters that are not the defaults, with which the error rates were measured.
 
-    A thorough effort asks for all that the default does and more, so it counts as no change.
+    A thorough effort asks for all that the default does and more, so it counts as no change. Hidden layers that the
+    user named count as one: whoever publishes a model could name those that say nothing.
     """
     usual, more = attack().parameters, attack.efforts.get("thorough", {})
-    return tuple(n for n, v in usual.items() if parameters.get(n, v) not in (v, more.get(n, v)))
+    others = [n for n, v in usual.items() if parameters.get(n, v) not in (v, more.get(n, v))]
+    return (*others, *([LAYERS] if parameters.get(LAYERS) and LAYERS not in usual else []))
 
 
 def _reason(attack: type[Attack], section: AttacksSection, claim: ClaimRecord, *, needed: bool) -> str:

@@ -26,6 +26,7 @@ from .events import Event, Notify, Status
 from .evidence import AttackRun
 from .failures import Failure, failure, skip
 from .observe import ModelView
+from .suite import LAYERS
 
 log = logging.getLogger("audit")
 
@@ -61,6 +62,7 @@ class Units:
         key: the project key; signals that it did not seal are none of ours and are computed anew.
         seed: of the run; each attack draws from a generator of its own, the same for every model.
         notify: told of every unit.
+        layers: modules that the user named, to be read as hidden layers.
     """
 
     def __init__(
@@ -74,7 +76,9 @@ class Units:
         key: bytes,
         seed: int,
         notify: Notify,
+        layers: Sequence[str] = (),
     ) -> None:
+        self.layers = tuple(layers)
         self.views, self.shadows, self.case, self.context = views, shadows, case, context
         self.run_dir, self.key, self.seed, self.notify = run, key, seed, notify
         self.total = sum(len(self._views(attack)) for attack in attacks)
@@ -85,7 +89,10 @@ class Units:
     def run(self, attack: Attack) -> AttackRun:
         """Run one attack on every model; a skip or an error on any model is the attack's result."""
         views = self._views(attack)
-        named: dict[str, Any] = {"name": attack.name, "version": attack.version, "parameters": attack.parameters}
+        parameters = {**attack.parameters}
+        if attack.reads_layers and self.layers:  # recorded like a parameter: another choice reads something else
+            parameters[LAYERS] = ",".join(self.layers)
+        named: dict[str, Any] = {"name": attack.name, "version": attack.version, "parameters": parameters}
         if attack.design and attack.design not in self.shadows:
             self.done += len(views)
             reason = NO_SHADOWS[attack.design]

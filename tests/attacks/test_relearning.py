@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +19,7 @@ from attacks.recovery.unrelated import RelearningUnrelated
 from attacks.representation.layer_probe import LayerProbe
 from audit.statistics.model_level import crawford_howell
 from fixtures.cases.digits_world import digits
+from fixtures.cases.module_view import ModuleView
 
 OUTPUT_HIDES = ("random_labels", "bad_teacher")  # confidence sees next to nothing of them
 CLASS_HIDES = ("head_mask", "random_labels", "neg_grad_plus")
@@ -180,3 +183,56 @@ def test_unrelated_rows_keep_their_distribution_and_lose_their_meaning() -> None
     assert not np.allclose(x.reshape(8, 64).numpy(), rows)
     assert y.shape == (2, 4)
     assert gap(scores(attack, "random")["original"]) > 4
+
+
+class Held(nn.Module):
+    """The digits network with an encoder that no gradient reaches."""
+
+    def __init__(self, module: nn.Sequential, how: str) -> None:
+        super().__init__()
+        self.how, self.first, self.second, self.head = how, *(module[k] for k in (0, 2, 4))
+        if how == "buffers":
+            for layer in (self.first, self.second):
+                for name, tensor in list(layer.named_parameters()):
+                    delattr(layer, name)
+                    layer.register_buffer(name, tensor.detach())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        hidden = self.second(self.first(x).relu()).relu()
+        return self.head(hidden.detach() if self.how == "detached" else hidden)
+
+
+@pytest.mark.parametrize("attack", [Relearning(steps=3), MemoryJog(steps=3), Anamnesis(steps=10)], ids=lambda a: a.name)
+@pytest.mark.parametrize("how", ["buffers", "detached"])
+def test_a_network_that_cannot_be_trained_on_supports_no_pass(attack: Attack, how: str) -> None:
+    """An owner could hide weights from relearning; its silence then proves nothing."""
+    world = digits("random")
+    model = Held(copy.deepcopy(world.model("random_labels")), how)  # type: ignore[arg-type]
+    view = ModuleView(model, world.case.sets)
+    own = attack.observe(view, world.view("original"), world.case, np.random.default_rng(5))
+    references = [world.observe(attack, name) for name in world.references]
+    assert attack.score([own, *references], world.case).invalid.startswith("training on reaches 4% of the audited")
+    honest = attack.score([world.observe(attack, "retrain"), *references], world.case)
+    assert "training on reaches" not in honest.invalid
+
+
+def test_a_network_without_parameters_or_gradient_is_named() -> None:
+    class Cut(nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x).detach()
+
+    class Bare:
+        def __init__(self, module: nn.Module) -> None:
+            self.module = module
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.module(x)
+
+        def functional(self, state: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+            return torch.func.functional_call(self.module, state, (x,))
+
+    clones = Clones(Bare(Cut(3, 2)), 2, 0.02)
+    clones.step(torch.zeros(2, 4, 3), np.zeros((2, 4), dtype=np.int64))
+    assert clones.trained == 0
+    with pytest.raises(NotApplicable, match="no parameters to train"):
+        Clones(Bare(nn.ReLU()), 2, 0.02)

@@ -26,12 +26,12 @@ def small(bench: Bench, worlds: int = 2):
     """A pool with one gated cell, one shown and one of p-values."""
     d2 = bench.audits.Audit(references=2, attacks=("membership",), original=False)
     cells = (
-        bench.designs.Cell("C1", "d2", d2),
-        bench.designs.Cell("C1", "shown", d2, "INCONCLUSIVE", bound="shown"),
-        bench.designs.Cell("C8", "p", d2, "D2", bound="p-value"),
+        bench.cells.Cell("C1", "d2", d2),
+        bench.cells.Cell("C1", "shown", d2, "INCONCLUSIVE", bound="shown"),
+        bench.cells.Cell("C8", "p", d2, "D2", bound="p-value"),
     )
     setting = bench.worlds.Setting(n_forget=50, holdout=100, retain=100, test=50)
-    return bench.designs.Pool("small", "a test", setting, cells, worlds)
+    return bench.cells.Pool("small", "a test", setting, cells, worlds)
 
 
 @pytest.mark.parametrize(("n", "bar"), [(200, 21), (800, 60), (60, 9), (40, 7)])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from attacks.base import Attack, discover
 from attacks.recovery.relearning import Relearning
+from attacks.representation.layer_probe import LayerProbe
 from audit.collect.suite import changed, choose
 from audit.inputs.config import AttacksSection
 from audit.policy.policy import load_policy
@@ -56,3 +58,17 @@ def test_the_plan_prices_the_effort(case: Path, cli: Cli) -> None:
         return int(line.partition("gated, ")[2].split()[0])
 
     assert rows("quick") < rows("standard") < rows("thorough")
+
+
+def test_named_layers_are_another_run_stand_in_the_record_and_support_no_pass(case: Path, cli: Cli) -> None:
+    """Whoever publishes a model could name layers that say nothing."""
+    assert changed(LayerProbe, {**LayerProbe().parameters, "layers": "1"}) == ("layers",)
+    flags = ("--forget", case / "forget.npz", "--arch", ARCH, "--attacks", "layer_probe,membership", "-q")
+    found, named = (Path(cli("run", *flags, *more).result["run"]) for more in ((), ("--layers", "1")))
+    assert found.name != named.name
+    record = json.loads((named / "run.json").read_text())
+    attack = next(a for a in record["attacks"] if a["name"] == "layer_probe")
+    assert attack["parameters"]["layers"] == "1"
+    finding = next(f for f in record["findings"] if f["id"] == "layer_probe.parameters")
+    assert finding["reason"].startswith("layers = 1;")
+    assert next(gate for gate in record["gates"] if gate["name"] == "attacks ran")["ok"] is False
