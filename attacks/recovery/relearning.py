@@ -60,7 +60,7 @@ class Relearning(Attack):
         """
         super().__init__()
         if steps < MARKS or batch < 1 or copies < 1 or not rate > 0:
-            raise ValueError("relearning: steps must be >= 3, batch and copies >= 1, rate > 0")
+            raise ValueError(f"{self.name}: steps must be >= 3, batch and copies >= 1, rate > 0")
         self.parameters = {"steps": steps, "batch": batch, "copies": copies, "rate": rate}
 
     def gradient_rows(self, case: Case) -> int:
