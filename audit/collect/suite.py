@@ -102,9 +102,9 @@ def _reason(attack: type[Attack], section: AttacksSection, claim: ClaimRecord, *
     if "default" not in section.run:
         return "not asked for (--attacks)"
     if attack.access >= Access.WEIGHTS and attack.access > GRANTS[claim.access]:
-        return f"the adversary of this claim does not have the weights; --attacks default,{name} runs it"
+        return "the adversary of this claim does not have the weights; --attacks default,NAME runs one"
     if attack.costly:
-        return f"it decides nothing about this claim and costs much; --attacks default,{name} runs it"
+        return "it decides nothing about this claim and costs much; --attacks default,NAME runs one"
     return ""
 
 

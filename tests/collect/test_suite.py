@@ -43,10 +43,10 @@ def test_by_default_all_but_what_costs_much_and_decides_nothing() -> None:
     assert set(suite().left_out) == ASIDE
     assert set(suite("class").left_out) == ASIDE - {"uma"}  # it decides there
     assert names(suite()) | ASIDE == set(discover())
-    assert "does not have the weights; --attacks default,layer_profile" in suite().left_out["layer_profile"]
+    assert "does not have the weights; --attacks default,NAME" in suite().left_out["layer_profile"]
     gated = {name for level in LEVELS for name in POLICY.attacks("random", level)}
     assert set(suite(access="weights").left_out) == COSTLY - gated
-    assert "--attacks default,uma runs it" in suite().left_out["uma"]
+    assert "--attacks default,NAME runs one" in suite().left_out["uma"]
 
 
 @pytest.mark.parametrize(
