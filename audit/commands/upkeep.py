@@ -29,7 +29,7 @@ def init(path: Annotated[Path, typer.Argument(help="File to write.")] = Path("au
 
 
 def attacks() -> None:
-    """List the attacks: the access that each needs, where `standard` gates it, and whether it runs elsewhere."""
+    """List the attacks: the access that each needs, and where `standard` gates it."""
     from attacks.base import Access, discover
     from audit.policy.policy import load_policy
     from audit.policy.primaries import KINDS
