@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from attacks.base import Access
 from audit.collect.events import Event
 from audit.commands import ending
 from audit.interface import progress
@@ -36,7 +37,7 @@ def test_tables_print_text_as_it_is(cli: Cli, monkeypatch: pytest.MonkeyPatch, t
 
     class Odd:
         __doc__ = SAID
-        access = SimpleNamespace(name="LOGITS")
+        access = Access.LOGITS
         needs_original = False
 
     monkeypatch.setattr("attacks.base.discover", lambda: {"[odd]": Odd})
