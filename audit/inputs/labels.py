@@ -116,7 +116,9 @@ def settled(labels: Mapping[str, Ints], n_classes: int, named: int) -> tuple[dic
         return dict(labels), [], [f"the labels name {named} classes, the model has {n_classes}: {CHOICE}"]
     low, high = min(int(y.min()) for y in labels.values()), max(int(y.max()) for y in labels.values())
     if (low, high) == (1, n_classes):
-        note = f"labels run from 1 to {n_classes} in all sets, the model has {n_classes} outputs: 1 is the first of them"
+        note = (
+            f"labels run from 1 to {n_classes} in all sets, the model has {n_classes} outputs: 1 is the first of them"
+        )
         return {role: y - 1 for role, y in labels.items()}, [note], []
     return dict(labels), [], _out_of_range(labels, n_classes)
 

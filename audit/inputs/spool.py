@@ -19,6 +19,8 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 LARGE = 2**28  # bytes of one array in memory; our choice
 BLOCK = 2**24  # bytes at once; our choice
+MOST_TEXT = 2**30  # bytes of an array of text, which stays in memory; our choice
+LONGEST_TEXT = 2**10  # characters of a name; our choice
 
 
 class Gathered:
@@ -44,13 +46,19 @@ class Gathered:
         """
         shape = block.shape[1:]
         if self._parts and shape != self._parts[0].shape[1:]:
-            raise ValueError(f"{self.name} has rows of shape {self._parts[0].shape[1:]} and of {shape}: make them alike")
+            raise ValueError(
+                f"{self.name} has rows of shape {self._parts[0].shape[1:]} and of {shape}: make them alike"
+            )
         if self._file is not None:
             self._write(block)
             return
         self._parts.append(block)
+        self._rows += len(block)
         self._bytes += block.nbytes
-        if self._bytes > LARGE and block.dtype.kind in "biuf":
+        if block.dtype.kind in "US":
+            self._check_text(block)
+            return
+        if self._bytes > LARGE:
             self._spill()
 
     @property
@@ -70,7 +78,14 @@ class Gathered:
         self._file.close()
         return np.frombuffer(content, dtype).reshape((self._rows, *shape))
 
+    def _check_text(self, block: Array) -> None:
+        """Text of fixed width takes the width of the longest in every row."""
+        width = max(part.dtype.itemsize for part in (self._parts[0], block))
+        if width * self._rows > MOST_TEXT:
+            raise ValueError(f"{self.name} holds a text of {width // 4} characters: use short names, or numbers")
+
     def _spill(self) -> None:
+        self._rows = 0
         dtype = np.result_type(*self._parts)
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - open until all rows are there
         parts, self._parts = self._parts, [np.empty((0, *self._parts[0].shape[1:]), dtype)]
@@ -91,6 +106,16 @@ class Gathered:
                 f"({os.strerror(error.errno or 0)}): name another one with TMPDIR"
             ) from None
         self._rows += len(block)
+
+
+def text_array(values: list[str], name: str) -> Array:
+    """Text of fixed width. Raises ValueError where one is so long that all rows would take its memory."""
+    longest = max(map(len, values), default=0)
+    if longest > LONGEST_TEXT:
+        raise ValueError(
+            f"{name} holds a text of {longest} characters: use names of at most {LONGEST_TEXT}, or numbers"
+        )
+    return np.array(values, dtype=str)
 
 
 def gathered(blocks: Iterable[Array], name: str) -> Array:

@@ -9,6 +9,7 @@ import numpy as np
 
 from audit.inputs.naming import shown
 from audit.inputs.options import needs
+from audit.inputs.spool import text_array
 
 Array = np.ndarray[Any, Any]
 
@@ -49,7 +50,7 @@ def _values(column: Any, kind: Any, what: str) -> Array:
         column = column.dictionary_decode()
         kind = column.type
     if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
-        return np.array(column.to_pylist(), dtype=str)
+        return text_array(column.to_pylist(), what)
     if types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind):
         return np.asarray(column.to_numpy(zero_copy_only=False))
     if types.is_fixed_size_list(kind) or types.is_list(kind) or types.is_large_list(kind):

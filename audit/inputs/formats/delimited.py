@@ -15,6 +15,7 @@ from audit.inputs.columns import NAMES, Table
 from audit.inputs.naming import shown
 from audit.inputs.options import DataOptions
 from audit.inputs.raw import Raw
+from audit.inputs.spool import text_array
 from audit.record.readonce import opened
 
 Array = np.ndarray[Any, Any]
@@ -82,7 +83,7 @@ def _blocks(rows: Iterator[list[str]], columns: int, path: Path) -> Iterator[lis
 
 
 def _column(block: list[list[str]], place: int, name: str, text: bool, path: Path, line: int) -> Array:
-    cells = np.array([row[place].strip() for row in block])
+    cells = text_array([row[place].strip() for row in block], f"{path}: the column {shown(name)}")
     if text:
         if (cells == "").any():
             raise ValueError(

@@ -36,7 +36,9 @@ def read_folder(path: Path, options: DataOptions) -> Raw:
     """
     found = [(file, folder.name) for folder in _folders(path) for file in _files(folder)]
     if not found:
-        raise ValueError(f"{path} holds no folder with pictures: make a folder a class with files {', '.join(SUFFIXES)}")
+        raise ValueError(
+            f"{path} holds no folder with pictures: make a folder a class with files {', '.join(SUFFIXES)}"
+        )
 
     def blocks() -> Iterator[Array]:
         for file, _ in found:

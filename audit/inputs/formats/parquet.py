@@ -25,7 +25,7 @@ def read_parquet(path: Path, options: DataOptions) -> Raw:
         ValueError: with the remedy.
     """
     arrow = pyarrow(f"{path} is parquet, which")
-    import pyarrow.parquet as parquet
+    from pyarrow import parquet
 
     try:
         with opened(path) as stream:
