@@ -15,10 +15,14 @@ if TYPE_CHECKING:
 
 def print_inputs(console: Console, settings: Config, origin: dict[str, str], prepared: Prepared) -> None:
     """Every resolved input with where it came from, the claim, and what was assumed."""
+    from audit.inputs.config import DATA_ROLES
+
     data, model = settings.data, settings.model
     retrained = ", ".join(path.name for path in model.retrained)
     values = {
-        **{name: getattr(data, name) for name in ("forget", "retain", "holdout", "test", "auxiliary", "concepts")},
+        **{role: getattr(data, role) for role in DATA_ROLES},
+        **({"data": data.data} if data.data else {}),
+        **{f"{role}_index": path for role, path in data.indices.items()},
         "original": model.original,
         "unlearned": model.unlearned,
         "retrained": f"{len(model.retrained)}: {retrained}" if retrained else None,

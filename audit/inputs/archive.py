@@ -180,6 +180,6 @@ def check_declared(name: str, shape: tuple[Any, ...], dtype: np.dtype[Any], held
         raise Unsound(f"declares the type {dtype} for {name}: save numbers or fixed-width strings of some length")
     if count * dtype.itemsize != held:
         raise Unsound(
-            f"declares {name} as {shown(str(shape))} of {dtype}, {count * dtype.itemsize} bytes, and holds {held}: it is "
-            f"damaged, {again}"
+            f"declares {name} as {shown(str(shape))} of {dtype}, {count * dtype.itemsize} bytes, and holds {held}: "
+            f"it is damaged, {again}"
         )

@@ -18,7 +18,7 @@ MAX_ITEM = 8  # bytes: extended floats have no canonical encoding
 
 
 def check_keys(found: Mapping[str, np.ndarray[Any, Any]], where: str, *, need_inputs: bool) -> None:
-    """Whether a set has what it needs and nothing unknown. Raises ValueError, one problem a line, each with its remedy."""
+    """Whether a set has what it needs and nothing unknown. Raises ValueError, one problem a line with its remedy."""
     inputs: Inputs | None = found.get("x")
     named = {key[2:]: value for key, value in found.items() if key.startswith("x.")}
     if inputs is None and named:

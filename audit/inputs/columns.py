@@ -104,20 +104,20 @@ class Table:
         arrays = {key: part.array() for key, part in self._parts.items()}
         if self._ragged and not any(MASK in key for key in (*self._ragged, *arrays)):
             raise ValueError(
-                f"{self.where}: rows of {listed(list(self._ragged))} differ in length and no column is a mask: pad them "
-                "alike, or add attention_mask (1 where a position counts)"
+                f"{self.where}: rows of {listed(list(self._ragged))} differ in length and no column is a mask: pad "
+                "them alike, or add attention_mask (1 where a position counts)"
             )
         for key, rows in self._ragged.items():
             arrays[key] = padded(rows, f"{self.where}: {key}")
-        return Raw({key: array for key, array in arrays.items()}, tuple(self.said))
+        return Raw(arrays, tuple(self.said))
 
     def _put(self, key: str, block: Array) -> None:
         if block.dtype.kind == "O":
-            raise ValueError(f"{self.where}: {shown(key)} holds rows of several lengths or kinds: save one value a row")
+            raise ValueError(f"{self.where}: {shown(key)} holds rows of several lengths or kinds: save one value")
         self._bytes += block.nbytes
         if self.size is not None and self._bytes > max(LARGE, RATIO * self.size):
             raise ValueError(
-                f"{self.where} unpacks {self.size} bytes to more than {RATIO} times its size: save it without compression"
+                f"{self.where} unpacks {self.size} bytes to over {RATIO} times its size: save it without compression"
             )
         self._parts.setdefault(key, Gathered(f"{self.where}: {shown(key)}")).add(block)
 
@@ -158,13 +158,14 @@ class Table:
         unknown = [value for value in values.tolist() if value not in known]
         if unknown:
             raise ValueError(
-                f"{self.where}: the column {shown(name)} holds {listed(unknown)}, not among its declared levels: add them "
+                f"{self.where}: the column {shown(name)} holds {listed(unknown)}, not among its levels: add them "
                 "in the place that they had in training"
             )
         numbers = np.array([known[value] for value in values.tolist()])[codes]
         if self.options.encoding == "codes":
             return numbers.astype(np.float32)
-        return (numbers[:, None] == np.arange(len(levels))).astype(np.float32)
+        found: Array = (numbers[:, None] == np.arange(len(levels))).astype(np.float32)
+        return found
 
 
 def padded(rows: Iterable[Array], where: str, width: int = 0) -> Array:

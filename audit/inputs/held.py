@@ -13,7 +13,7 @@ from .naming import shown
 from .npz import array_of
 from .options import DataOptions
 from .raw import Raw
-from .spool import Gathered
+from .spool import Gathered, text_array
 
 Array = np.ndarray[Any, Any]
 TWICE = 4  # rows that are read twice, to see whether a transform draws them anew; our choice
@@ -87,7 +87,7 @@ def _column(column: Any, what: str) -> Array:
         return np.asarray(values)
     kinds = {type(value) for value in values}
     if kinds <= {str}:
-        return values.astype(str)
+        return text_array(values.tolist(), what)
     if kinds <= {bool} or kinds <= {int}:
         return np.array(values.tolist())
     raise ValueError(f"{what} holds {', '.join(sorted(k.__name__ for k in kinds)[:3])}: save one number or text a row")
@@ -101,7 +101,7 @@ def _loader(loader: Any, where: str, options: DataOptions) -> Raw:
         return _collected(_rows(loader, where), where, options)
     if loader.batch_sampler is not None and type(loader.batch_sampler) is not BatchSampler:
         raise ValueError(f"{where} has a batch sampler of its own: give a loader without one, or the data set")
-    rows: list[int] = list(range(len(loader.dataset)))
+    rows = list(range(len(loader.dataset)))  # type: ignore[arg-type]  # a loader that maps has a length
     if not isinstance(loader.sampler, (SequentialSampler, RandomSampler)):
         rows = sorted(map(int, loader.sampler))
         if len(set(rows)) < len(rows):

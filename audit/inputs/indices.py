@@ -61,12 +61,12 @@ def positions_of(values: np.ndarray[Any, Any], rows: int, where: str) -> tuple[I
         raise ValueError(f"{where} has 0 or 1 for each row, a mask or row numbers: save a mask as booleans")
     low, high = values.min(), values.max()
     if low < 0:
-        raise ValueError(f"{where} holds negative numbers (first: {low:.0f}), which count from the end or mark nothing: "
-                         "give row numbers from 0")  # fmt: skip
+        raise ValueError(f"{where} holds negative numbers (first: {low:.0f}), which count from the end or mark "
+                         "nothing: give row numbers from 0")  # fmt: skip
     if high >= rows:
         hint = "; if they count from 1, subtract 1" if high == rows and low >= 1 else ""
-        raise ValueError(f"{where} names row {high:.0f}, the data set has rows 0 to {rows - 1}: give those of this data "
-                         f"set{hint}")  # fmt: skip
+        raise ValueError(f"{where} names row {high:.0f}, the data set has rows 0 to {rows - 1}: give those of "
+                         f"this set{hint}")  # fmt: skip
     found = values.astype(np.int64)
     _, first = np.unique(found, return_index=True)
     if len(first) < len(found):
@@ -86,8 +86,8 @@ def _from_file(path: Path, where: str) -> np.ndarray[Any, Any]:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise ValueError(
-            f"{where}: {shown(str(path))} is no index file: save the row numbers as .npy, .json, .txt or .csv (a pickle "
-            "would run code)"
+            f"{where}: {shown(str(path))} is no index file: save the row numbers as .npy, .json, .txt or .csv (a "
+            "pickle would run code)"
         )
     try:
         content = read_once(path, LONGEST + 1)

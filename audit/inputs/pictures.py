@@ -1,4 +1,4 @@
-"""Inputs as the network takes them: scaling, order of channels, and a function of the user's, as declared in ``[data]``."""
+"""Inputs as the network takes them: scaling, order of channels, a function of the user's, as ``[data]`` declares."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def prepared(raw: Raw, options: DataOptions, where: str) -> Raw:
     if scale is not None or options.mean or options.std:
         raw = _scaled(raw, options, scale or 1.0, where)
     if options.preprocess is not None:
-        raw, note = _preprocessed(raw, options.preprocess, where)
+        raw, note = _preprocessed(raw, options.preprocess)
         said.append(note)
     return Raw(raw.arrays, tuple(said), raw.pictures)
 
@@ -48,8 +48,8 @@ def _channels_first(raw: Raw, options: DataOptions, where: str) -> Raw:
     if x.ndim == 3:
         return Raw({**raw.arrays, "x": x[:, None]}, raw.said)
     if x.ndim != 4:
-        raise ValueError(f'{where}: x has shape {x.shape}, no pictures (n, height, width, channels): take channels = "last"'
-                         " out of [data]")  # fmt: skip
+        raise ValueError(f'{where}: x has shape {x.shape}, no pictures (n, height, width, channels): take channels '
+                         '= "last" out of [data]')  # fmt: skip
     return Raw({**raw.arrays, "x": gathered((x[rows].transpose(0, 3, 1, 2) for rows in steps(x)), "x")}, raw.said)
 
 
@@ -86,7 +86,7 @@ def _by_channel(values: tuple[float, ...], x: Array, name: str, where: str) -> A
     return found if len(values) == 1 else found.reshape((1, -1, *([1] * (x.ndim - 2))))
 
 
-def _preprocessed(raw: Raw, spec: str, where: str) -> tuple[Raw, str]:
+def _preprocessed(raw: Raw, spec: str) -> tuple[Raw, str]:
     said = f"preprocess {spec}"
     function = named_function(said, spec)
     parts = {key: array for key, array in raw.arrays.items() if key == "x" or key.startswith("x.")}

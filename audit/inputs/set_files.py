@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,6 @@ from .usercode import describe
 from .whole import divided
 
 REQUIRED_DATA = ("forget", "retain")
-TEST = "a test set (never seen by any model): rows split off the retain set were trained on and cannot serve"
 
 
 @dataclass(frozen=True)
@@ -156,8 +156,8 @@ def _missing(
     asked = {*given, *(raws if whole is not None else ())}
     if not asked & {"test", "holdout"} and not (whole is not None and found.lines()):
         problems.append(
-            f"no test set: pass --test FILE.npz or put test.npz beside the forget set ({TEST[2:]}); a holdout set would "
-            "lend rows"
+            "no test set: pass --test FILE.npz or put test.npz beside the forget set, or a holdout set, which lends "
+            "rows (rows split off the retain set were trained on and cannot serve)"
         )
     return problems
 
@@ -184,7 +184,7 @@ def _with_labels(
     read: Mapping[str, tuple[str, Raw]], options: DataOptions, found: Gathered, told: Gathered
 ) -> tuple[dict[str, Arrays], list[str], int]:
     """The checked sets; labels are one reading of all that are of the task."""
-    labels: dict[str, np.ndarray] = {}  # type: ignore[type-arg]
+    labels: dict[str, np.ndarray[Any, Any]] = {}
     for role, (where, raw) in read.items():
         with _noted(found, where):
             labels[role], note = plain(raw.arrays["y"], where)

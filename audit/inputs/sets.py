@@ -136,7 +136,7 @@ def lent_rows(claim: ClaimRecord, holdout: Arrays) -> Ints:
     """Rows of the holdout set that serve as test set where none is given: never-seen ones, chosen by content alone.
 
     Rows split off the retain set were trained on and could not serve. Of a class claim the rows of retained classes
-    serve, which the holdout set has no use for. Else every second row, or every second data subject where rows have one.
+    serve, which the holdout set has no use for; else every second row, or every second data subject of a subject claim.
     """
     if claim.kind == "class":
         return np.flatnonzero(~np.isin(holdout.y, claim.classes))

@@ -99,7 +99,7 @@ class Gathered:
             raise ValueError(f"{self.name} is {dtype} at first and {block.dtype} in later rows: save one type")
         content = np.ascontiguousarray(block, dtype)
         try:
-            self._file.write(memoryview(content.reshape(-1)).cast("B") if content.size else b"")
+            self._file.write(content.reshape(-1).view(np.uint8).data if content.size else b"")
         except OSError as error:
             raise ValueError(
                 f"{self.name} is larger than {LARGE >> 20} MiB and the folder for temporary files has no room for it "

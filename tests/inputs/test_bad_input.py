@@ -225,8 +225,8 @@ BAD_DATA: dict[str, tuple[Damage, list[str]]] = {
         ["y must be integer class labels of shape (n,)"],
     ),
     "labels one-hot": (
-        change("test", y=lambda y: np.eye(10, dtype=int)[y]),
-        ["got int64 (300, 10): convert it"],
+        change("test", y=lambda y: np.eye(10)[y] * 0.9 + 0.01),
+        ["got float64 (300, 10): convert it (one-hot rows have a single 1)"],
     ),
     "shape": (
         everywhere(x=lambda x: x[:, :32]),

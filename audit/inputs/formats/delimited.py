@@ -84,23 +84,15 @@ def _blocks(rows: Iterator[list[str]], columns: int, path: Path) -> Iterator[lis
 
 def _column(block: list[list[str]], place: int, name: str, text: bool, path: Path, line: int) -> Array:
     cells = text_array([row[place].strip() for row in block], f"{path}: the column {shown(name)}")
+    if (cells == "").any():
+        first = line + int(np.argmax(cells == ""))
+        raise ValueError(f"{path}: the column {shown(name)} has empty cells (line {first}): fill them or drop the rows")
     if text:
-        if (cells == "").any():
-            raise ValueError(
-                f"{path}: the column {shown(name)} has empty cells (line {line + int(np.argmax(cells == ''))}): fill them"
-            )
         return cells
     try:
         return cells.astype(np.float64)
     except ValueError:
-        return cells if (cells != "").all() else _refuse_empty(cells, name, path, line)
-
-
-def _refuse_empty(cells: Array, name: str, path: Path, line: int) -> Array:
-    raise ValueError(
-        f"{path}: the column {shown(name)} has empty cells (line {line + int(np.argmax(cells == ''))}): fill them or drop "
-        "the rows"
-    )
+        return cells
 
 
 def _numbers(values: Array) -> Array:

@@ -85,8 +85,7 @@ def decoded(stream: IO[bytes], where: str, size: tuple[int, int] | None) -> Arra
             with Image.open(stream, formats=FORMATS) as image:
                 if image.width * image.height > MOST_PIXELS:
                     raise ValueError(
-                        f"{where} declares {image.width} x {image.height} pixels, more than {MOST_PIXELS}: give smaller "
-                        "pictures"
+                        f"{where} declares {image.width} x {image.height} pixels, over {MOST_PIXELS}: give smaller ones"
                     )
                 if image.mode not in COLOURS:
                     raise ValueError(f"{where} is a picture of mode {image.mode}: save 8-bit grey or RGB")

@@ -28,8 +28,8 @@ def read_pair(path: Path) -> tuple[dict[str, Array], list[str]]:
     if len(partners) != 1:
         found = f"there are {listed([p.name for p in partners])}" if partners else "there is none"
         raise ValueError(
-            f"{path} is one array, and the labels stand in a file beside it whose name has y in place of x (x_forget.npy "
-            f"and y_forget.npy); {found}: name the two files so, or save both with numpy.savez"
+            f"{path} is one array, and its labels stand in a file whose name has y in place of x (x_forget.npy "
+            f"and  y_forget.npy); {found}: name the two files so, or save both with numpy.savez"
         )
     (labels,) = partners
     return {"x": read_npy(path), "y": read_npy(labels)}, [f"labels of {shown(path.name)} from {shown(labels.name)}"]
