@@ -77,6 +77,8 @@ class Table:
         Raises:
             ValueError: a column is no input as it is; with the remedy.
         """
+        if not len(columns[str(self.label)]):
+            return
         self._put("y", columns[str(self.label)])
         for name in self.names:
             self._put(name, columns[name])

@@ -35,7 +35,7 @@ def plain(y: Array, where: str) -> tuple[Array, str]:
         said.append("labels of shape (n, 1) are taken as (n,)")
     if y.dtype.kind == "S":
         y = np.char.decode(y, "utf-8", "replace")
-    if y.dtype.kind == "f" and y.size and not (np.isfinite(y).all() and (y == np.round(y)).all()):
+    if y.ndim == 1 and y.dtype.kind == "f" and y.size and not (np.isfinite(y).all() and (y == np.round(y)).all()):
         raise ValueError(wrong)
     if y.ndim == 2 and y.shape[1] > 1 and y.dtype.kind in "biuf" and len(y):
         if not (np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all()):

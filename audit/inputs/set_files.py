@@ -90,11 +90,12 @@ def read_data(path: Path, *, need_inputs: bool, options: DataOptions | None = No
     Raises:
         ValueError: with every problem of this set, each with its remedy, one a line.
     """
-    problems: list[str] = []
-    read = read_sets({"forget": path, "retain": path}, problems, need_inputs=need_inputs, options=options)
-    if problems:
-        raise ValueError("\n".join(problems))
-    return read.files["forget"]
+    where, options = str(path), options or DataOptions()
+    raw = read_source(path, options, where)
+    check_keys(raw.arrays, where, need_inputs=need_inputs)
+    raw = prepared(raw, options, where)
+    y = numbered({"given": plain(raw.arrays["y"], where)[0]}, options.classes)[0]["given"]
+    return checked(raw.arrays, y, where)
 
 
 class _noted:  # noqa: N801 - a context manager, used like a function

@@ -67,6 +67,7 @@ def _read(files: list[Path], options: DataOptions, where: str) -> Raw:
         with opened(file) as stream, ipc.open_stream(stream) as batches:
             table = table or Table(batches.schema.names, options, where, size)
             for batch in batches:
+                batch.validate(full=True)  # offsets that point outside would be read as they are
                 if batch.num_rows:
                     columns, some = columns_of(batch, table.wanted, where)
                     table.add(columns)
