@@ -125,14 +125,23 @@ def read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray[
     Raises:
         Unsound: with the remedy.
     """
-    with archive.open(member) as stream:
-        shape, dtype, start = _header(stream, shown(member.filename))
-    _check_array(member, shape, dtype, start)
+    check_header_of(archive, member)
     with archive.open(member) as stream:
         array: np.ndarray[Any, Any] = np.lib.format.read_array(stream, allow_pickle=False)
         if stream.read(1):  # also compares the checksum, which stands at the end
             raise Unsound(f"holds more bytes in {shown(member.filename)} than its array has: save it again")
     return native(array)
+
+
+def check_header_of(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+    """Check that an array is as large as its header says, before anything is allocated for it.
+
+    Raises:
+        Unsound: with the remedy.
+    """
+    with archive.open(member) as stream:
+        shape, dtype, start = _header(stream, shown(member.filename))
+    _check_array(member, shape, dtype, start)
 
 
 def native(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -16,8 +16,8 @@ from audit.record.run_records import TrainingRecord
 from .concepts import concept_problems, of_the_task
 from .data import Arrays
 from .given import Build, Given
-from .listed import by_content, input_records, no_names, unnamed
-from .outputs import PrecomputedLabels
+from .grants import granted, too_little
+from .listed import by_content, input_records, loading_lines, no_names, unnamed
 from .probing import probe_models
 from .provenance import warm_starts
 from .reading import REQUIRED_DATA, read_files, read_models
@@ -141,8 +141,8 @@ def load_case(given: Given, overlap_share: float) -> LoadedCase:
         n_classes = probe_models(models, task, problems)
         problems += _label_problems(task, n_classes)
         problems += concept_problems(files, models)
-    labels_only = any(isinstance(model, PrecomputedLabels) for model in models.values())
-    grants: Grants = "labels" if labels_only else "logits" if bare else "features"
+    problems += too_little(models, given.claim.access)
+    grants = granted(models) if models else "logits" if bare else "features"
     chosen = _choose_sets(given, overlap_share, files, problems, grants)
     if problems or chosen is None:
         raise InputError(problems)
@@ -160,7 +160,7 @@ def load_case(given: Given, overlap_share: float) -> LoadedCase:
         models=models,
         digests=digests,
         inputs=input_records(given, files, models, digests),
-        assumptions=(*sets.assumptions, *no_names(models)),
+        assumptions=(*loading_lines(models, given.build), *sets.assumptions, *no_names(models)),
         overlaps=tuple(overlaps),
         n_classes=n_classes,
         key=key,

@@ -15,8 +15,8 @@ from audit.errors import UsageError, brief, wrong_values
 from audit.record.readonce import read_once
 from audit.record.toml import LONGEST, parse_toml
 
+from .adapters.formats import FOUND, is_folder, suffix_of
 from .config import DATA_ROLES, Config
-from .models import OUTPUT_SUFFIXES, TORCH_SUFFIXES
 from .naming import is_odd, shown
 
 CONFIG_NAME = "audit.toml"
@@ -33,7 +33,12 @@ OPTIONS: dict[str, tuple[str, str]] = (
             "provenance",
             "runs",
             "arch",
+            "unlearned_arch",
+            "state_key",
+            "output",
             "head",
+            "predict",
+            "probabilities",
             "layers",
             "trust_pickle",
         )
@@ -175,7 +180,10 @@ def _keys(document: Mapping[str, Any]) -> list[str]:
     return found
 
 
-_TELLING = ("model.arch", "model.trust_pickle", "recipe.train", "recipe.unlearn", "certificate.sign_key", "policy")
+_TELLING = (
+    *("model.arch", "model.unlearned_arch", "model.predict", "model.trust_pickle"),
+    *("recipe.train", "recipe.unlearn", "certificate.sign_key", "policy"),
+)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -225,14 +233,18 @@ def _discover(document: dict[str, Any], origin: dict[str, str]) -> None:
     for role in DATA_ROLES[1:]:
         if role not in data and (folder / f"{role}.npz").is_file():
             data[role], origin[role] = str(folder / f"{role}.npz"), "found beside the forget set"
-    suffixes = TORCH_SUFFIXES + OUTPUT_SUFFIXES
     for role in ("original", "unlearned"):
-        found = [folder / f"{role}{s}" for s in suffixes if (folder / f"{role}{s}").is_file()]
+        found = [folder / f"{role}{s}" for s in FOUND if (folder / f"{role}{s}").is_file()]
+        found += [folder / role] if is_folder(folder / role) else []
         if role not in model and found:
             model[role], origin[role] = str(found[0]), "found beside the forget set"
-    found = sorted(p for p in folder.glob("retrained*") if p.suffix in suffixes) if folder.is_dir() else []
+    found = sorted(filter(_is_model, folder.glob("retrained*"))) if folder.is_dir() else []
     if not model.get("retrained") and found:
         model["retrained"], origin["retrained"] = [str(p) for p in found], "found beside the forget set"
+
+
+def _is_model(path: Path) -> bool:
+    return is_folder(path) if path.is_dir() else suffix_of(path) in FOUND
 
 
 def to_toml(config: Config) -> str:
