@@ -66,8 +66,11 @@ class CalledTarget:
         return np.concatenate(parts)
 
     def _batch(self, data: Arrays, start: int, stop: int) -> np.ndarray[Any, Any]:
-        with timed("the model"):
-            found = np.asarray(self._ask(data.batch(np.arange(start, stop))))
+        try:
+            with timed("the model"):
+                found = np.asarray(self._ask(data.batch(np.arange(start, stop))))
+        except ValueError as error:  # of the library, or of the user's function: no check of ours
+            raise RuntimeError(str(error)) from error
         if found.ndim == 1:
             found = found[:, None]
         if found.ndim != 2 or len(found) != stop - start or found.shape[1] == 0:

@@ -43,7 +43,11 @@ def as_logits(outputs: Floats, step: float) -> Floats:
     if outputs.min() < -1e-6 or np.abs(sums - 1).max() > 1e-2:
         raise ValueError("its outputs are no probabilities: rows must lie between 0 and 1 and sum to 1")
     classes = outputs.shape[1]
-    return np.asarray(np.log(np.clip(outputs, 0.0, 1.0) / sums[:, None] + _spread(step, classes)))
+    p, spread = np.clip(outputs / sums[:, None], 0.0, 1.0), _spread(step, classes)
+    found = np.log(p + spread)
+    near = p > 0.5  # next to 1 by the distance from it, which is the finer number
+    found[near] = np.log1p(p[near] - 1 + spread)
+    return found
 
 
 def saturated(logits: Floats, labels: Ints, step: float) -> Bools:

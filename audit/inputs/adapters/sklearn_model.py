@@ -1,4 +1,4 @@
-"""scikit-learn classifiers in skops files: types that skops trusts, no other (extra ``sklearn``)."""
+"""scikit-learn classifiers in skops files: types that skops trusts, and trees that were checked (extra ``sklearn``)."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from audit.inputs.naming import listed
 from audit.inputs.usercode import describe
 
 from .formats import as_table, library
+from .sklearn_trees import TRUSTED, damage
 
 #: what divides votes: how many voters there are
 VOTERS = ("n_estimators", "n_neighbors")
@@ -62,15 +63,19 @@ def _loaded(path: Path, content: bytes) -> Any:
             for member in check_directory(archive, len(content)):
                 if member.filename.endswith(".npy"):
                     check_header_of(archive, member)
-        untrusted = skops.get_untrusted_types(data=content)
+        untrusted = [name for name in skops.get_untrusted_types(data=content) if name not in TRUSTED]
         if untrusted:
             raise ValueError(
-                f"{path} holds types that skops does not trust ({listed(list(untrusted))}), and loading them would run "
+                f"{path} holds types that skops does not trust ({listed(untrusted)}), and loading them would run "
                 "their code: keep to estimators of scikit-learn, or name a function of yours that loads it (--predict)"
             )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of another version; its outputs are judged, not its version
-            return skops.loads(content, trusted=[])
+            model = skops.loads(content, trusted=list(TRUSTED))
+        wrong = damage(model)
+        if wrong:
+            raise Unsound(f"holds {wrong}: it is damaged, save it again")
+        return model
     except Unsound as error:
         raise ValueError(f"{path} {error}") from None
     except ValueError as error:
