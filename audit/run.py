@@ -95,7 +95,7 @@ def prepare(
     from .collect.meaning import check_outputs
     from .collect.suite import all_attacks, choose
     from .inputs.case import load_case
-    from .inputs.given import given_of, is_outputs
+    from .inputs.given import given_of
     from .inputs.resolve import to_toml
     from .inputs.training_order import training_order
     from .policy.policy import load_policy
@@ -110,7 +110,7 @@ def prepare(
     given = given or given_of(config)
     case, trained = load_case(given, policy.overlap_share), None
     order = training_order(config, given.project)
-    check_order(order, case.claim.kind, beside_outputs=is_outputs(given.models["unlearned"]))
+    check_order(order, case.claim.kind, beside_outputs=not given.unlearned_is_network)
     if given.outputs_only or (train and order.wanted.asked):  # costs nothing, or far less than what it may save
         check_outputs(case, config.batch_size)
     if train and order.wanted.asked:

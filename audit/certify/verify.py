@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from audit.policy.policy import built_in
-from audit.record.digest import sha256_file
+from audit.record.digest import sha256_path
 from audit.record.findings import FindingStatus
 from audit.record.result import Outcome
 
@@ -149,10 +149,10 @@ def _check_types(statement: object) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _files(paths: Sequence[Path]) -> dict[str, str]:
-    """Name by digest of the files in hand."""
+    """Name by digest of the files, and folders, in hand."""
     found: dict[str, str] = {}
     for path in paths:
-        digest = sha256_file(path)
+        digest = sha256_path(path)
         if digest in found:
             raise CertificateError(f"{found[digest]} and {path} are the same file: give every file once.")
         found[digest] = str(path)

@@ -10,6 +10,7 @@ import numpy as np
 from attacks.base import Case, Floats, Ints
 from audit.inputs.data import Arrays
 from audit.inputs.sets import Selection
+from audit.inputs.votes import saturated
 
 from .closer import closer
 from .exchangeability import blind_scores
@@ -38,6 +39,7 @@ def evidence_arrays(
     for name, view in views.items():
         found |= _correctness(name, view, case, roles)
     found |= closer(case, views, seed)
+    found |= _saturated(case, views["unlearned"])
     blind = blind_scores(*sides, seed)
     if blind is not None:
         found["blind/forget"], found["blind/holdout"] = blind
@@ -54,6 +56,16 @@ def task_roles(case: Case, holdout: Selection) -> tuple[str, ...]:
     """Sets of never-seen rows of the task that is left; a holdout set that is the test set counts once."""
     separate = case.kind != "class" and holdout.source == "holdout"
     return ("test", "holdout") if separate else ("test",)
+
+
+def _saturated(case: Case, view: ModelView) -> Found:
+    """Of a model that gives probabilities alone: rows whose own label has probability 0 or 1, so that they are tied."""
+    step = getattr(view.target, "step", None) or 0.0
+    if not step or not getattr(view.target, "probabilities", False):
+        return {}
+    return {
+        f"saturated/{role}": saturated(view.logits(role), case.labels[role], step) for role in ("forget", "holdout")
+    }
 
 
 def _subjects(forget: Arrays, holdout: Arrays) -> Found:

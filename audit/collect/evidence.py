@@ -86,7 +86,8 @@ class Evidence:
             ``correct_retain/<model>`` booleans on retain rows, ``blind/forget`` and ``blind/holdout`` scores of the
             shift check, ``ids/forget`` and ``names/forget`` (n_F,) strings; of the shadow models ``member/<design>``
             (S, n_F + n_H) booleans and ``accuracy/<design>`` (S,) on the test set; ``closer`` (5,) of
-            `audit.collect.closer`, not in a run of an older version.
+            `audit.collect.closer`, not in a run of an older version; where the audited model gives probabilities alone,
+            ``saturated/forget`` and ``saturated/holdout`` booleans of the rows tied at 0 or 1.
         signals: (attack, model) -> signals.
     """
 

@@ -31,6 +31,8 @@ def run_identifier(case: LoadedCase, attacks: Sequence[Attack], *, policy_sha256
         "shadows": {name: dict(shadows.keys) for name, shadows in case.shadows.items()},
         "attacks": {a.name: [a.version, a.parameters] for a in attacks},
     }
+    if case.build.decides():
+        document["build"] = case.build.decides()
     if case.build.layers:
         document["layers"] = case.build.layers
     if case.architectures:  # of networks that a program holds

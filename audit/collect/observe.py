@@ -78,18 +78,18 @@ class Observations:
         if isinstance(target, PrecomputedOutputs):
             return target.outputs(source, self.files[source], self.batch_size)
         stem = f"{digest[:24]}-{self.fingerprints[source][:24]}"
-        paths = [self.folder / f"{stem}-{part}.npy" for part in ("logits", "features")]
+        parts = ("logits", "features") if target.access >= Access.FEATURES else ("logits",)
+        paths = [self.folder / f"{stem}-{part}.npy" for part in parts]
         found = [self._mapped(path) for path in paths]
         if any(array is None for array in found):
-            logits, features = self._passed(target, digest, source)
-            if features is None or not (np.isfinite(logits).all() and np.isfinite(features).all()):
+            arrays = [array for array in self._passed(target, digest, source) if array is not None]
+            if len(arrays) < len(parts) or not all(np.isfinite(array).all() for array in arrays):
                 raise ValueError(f"outputs on the {source} set are not finite: the model is broken, export it again")
             # float32 is what the network computed; features last, so that both exist once the second does
-            found = [self._kept(paths[0], logits), self._kept(paths[1], features)]
-        logits_found, features_found = found
-        if logits_found is None or features_found is None:
+            found = [self._kept(path, array) for path, array in zip(paths, arrays, strict=False)]
+        if found[0] is None or found[-1] is None:
             raise ValueError(f"cannot read back {paths[0].name}: the disk loses data")
-        return logits_found, features_found
+        return found[0], found[1] if len(parts) > 1 else None
 
     def layers_of(self, target: Target) -> tuple[str, ...]:
         """Hidden layers of a network that can be read.
@@ -99,6 +99,8 @@ class Observations:
         """
         if not isinstance(target, TorchTarget):
             raise NotApplicable("needs a network, outputs alone have no hidden layers")
+        if target.headless:
+            raise NotApplicable(f"needs the network's head: {target.headless}")
         data = next(iter(self.files.values()))
         return target.layers(data.batch(np.arange(1)), self.layers.named)
 
@@ -114,11 +116,11 @@ class Observations:
 
     def _passed(self, target: Target, digest: str, source: str) -> tuple[Floats, Floats | None]:
         """Logits and features of a forward pass; with the hidden layers, where an attack reads them."""
-        if self.layers.wanted and isinstance(target, TorchTarget):
+        if self.layers.wanted and isinstance(target, TorchTarget) and not target.headless:
             return self._read(target, digest, source)
         return target.outputs(source, self.files[source], self.batch_size)
 
-    def _read(self, target: TorchTarget, digest: str, source: str) -> tuple[Floats, Floats]:
+    def _read(self, target: TorchTarget, digest: str, source: str) -> tuple[Floats, Floats | None]:
         """Logits and features of one forward pass; the hidden layers are kept beside them."""
         named = bool(self.layers.named)
         names = self.layers_of(target)

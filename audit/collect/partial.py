@@ -10,6 +10,7 @@ import numpy as np
 from attacks.base import Bools, Floats
 from audit.inputs.contained import forward_pass
 from audit.inputs.data import Arrays
+from audit.inputs.forward import call, logits_of
 from audit.inputs.targets import TorchTarget
 
 if TYPE_CHECKING:
@@ -56,12 +57,10 @@ def outputs(network: TorchTarget, changed: Mapping[str, torch.Tensor], data: Arr
 
 def called(network: TorchTarget, changed: Mapping[str, torch.Tensor], data: Arrays) -> Any:
     """The same as a tensor, differentiable in what was replaced."""
-    from torch.func import functional_call
-
     batch = data.batch(np.arange(len(data)))
     given = network.tensor(batch) if isinstance(batch, np.ndarray) else {k: network.tensor(v) for k, v in batch.items()}
     with forward_pass("a forward pass of the network"):
-        return functional_call(network.module, dict(changed), (given,), tie_weights=False)
+        return logits_of(call(network.module, given, changed, tie=False), network.output)
 
 
 def turned(module: torch.nn.Module) -> set[str]:

@@ -81,7 +81,8 @@ def _same_code(a: Target, b: Target) -> bool:
     """The same weights compute the same: both are built by one factory, or held by a program with one code."""
     if not isinstance(a, TorchTarget) or not isinstance(b, TorchTarget):
         return True
-    return a.architecture == b.architecture and not a.unnamed and not b.unnamed
+    code = (a.architecture, a.factory) == (b.architecture, b.factory)
+    return code and not a.unnamed and not b.unnamed
 
 
 def _equal(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:

@@ -43,7 +43,7 @@ def observe_all(
         if problems:
             continue
         if isinstance(model, TorchTarget):  # a cached forward pass leaves the head unknown
-            model.find_head(observations.files["forget"].batch(np.arange(1)))
+            model.look_for_head(observations.files["forget"].batch(np.arange(1)))
         seconds = time.monotonic() - started
         notify(Event("observe", "forward pass", name, "done", done, len(models), len(models), seconds))
     if problems:
@@ -58,7 +58,15 @@ def shadow_views(
     return {
         design: {
             name: ModelView(
-                StoredTarget(path, str(build.arch), build.device, build.head, found.keys[name], found.digests[name]),
+                StoredTarget(
+                    path,
+                    str(build.arch),
+                    build.device,
+                    build.head,
+                    found.keys[name],
+                    found.digests[name],
+                    build.output,
+                ),
                 _marked(found.keys[name], build),
                 observations,
                 selection,
@@ -100,5 +108,5 @@ def _marked(digest: str, build: Build, code: str = "") -> str:
         build: how files are built.
         code: of a network that a program holds its digest, or the model's name where it has none; "" of a file.
     """
-    parts = [digest, str(build.head), str(build.arch), *build.layers, *([code] if code else [])]
+    parts = [digest, str(build.head), str(build.arch), *build.layers, *([code] if code else []), *build.decides()]
     return hashlib.sha256(":".join(parts).encode()).hexdigest()

@@ -89,7 +89,7 @@ def train(
 def _ordered(settings: Config) -> tuple[TrainingOrder, dict[str, Arrays], Sets, Policy, bytes]:
     """What is to be trained, on what, without any model to audit."""
     from audit.inputs.case import load_sets, project_key
-    from audit.inputs.given import given_of, is_outputs
+    from audit.inputs.given import given_of
     from audit.inputs.training_order import training_order
     from audit.policy.policy import load_policy
     from audit.training.references import check_asked, check_order
@@ -98,7 +98,7 @@ def _ordered(settings: Config) -> tuple[TrainingOrder, dict[str, Arrays], Sets, 
     files, sets = load_sets(given, policy.overlap_share)
     order = training_order(settings, given.project)
     check_asked(order.wanted)
-    check_order(order, sets.claim.kind, beside_outputs=is_outputs(given.models.get("unlearned")))
+    check_order(order, sets.claim.kind, beside_outputs="unlearned" in given.models and not given.unlearned_is_network)
     return order, files, sets, policy, project_key(given.project)
 
 

@@ -83,7 +83,23 @@ def run(
         Path | None, typer.Option(help="Count every look at this forget set; alpha is shared among them.")
     ] = None,
     arch: Annotated[str | None, typer.Option(metavar="MODULE:FACTORY", help="Function that builds the model.")] = None,
+    unlearned_arch: Annotated[
+        str | None, typer.Option(metavar="MODULE:FACTORY", help="The same for unlearned models of another network.")
+    ] = None,
+    state_key: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Where a checkpoint of several state dicts holds the model's.")
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Logits among several outputs, by name or position.")
+    ] = None,
     head: Annotated[str | None, typer.Option(help="Final linear layer, where it cannot be found.")] = None,
+    predict: Annotated[
+        str | None,
+        typer.Option(metavar="MODULE:FUNCTION", help="(model path, inputs) -> outputs, for any other kind of model."),
+    ] = None,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Models give probabilities; logits are not to be had.")
+    ] = False,
     layers: Annotated[
         list[str] | None, typer.Option(metavar="NAMES", help="Modules read as hidden layers. Default: found.")
     ] = None,

@@ -125,15 +125,25 @@ def read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray[
     Raises:
         Unsound: with the remedy.
     """
-    name, again = shown(member.filename), "save it again with numpy.savez"
-    with archive.open(member) as stream:
-        shape, _, dtype = header_of(stream, name)
-        check_declared(name, shape, dtype, member.file_size - stream.tell(), again)
+    check_header_of(archive, member)
     with archive.open(member) as stream:
         array: np.ndarray[Any, Any] = np.lib.format.read_array(stream, allow_pickle=False)
         if stream.read(1):  # also compares the checksum, which stands at the end
             raise Unsound(f"holds more bytes in {shown(member.filename)} than its array has: save it again")
     return native(array)
+
+
+def check_header_of(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+    """Check that an array is as large as its header says, before anything is allocated for it.
+
+    Raises:
+        Unsound: with the remedy.
+    """
+    name = shown(member.filename)
+    with archive.open(member) as stream:
+        shape, _, dtype = header_of(stream, name)
+        held = member.file_size - stream.tell()
+    check_declared(name, shape, dtype, held, "save it again with numpy.savez")
 
 
 def native(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -16,9 +16,9 @@ from audit.record.run_records import TrainingRecord
 from .concepts import concept_problems, of_the_task
 from .data import Arrays
 from .given import Build, Given
+from .grants import granted, too_little
 from .labels import settled
-from .listed import by_content, input_records, no_names, unnamed
-from .outputs import PrecomputedLabels
+from .listed import by_content, input_records, loading_lines, no_names, unnamed
 from .probing import probe_models
 from .provenance import warm_starts
 from .reading import read_models
@@ -147,8 +147,8 @@ def load_case(given: Given, overlap_share: float) -> LoadedCase:
         said += notes
         problems += wrong
         problems += concept_problems(files, models)
-    labels_only = any(isinstance(model, PrecomputedLabels) for model in models.values())
-    grants: Grants = "labels" if labels_only else "logits" if bare else "features"
+    problems += too_little(models, given.claim.access)
+    grants = granted(models) if models else "logits" if bare else "features"
     chosen = _choose_sets(given, overlap_share, files, problems, grants)
     if problems or chosen is None:
         raise InputError(problems)
@@ -166,7 +166,7 @@ def load_case(given: Given, overlap_share: float) -> LoadedCase:
         models=models,
         digests=digests,
         inputs=input_records(given, files, models, digests),
-        assumptions=(*said, *sets.assumptions, *no_names(models)),
+        assumptions=(*said, *loading_lines(models, given.build), *sets.assumptions, *no_names(models)),
         overlaps=tuple(overlaps),
         n_classes=n_classes,
         key=key,

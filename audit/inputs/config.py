@@ -80,7 +80,12 @@ class ModelSection(Section):
     """Paths of the models and how to build them."""
 
     arch: str | None = None
+    unlearned_arch: str | None = None
+    state_key: str | None = None
+    output: str | None = None
     head: str | None = None
+    predict: str | None = None
+    probabilities: bool = False
     layers: tuple[str, ...] = ()
     original: Path | None = None
     unlearned: Path | None = None
@@ -94,6 +99,12 @@ class ModelSection(Section):
     def _listed(cls, value: object) -> object:
         """``a,b`` is two names."""
         return listed(value)
+
+    @field_validator("output", mode="before")
+    @classmethod
+    def _named(cls, value: object) -> object:
+        """A position, written as a number, is a name like any other."""
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 class TrainingSection(Section):

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .adapters.formats import OUTPUT_SUFFIXES, is_network
 from .config import DATA_ROLES, ClaimSection, Config, Provenance
-from .models import OUTPUT_SUFFIXES
 from .options import DataOptions, hook_of
 
 #: a path, ``package.module:function``, or what `audit.inputs.held` takes: arrays, frames, data sets, loaders
@@ -26,6 +26,11 @@ class Build:
         device: where networks run.
         trust_pickle: model files may be unpickled, on the user's word.
         layers: modules whose outputs attacks read as hidden layers; () = found.
+        unlearned_arch: the factory of the unlearned models, where theirs is another network.
+        state_key: where the state dict stands in a checkpoint that holds several.
+        output: name or position of the logits among several outputs.
+        predict: ``package.module:function`` that asks a model which no library of ours loads.
+        probabilities: outputs and answers of ``predict`` are probabilities, for nothing else is to be had.
     """
 
     arch: str | None = None
@@ -33,6 +38,22 @@ class Build:
     device: str = "cpu"
     trust_pickle: bool = False
     layers: tuple[str, ...] = ()
+    unlearned_arch: str | None = None
+    state_key: str | None = None
+    output: str | None = None
+    predict: str | None = None
+    probabilities: bool = False
+
+    def arch_of(self, name: str) -> str | None:
+        """The factory of one model, by its name in the run."""
+        own = self.unlearned_arch if name.partition("/")[0] == "unlearned" else None
+        return own or self.arch
+
+    def decides(self) -> list[str]:
+        """What else decides what a file's outputs and features are: part of the digests that name caches and runs."""
+        said = {"output": self.output, "key": self.state_key, "predict": self.predict, "arch": self.unlearned_arch}
+        found = [f"{name} {value}" for name, value in said.items() if value is not None]
+        return [*found, "probabilities"] if self.probabilities else found
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +87,14 @@ class Given:
         """Every model is given by its outputs alone."""
         return bool(self.models) and all(is_outputs(source) for source in self.models.values())
 
+    @property
+    def unlearned_is_network(self) -> bool:
+        """The model to audit is a network, beside which others of its kind can be trained."""
+        source = self.models.get("unlearned")
+        if isinstance(source, Path):
+            return is_network(source) and self.build.predict is None
+        return source is not None and not is_outputs(source)
+
 
 def is_outputs(source: object) -> bool:
     """A model that is given by its outputs alone: a file of that kind, or a mapping."""
@@ -85,7 +114,18 @@ def given_of(config: Config) -> Given:
     return Given(
         data={role: path for role, path in data.items() if path is not None},
         models=named_models(section.unlearned, section.original, section.runs, section.retrained),
-        build=Build(section.arch, section.head, config.device, section.trust_pickle, section.layers),
+        build=Build(
+            section.arch,
+            section.head,
+            config.device,
+            section.trust_pickle,
+            section.layers,
+            section.unlearned_arch,
+            section.state_key,
+            section.output,
+            section.predict,
+            section.probabilities,
+        ),
         claim=config.claim,
         provenance=section.provenance,
         project=_folder(config.data.forget or config.data.data),

@@ -9,9 +9,11 @@ import numpy as np
 
 from audit.record.inputs import InputRecord
 
+from .called import CalledTarget
 from .data import Arrays
-from .given import Given
+from .given import Build, Given
 from .memory import IN_MEMORY, described
+from .outputs import PrecomputedOutputs
 from .targets import Target, TorchTarget
 
 
@@ -53,9 +55,9 @@ def input_records(
             InputRecord(
                 role=name,
                 name=source.name if isinstance(source, Path) else described(source),
-                kind="model" if isinstance(models[name], TorchTarget) else "outputs",
+                kind="outputs" if isinstance(models[name], PrecomputedOutputs) else "model",
                 sha256=None if name in without else digests[name],
-                note=trusted if isinstance(source, Path) else _note(models[name]),
+                note=_file_note(models[name], trusted) if isinstance(source, Path) else _note(models[name]),
                 architecture=getattr(models[name], "architecture", "") or None,
             )
             for name, source in given.models.items()
@@ -75,6 +77,11 @@ def _rows(given: Given, role: str) -> str:
     return f"the rows that {source.name if isinstance(source, Path) else 'a list'} names"
 
 
+def _file_note(model: Target, trusted: str) -> str:
+    """What reads a file that is no network."""
+    return f"{model.kind}, asked as a black box" if isinstance(model, CalledTarget) else trusted
+
+
 def _note(model: Target) -> str:
     """How a model that a program holds is named."""
     if not isinstance(model, TorchTarget):
@@ -92,6 +99,33 @@ def unnamed(models: Mapping[str, Target]) -> dict[str, str]:
 def no_names(models: Mapping[str, Target]) -> list[str]:
     """What the record says of models that nothing can be certified about."""
     return [f"no certificate can be issued: {name} cannot be named ({why})" for name, why in unnamed(models).items()]
+
+
+def loading_lines(models: Mapping[str, Target], build: Build) -> list[str]:
+    """What was done to load the models, and what cannot be had of them: each thing once, with the models it is about.
+
+    Args:
+        models: loaded and tried.
+        build: how they were built.
+    """
+    said: dict[str, list[str]] = {}
+    for name, model in models.items():
+        if isinstance(model, (TorchTarget, CalledTarget)):
+            for step in model.steps:
+                said.setdefault(step, []).append(name)
+        if isinstance(model, TorchTarget) and model.headless:
+            said.setdefault(f"outputs alone, no features: {model.headless}", []).append(name)
+    lines = [f"{_few(names)}: {text}" for text, names in said.items()]
+    if build.unlearned_arch is not None:
+        lines.append(
+            f"--unlearned-arch {build.unlearned_arch}: the audited model is another network than the original, so "
+            "attacks on the difference of their weights and the comparison of layers bit for bit do not apply"
+        )
+    return lines
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _row_shape(data: Arrays) -> tuple[int, ...] | None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 IN_MEMORY = "in memory"
 
 
-def target_of(module: Any, name: str, device: str, head: str | None) -> TorchTarget:
+def target_of(module: Any, name: str, device: str, head: str | None, output: str | None = None) -> TorchTarget:
     """A copy of a network as something to audit, named by its state and by the sources of its architecture.
 
     Args:
@@ -31,6 +31,7 @@ def target_of(module: Any, name: str, device: str, head: str | None) -> TorchTar
         name: of the model in the run, for messages.
         device: where the copy runs.
         head: its final linear layer, where it cannot be found.
+        output: name or position of the logits among what it returns, where that cannot be told.
 
     Raises:
         ValueError: with the remedy.
@@ -44,7 +45,7 @@ def target_of(module: Any, name: str, device: str, head: str | None) -> TorchTar
     try:
         _check(module, name)
         copied = _copy(module, name)
-        target = TorchTarget(copied, device, head)
+        target = TorchTarget(copied, device, head, output=output)
         if target.digest() != state_digest({key: numpy_of(value) for key, value in module.state_dict().items()}):
             raise ValueError(f"{name}: a copy of it has another state: give its state dict as a file, with --arch")
     except ValueError:
@@ -92,7 +93,7 @@ def _copy(module: torch.nn.Module, name: str) -> torch.nn.Module:
         ) from None
 
 
-def outputs_of(outputs: Mapping[Any, Any], name: str) -> PrecomputedOutputs:
+def outputs_of(outputs: Mapping[Any, Any], name: str, *, probabilities: bool = False) -> PrecomputedOutputs:
     """Copies of logits or predicted labels by set as something to audit.
 
     Raises:
@@ -101,7 +102,7 @@ def outputs_of(outputs: Mapping[Any, Any], name: str) -> PrecomputedOutputs:
     if any(str(key).rpartition(".")[2] in ("weight", "bias") for key in outputs):
         raise ValueError(f"{name} look like a state dict: load it into the network and give the network")
     arrays = {str(key): array_of(value, f"{name}: {key}") for key, value in outputs.items()}
-    return outputs_target(arrays, name)
+    return outputs_target(arrays, name, probabilities=probabilities)
 
 
 def described(source: Any) -> str:

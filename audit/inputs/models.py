@@ -1,4 +1,4 @@
-"""Load models: torch state dicts and precomputed outputs. The only file that loads model files."""
+"""Load models: torch checkpoints, precomputed outputs, and what `audit.inputs.adapters` loads. All models come here."""
 
 from __future__ import annotations
 
@@ -14,20 +14,19 @@ from attacks.base import Access, Floats
 from audit.errors import CouldNotRun
 from audit.record.readonce import read_once, sha256_of
 
+from .adapters.formats import ADAPTERS, OUTPUT_SUFFIXES, adapter, is_folder, refuse_unknown, suffix_of
 from .archive import Unsound, check_header, check_weights
 from .contained import Meddling, contained, timed
 from .data import Arrays
 from .npz import npz_of
 from .outputs import outputs_target
+from .plain_values import allowed, foreign
 from .state import check_network, check_values, fit_state
 from .targets import Target, TorchTarget
 from .usercode import describe, named_function
 
 if TYPE_CHECKING:
     import torch
-
-TORCH_SUFFIXES = (".safetensors", ".pt", ".pth")
-OUTPUT_SUFFIXES = (".npz",)
 
 
 def build_module(arch: str) -> torch.nn.Module:
@@ -70,27 +69,68 @@ def check_device(device: str) -> None:
 
 
 def load_model(
-    path: Path, *, arch: str | None, device: str, head: str | None, trust_pickle: bool
+    path: Path,
+    *,
+    arch: str | None,
+    device: str,
+    head: str | None,
+    trust_pickle: bool,
+    state_key: str | None = None,
+    output: str | None = None,
+    predict: str | None = None,
+    probabilities: bool = False,
 ) -> tuple[Target, str]:
-    """Load one model file without running code from it; return it with the SHA-256 of the bytes that were loaded.
+    """Load one model file or folder without running code from it; return it with the SHA-256 of what was loaded.
 
     Raises:
         ValueError: with every problem of this file, ending with the remedy.
     """
+    suffix = suffix_of(path)
+    if suffix in OUTPUT_SUFFIXES:
+        content = _content(path)
+        found = outputs_target(npz_of(io.BytesIO(content), path), str(path), probabilities=probabilities)
+        return found, sha256_of(content)
+    if predict is not None:
+        return _asked(path, predict, probabilities)
+    if is_folder(path):
+        return _folder(path, device, head, output)
+    refuse_unknown(path)
     content = _content(path)
     digest = sha256_of(content)
-    if path.suffix in OUTPUT_SUFFIXES:
-        return outputs_target(npz_of(io.BytesIO(content), path), str(path)), digest
-    if path.suffix not in TORCH_SUFFIXES:
-        raise ValueError(f"{path}: unknown model format: use .safetensors, .pt, .pth, or .npz with logits")
+    if suffix in ADAPTERS:
+        more = (output,) if suffix == ".onnx" else ()
+        target = adapter(path).load(path, content, digest, *more)
+        target.probabilities |= probabilities
+        return target, digest
     state = _read_state(path, content, trust_pickle)
     if not isinstance(state, Mapping):
-        return _checked_mode(path, state, device, head), digest
+        return _checked_mode(path, state, device, head, output), digest
     if arch is None:
         raise ValueError(f"{path} holds weights only: name the function that builds the model with --arch")
     module = build_module(arch)
-    fit_state(str(path), module, state)
-    return TorchTarget(module.eval(), device, head), digest
+    steps = fit_state(str(path), module, state, state_key)
+    return TorchTarget(module.eval(), device, head, output=output, factory=arch, steps=steps), digest
+
+
+def _asked(path: Path, predict: str, probabilities: bool) -> tuple[Target, str]:
+    """A model that the user's own function asks."""
+    from .adapters.predict_hook import load
+
+    if not path.exists():
+        raise ValueError(f"{path} does not exist: check the path")
+    target = load(path, predict, probabilities=probabilities)
+    return target, target.digest()
+
+
+def _folder(path: Path, device: str, head: str | None, output: str | None) -> tuple[Target, str]:
+    """A Hugging Face folder."""
+    from .adapters.hf_folder import load
+
+    with contained(str(path)):
+        module, weights, digest = load(path)
+    steps = fit_state(str(path), module, weights)
+    kind = f"Hugging Face {type(module).__name__}"
+    return TorchTarget(module.eval(), device, head, output=output, factory=kind, steps=steps), digest
 
 
 def _content(path: Path) -> bytes:
@@ -115,13 +155,16 @@ def _read_state(path: Path, content: bytes, trust_pickle: bool) -> Any:
             check_header(content)
             return load(content)
         check_weights(content)
-        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        with allowed():
+            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         if not trust_pickle:
+            objects = foreign(content)
+            what = f"a pickled object ({objects})" if objects else "a pickled object (or damaged)"
             raise ValueError(
-                f"{path} is no plain state dict but a pickled object (or damaged), and loading it would run code from "
-                "the file: save the state dict (torch.save(model.state_dict(), ...)) or, if you made the file "
-                "yourself, pass --trust-pickle"
+                f"{path} is no plain state dict but {what}, and loading it would run code from the file: save the "
+                "state dict alone (torch.save(model.state_dict(), ...)) or, if you made the file yourself, pass "
+                "--trust-pickle"
             ) from None
     except Unsound as error:
         raise ValueError(f"{path} {error}") from None
@@ -141,7 +184,7 @@ def _read_state(path: Path, content: bytes, trust_pickle: bool) -> Any:
         ) from None
 
 
-def _checked_mode(path: Path, module: Any, device: str, head: str | None) -> TorchTarget:
+def _checked_mode(path: Path, module: Any, device: str, head: str | None, output: str | None) -> TorchTarget:
     import torch
 
     if not isinstance(module, torch.nn.Module):
@@ -150,7 +193,7 @@ def _checked_mode(path: Path, module: Any, device: str, head: str | None) -> Tor
         raise ValueError(f"{path} was saved in training mode: call model.eval() before saving it")
     check_network(str(path), module)
     check_values(str(path), module.state_dict())
-    return TorchTarget(module, device, head)
+    return TorchTarget(module, device, head, output=output)
 
 
 @dataclass(frozen=True)
@@ -166,6 +209,7 @@ class StoredTarget:
     head: str | None
     key: str
     sha256: str
+    output: str | None = None
     access: Access = Access.LOGITS
 
     @property
@@ -182,7 +226,9 @@ class StoredTarget:
         return self.key
 
     def _load(self) -> Target:
-        target, digest = load_model(self.path, arch=self.arch, device=self.device, head=self.head, trust_pickle=False)
+        target, digest = load_model(
+            self.path, arch=self.arch, device=self.device, head=self.head, trust_pickle=False, output=self.output
+        )
         if digest != self.sha256:
             raise CouldNotRun(f"{self.path} changed after it was trained: see who writes there, and run again.")
         return target

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .contained import forward_pass
+from .forward import call, logits_of
 from .targets import TorchTarget, two_columns
 
 PASS = "a forward pass of the network"
@@ -21,17 +22,16 @@ class PrivateNetwork:
 
     def __init__(self, target: TorchTarget) -> None:
         self.module = copy.deepcopy(target.module).eval()
+        self._output = target.output
         for parameter in self.module.parameters():
             parameter.requires_grad_(parameter.is_floating_point())
 
     def forward(self, x: Any) -> Any:
         """Logits (b, C), C >= 2."""
         with forward_pass(PASS):
-            return two_columns(self.module(x))
+            return two_columns(logits_of(call(self.module, x), self._output))
 
     def functional(self, state: Mapping[str, Any], x: Any) -> Any:
         """Logits (b, C) with other parameters and buffers; those that ``state`` lacks stay as they are."""
-        from torch.func import functional_call
-
         with forward_pass(PASS):
-            return two_columns(functional_call(self.module, dict(state), (x,)))
+            return two_columns(logits_of(call(self.module, x, state), self._output))

@@ -13,6 +13,7 @@ from audit.record.digest import state_digest
 
 from .data import Arrays, positions
 from .naming import listed, shown
+from .votes import as_logits, step_of
 
 LARGEST = 2**27  # our choice: entries of the logits that stand for the predicted labels of a set, one GiB
 PEAK = 10.0  # logit of a predicted label where labels alone are known
@@ -24,6 +25,8 @@ class PrecomputedOutputs:
 
     state: Mapping[str, np.ndarray[Any, Any]]
     access: Access = Access.LOGITS
+    #: of stored probabilities, in which they are given; 0 of logits
+    step: float = 0.0
 
     def outputs(self, role: str, data: Arrays, batch_size: int) -> tuple[Floats, Floats | None]:  # noqa: ARG002
         """The stored logits of a role. Raises ValueError where they are missing or do not fit the data."""
@@ -34,7 +37,12 @@ class PrecomputedOutputs:
             logits = logits[:, None]
         if len(logits) != len(data):
             raise ValueError(f"{len(logits)} rows of logits for {len(data)} rows of the {role} set: align them")
-        return _two_columns(logits), None
+        return as_logits(logits, self.step) if self.step else _two_columns(logits), None
+
+    @property
+    def probabilities(self) -> bool:
+        """Probabilities are stored, for nothing else was to be had."""
+        return self.step > 0
 
     def digest(self) -> str:
         """Digest of the stored arrays."""
@@ -69,12 +77,15 @@ class PrecomputedLabels(PrecomputedOutputs):
         return logits, None
 
 
-def outputs_target(outputs: Mapping[str, np.ndarray[Any, Any]], where: str) -> PrecomputedOutputs:
-    """Outputs as something to audit: floats are logits, integers predicted labels.
+def outputs_target(
+    outputs: Mapping[str, np.ndarray[Any, Any]], where: str, *, probabilities: bool = False
+) -> PrecomputedOutputs:
+    """Outputs as something to audit: floats are logits (or probabilities), integers predicted labels.
 
     Args:
         outputs: (n, C) or (n,) by set, in the order of the data's rows.
         where: file or object, for messages.
+        probabilities: floats are probabilities, for nothing else was to be had.
 
     Raises:
         ValueError: with the remedy.
@@ -92,7 +103,7 @@ def outputs_target(outputs: Mapping[str, np.ndarray[Any, Any]], where: str) -> P
         raise ValueError(
             "; ".join([f"{where}: logits must be finite floats of shape (n, C); repair {listed(bad)}", *holes])
         )
-    return PrecomputedOutputs(outputs)
+    return PrecomputedOutputs(outputs, step=min(map(step_of, outputs.values())) if probabilities else 0.0)
 
 
 def _labels(outputs: Mapping[str, np.ndarray[Any, Any]], where: str) -> PrecomputedLabels:

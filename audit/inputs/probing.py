@@ -6,13 +6,15 @@ import numpy as np
 
 from audit.errors import AuditError
 
+from .called import CalledTarget
 from .contained import contained
 from .data import Arrays, layout
-from .outputs import PrecomputedLabels
-from .probabilities import stored_probabilities
-from .targets import Target, TorchTarget
+from .outputs import PrecomputedLabels, PrecomputedOutputs
+from .probabilities import probabilities, stored_probabilities
+from .targets import DETERMINISM, Target, TorchTarget
 
 PROBE_ROWS = 8
+STEP_ROWS = 1000  # our choice: never-seen rows from which the step of probabilities is learned
 BATCH_TOLERANCE = 1e-3  # our choice: relative difference between one batch and single rows (float32 networks)
 BATCH_ROUNDING = 8.0  # our choice: the same, in units of the rounding of the network's own type (bfloat16)
 
@@ -23,7 +25,7 @@ def probe_models(models: dict[str, Target], files: dict[str, Arrays], problems: 
     widths: dict[str, int] = {}
     found: dict[str, list[str]] = {}  # one problem of many models is one line
     for name, model in models.items():
-        if not isinstance(model, TorchTarget):
+        if isinstance(model, PrecomputedOutputs):
             columns: dict[str, int] = {}
             for role, data in files.items():
                 try:
@@ -33,13 +35,14 @@ def probe_models(models: dict[str, Target], files: dict[str, Arrays], problems: 
             if len(set(columns.values())) > 1:
                 text = f"its sets have different numbers of classes ({columns}): give the logits of one model"
                 found.setdefault(text, []).append(name)
-            named = "" if isinstance(model, PrecomputedLabels) else stored_probabilities(model.state)
+            plain = not isinstance(model, PrecomputedLabels) and not model.probabilities
+            named = stored_probabilities(model.state) if plain else ""
             if named:
                 found.setdefault(named, []).append(name)
             continue
         try:
             with contained("the network"):
-                widths[name] = _probe_network(model, rows)
+                widths[name] = _probe(model, rows, files.get("test", rows))
         except AuditError:
             raise
         except ValueError as error:
@@ -51,9 +54,34 @@ def probe_models(models: dict[str, Target], files: dict[str, Arrays], problems: 
             )
             found.setdefault(text, []).append(name)
     problems += [f"{', '.join(names)}: {text}" for text, names in found.items()]
+    widest = max(widths.values(), default=0)
+    for name, model in models.items():
+        if isinstance(model, CalledTarget) and model.classes is not None and name in widths:
+            model.width = widths[name] = widest  # of classes that it never saw it says nothing
     if len(set(widths.values())) > 1:
         problems.append(f"the models have different numbers of classes ({widths}): give models of one task")
-    return max(widths.values(), default=0)
+    return widest
+
+
+def _probe(model: Target, rows: Arrays, unseen: Arrays) -> int:
+    """Try a network, or a model that is asked, on a few rows; return its number of classes."""
+    if isinstance(model, TorchTarget):
+        return _probe_network(model, rows)
+    if not isinstance(model, CalledTarget):
+        raise TypeError(f"{type(model).__name__} is no model that can be tried")
+    if rows.x is None:
+        raise ValueError("it is asked with the rows of the data, which have no inputs: add the key x to the sets")
+    raw = model.raw(rows, len(rows)).astype(np.float64)
+    named = "" if model.probabilities else probabilities(raw)
+    if named:
+        raise ValueError(f"{named}. Where the model gives nothing else, say so with --probabilities")
+    scale = max(float(np.abs(raw).max()), 1e-6)
+    if np.abs(model.raw(rows, len(rows)) - raw).max() > DETERMINISM * scale:
+        raise ValueError("its output is not deterministic: switch off sampling")
+    if np.abs(model.raw(rows, 1) - raw).max() > BATCH_TOLERANCE * scale:
+        raise ValueError("its output for a row depends on the other rows of the batch: ask row by row")
+    model.learn_step(unseen.take(np.arange(min(STEP_ROWS, len(unseen)))), STEP_ROWS)
+    return int(model.outputs("forget", rows, len(rows))[0].shape[1])
 
 
 def _probe_network(model: TorchTarget, rows: Arrays) -> int:
@@ -61,6 +89,7 @@ def _probe_network(model: TorchTarget, rows: Arrays) -> int:
         raise ValueError("it is in training mode: call model.eval() before saving it")
     index = np.arange(len(rows))
     model.check_output(rows.batch(index))
+    model.look_for_head(rows.batch(index))
     logits, _ = model.call(rows.batch(index))
     singles = np.concatenate([model.call(rows.batch(index[i : i + 1]))[0] for i in index])
     scale = max(float(np.abs(logits).max()), 1e-6)

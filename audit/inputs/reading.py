@@ -44,9 +44,6 @@ def read_models(
             found.add(where, f"{where} cannot be read ({describe(error)}): save plain float weights again")
     problems += found.lines()
     problems += foreign_hooks(models)
-    kinds = {isinstance(model, TorchTarget) for model in models.values()}
-    if len(kinds) > 1:
-        problems.append("some models are networks and some precomputed outputs: give all in one form")
     return models, digests
 
 
@@ -65,10 +62,18 @@ def _read_model(name: str, source: Any, build: Build) -> tuple[Target, str]:
     if isinstance(source, Path):
         check_name(source)
         return load_model(
-            source, arch=build.arch, device=build.device, head=build.head, trust_pickle=build.trust_pickle
+            source,
+            arch=build.arch_of(name),
+            device=build.device,
+            head=build.head,
+            trust_pickle=build.trust_pickle,
+            state_key=build.state_key,
+            output=build.output,
+            predict=build.predict,
+            probabilities=build.probabilities,
         )
     if isinstance(source, Mapping):
-        outputs = outputs_of(source, f"the outputs of {name}")
+        outputs = outputs_of(source, f"the outputs of {name}", probabilities=build.probabilities)
         return outputs, outputs.digest()
-    network = target_of(source, name, build.device, build.head)
+    network = target_of(source, name, build.device, build.head, build.output)
     return network, network.digest()

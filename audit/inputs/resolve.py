@@ -16,8 +16,8 @@ from audit.errors import UsageError, brief, wrong_values
 from audit.record.readonce import read_once
 from audit.record.toml import LONGEST, parse_toml
 
+from .adapters.formats import FOUND, is_folder, suffix_of
 from .config import DATA_ROLES, INDEX_ROLES, Config
-from .models import OUTPUT_SUFFIXES, TORCH_SUFFIXES
 from .naming import is_odd, shown
 from .options import hook_of
 
@@ -38,7 +38,12 @@ OPTIONS: dict[str, tuple[str, str]] = (
             "provenance",
             "runs",
             "arch",
+            "unlearned_arch",
+            "state_key",
+            "output",
             "head",
+            "predict",
+            "probabilities",
             "layers",
             "trust_pickle",
         )
@@ -200,13 +205,8 @@ def _keys(document: Mapping[str, Any]) -> list[str]:
 
 
 _TELLING = (
-    "data.preprocess",
-    "model.arch",
-    "model.trust_pickle",
-    "recipe.train",
-    "recipe.unlearn",
-    "certificate.sign_key",
-    "policy",
+    *("data.preprocess", "model.arch", "model.unlearned_arch", "model.predict", "model.trust_pickle"),
+    *("recipe.train", "recipe.unlearn", "certificate.sign_key", "policy"),
 )
 
 
@@ -262,12 +262,12 @@ def _discover(document: dict[str, Any], origin: dict[str, str]) -> None:
         found = [path for path in found if path.is_file() or (path.is_dir() and Path(beside).is_dir())]
         if found:
             data[role], origin[role] = str(found[0]), "found beside the forget set"
-    suffixes = TORCH_SUFFIXES + OUTPUT_SUFFIXES
     for role in ("original", "unlearned"):
-        found = [folder / f"{role}{s}" for s in suffixes if (folder / f"{role}{s}").is_file()]
+        found = [folder / f"{role}{s}" for s in FOUND if (folder / f"{role}{s}").is_file()]
+        found += [folder / role] if is_folder(folder / role) else []
         if role not in model and found:
             model[role], origin[role] = str(found[0]), "found beside the forget set"
-    found = sorted(p for p in folder.glob("retrained*") if p.suffix in suffixes) if folder.is_dir() else []
+    found = sorted(filter(_is_model, folder.glob("retrained*"))) if folder.is_dir() else []
     if not model.get("retrained") and found:
         model["retrained"], origin["retrained"] = [str(p) for p in found], "found beside the forget set"
 
@@ -277,6 +277,10 @@ def _standard_names(role: str, forget: str) -> list[str]:
     name = Path(forget).name
     first = [re.sub(r"(?<![a-z])forget(?![a-z])", role, name)] if re.search(r"(?<![a-z])forget(?![a-z])", name) else []
     return [*first, f"{role}{Path(forget).suffix}", f"{role}.npz"]
+
+
+def _is_model(path: Path) -> bool:
+    return is_folder(path) if path.is_dir() else suffix_of(path) in FOUND
 
 
 def to_toml(config: Config) -> str:

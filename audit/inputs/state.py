@@ -17,25 +17,28 @@ FLOATS = ("float16", "bfloat16", "float32", "float64")
 WHOLE = ("uint8", "int8", "int16", "int32", "int64", "bool")
 
 
-def fit_state(where: str, module: torch.nn.Module, state: Mapping[Any, Any]) -> None:
-    """Load the weights of a file into the factory's network.
+def fit_state(where: str, module: torch.nn.Module, state: Mapping[Any, Any], key: str | None = None) -> tuple[str, ...]:
+    """Load the weights of a file into the factory's network; return what was done to fit them, in words.
 
     Args:
         where: the file, for messages.
         module: as the factory built it.
         state: what the file holds.
+        key: where the state dict stands in the file (``--state-key``); None = found.
 
     Raises:
         ValueError: with the remedy.
     """
     expected = module.state_dict()
     try:
-        weights = opened({str(key): value for key, value in state.items()}, expected)
+        found = opened({str(name): value for name, value in state.items()}, expected, key)
     except ValueError as error:
         raise ValueError(f"{where}{error}") from None
+    weights = found.weights
     check_forms(where, weights)
     _check_names(where, weights, expected)
     _check_kinds(where, weights, expected)
+    cast = _cast(weights, expected)
     weights = {name: value.to(expected[name].dtype) for name, value in weights.items()}
     check_values(where, weights)
     ties = differing_ties(weights, expected)
@@ -45,6 +48,19 @@ def fit_state(where: str, module: torch.nn.Module, state: Mapping[Any, Any]) -> 
             "itself again, or name an --arch that does not tie them"
         )
     module.load_state_dict(weights)
+    return (*found.steps, *cast)
+
+
+def _cast(weights: State, expected: Mapping[str, torch.Tensor]) -> tuple[str, ...]:
+    """Floats that the factory's network holds in another type, in words."""
+    pairs = sorted(
+        {
+            (_kind(value), _kind(expected[name]))
+            for name, value in weights.items()
+            if value.is_floating_point() and value.dtype != expected[name].dtype
+        }
+    )
+    return tuple(f"its {theirs} weights are computed with in the {ours} of the network" for theirs, ours in pairs)
 
 
 def check_forms(where: str, state: State) -> None:

@@ -12,6 +12,8 @@ from audit.record.digest import state_digest
 
 from .contained import contained, forward_pass
 from .data import Arrays
+from .forward import NoLogits, call, logits_of
+from .heads import Call, Head, calls_of, candidates, head_of, matching
 from .layers import check_named, find_layers, pooled, reading
 from .probabilities import last_activation
 
@@ -39,26 +41,52 @@ class Target(Protocol):
         """Digest of the model's content as it is now."""
 
 
+class NoHead(ValueError):
+    """The network has no head that could be told; the message is the reason."""
+
+
 class TorchTarget:
     """A torch classifier of any input shape, in eval mode with frozen parameters.
+
+    Args:
+        module: the network.
+        device: where it runs.
+        head: name of its head, where it cannot be found.
+        output: name or position of the logits among what it returns, where that cannot be told.
+        factory: ``package.module:function`` that built it, "" where a program holds it.
+        steps: what was done to load it, in words.
 
     Attributes:
         architecture: digest of the code of a network that a program holds; "" where a factory names it.
         unnamed: why that code cannot be named, "" where it can.
+        headless: why it has no head, so that features and all that needs them are not to be had; "" where it has one,
+            or where none was looked for yet.
     """
 
-    access = Access.TRAIN
-
-    def __init__(self, module: torch.nn.Module, device: str, head: str | None) -> None:
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        device: str,
+        head: str | None,
+        *,
+        output: str | None = None,
+        factory: str = "",
+        steps: tuple[str, ...] = (),
+    ) -> None:
         import torch
 
         self.module = module.to(device)
         for parameter in self.module.parameters():
             parameter.requires_grad_(False)
-        self.architecture = self.unnamed = ""
+        self.architecture = self.unnamed = self.headless = ""
         self.device = torch.device(device)
-        self.head_name = head
-        self._head: torch.nn.Linear | None = None
+        self.head_name, self.output, self.factory, self.steps = head, output, factory, steps
+        self._head: Head | None = None
+
+    @property
+    def access(self) -> Access:
+        """Everything; without a head its outputs alone."""
+        return Access.LOGITS if self.headless else Access.TRAIN
 
     @property
     def state(self) -> Mapping[str, np.ndarray[Any, Any]]:
@@ -98,23 +126,30 @@ class TorchTarget:
 
         try:
             with torch.no_grad():
-                (first, layers), again = self._traced(inputs), self._called(self._input(inputs))
+                (first, calls), again = self._traced(inputs), self._called(self._input(inputs))
+        except NoLogits:
+            raise
         except ValueError as error:  # the user's forward pass: no check of ours
             raise RuntimeError(str(error)) from error
-        if not isinstance(first, torch.Tensor):
-            raise ValueError(f"its output is a {type(first).__name__}, not a tensor (rows, classes): wrap the model")
         if first.ndim != 2 or first.shape[1] == 0:
             raise ValueError(f"its output has shape {tuple(first.shape)}, not (rows, classes): wrap the model")
         if not torch.isfinite(first).all():
             raise ValueError("its output is not finite: export it again")
         if not torch.allclose(first, again, rtol=DETERMINISM, atol=DETERMINISM * float(first.abs().max())):
             raise ValueError("its output is not deterministic: switch off dropout and sampling in the forward pass")
-        problem = last_activation(first, [out for _, out in layers])
+        problem = last_activation(first, [found.out for found in calls])
         if problem:
             raise ValueError(problem)
 
-    def call(self, inputs: Inputs) -> tuple[Floats, Floats]:
-        """Logits and penultimate features of one batch, float64."""
+    def look_for_head(self, inputs: Inputs) -> None:
+        """Find the head, or note why there is none: the network then grants its outputs alone."""
+        try:
+            self.find_head(inputs)
+        except NoHead as reason:
+            self.headless = str(reason)
+
+    def call(self, inputs: Inputs) -> tuple[Floats, Floats | None]:
+        """Logits and penultimate features (None without a head) of one batch, float64."""
         return self._call(inputs, (), outputs=False)[:2]
 
     def layers(self, inputs: Inputs, named: Sequence[str]) -> tuple[str, ...]:
@@ -130,34 +165,40 @@ class TorchTarget:
             check_named(self.module, named)
             return tuple(named)
         with torch.no_grad():
-            return find_layers(self.module, self.find_head(inputs), lambda: self._called(self._input(inputs)))
+            return find_layers(self.module, self.find_head(inputs).module, lambda: self._called(self._input(inputs)))
 
     def _call(
         self, inputs: Inputs, layers: Sequence[str], *, outputs: bool
-    ) -> tuple[Floats, Floats, dict[str, Floats]]:
+    ) -> tuple[Floats, Floats | None, dict[str, Floats]]:
         """Logits, penultimate features and hidden layers of one batch, float64, from one forward pass."""
         import torch
 
-        head = self.find_head(inputs)
+        head = None if self.headless else self.find_head(inputs)
         caught: list[torch.Tensor] = []
-        handle = head.register_forward_pre_hook(lambda _module, args: caught.append(args[0]))
+        handle = head and head.module.register_forward_pre_hook(lambda _module, args: caught.append(args[0]))
         try:
             with torch.no_grad(), reading(self.module, layers, outputs=outputs) as hidden:
                 logits = self.forward(self._input(inputs))
         finally:
-            handle.remove()
-        features = caught[-1]
-        if features.ndim != 2 or len(features) != len(logits):
-            raise ValueError(
-                f"the head's input has shape {tuple(features.shape)}, not (rows, features): name the final linear "
-                "layer on pooled features with --head"
-            )
+            if handle:
+                handle.remove()
+        vector: Floats | None = None
+        if head:
+            if not caught:
+                raise ValueError("the head is not called with what it reads: name another layer with --head")
+            features = head.features(caught[-1])
+            if len(features) != len(logits):
+                raise ValueError(
+                    f"the head's input has shape {tuple(caught[-1].shape)}, not (rows, features): name the final "
+                    "linear layer on pooled features with --head"
+                )
+            vector = features.double().cpu().numpy()
         modules = dict(self.module.named_modules())
         vectors = {
             name: pooled(hidden.get(name), len(logits), isinstance(modules[name], torch.nn.Linear)) for name in layers
         }
         read = {name: vector.double().cpu().numpy() for name, vector in vectors.items()}
-        return logits.double().cpu().numpy(), features.double().cpu().numpy(), read
+        return logits.double().cpu().numpy(), vector, read
 
     def outputs(self, role: str, data: Arrays, batch_size: int) -> tuple[Floats, Floats | None]:  # noqa: ARG002
         """Logits and features of a whole set, in batches."""
@@ -165,8 +206,8 @@ class TorchTarget:
 
     def read(
         self, data: Arrays, batch_size: int, layers: Sequence[str], *, outputs: bool
-    ) -> tuple[Floats, Floats, dict[str, Floats]]:
-        """Logits, features and hidden layers (n, d) of a whole set, in batches, one forward pass for all.
+    ) -> tuple[Floats, Floats | None, dict[str, Floats]]:
+        """Logits, features (None without a head) and hidden layers (n, d) of a whole set, in batches, one pass for all.
 
         Args:
             data: the set.
@@ -180,75 +221,70 @@ class TorchTarget:
                 for start in range(0, len(data), batch_size)
             ]
         hidden = {name: np.concatenate([p[2][name] for p in parts]) for name in layers}
-        return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts]), hidden
+        features = [p[1] for p in parts if p[1] is not None]
+        return np.concatenate([p[0] for p in parts]), np.concatenate(features) if features else None, hidden
 
     def head(self) -> tuple[Floats, Floats]:
         """Weight (C, d) and bias (C,) of the head, C >= 2. Call after ``outputs``."""
         if self._head is None:
             raise ValueError("the head is unknown before the first forward pass")
-        weight = numpy_of(self._head.weight).astype(np.float64)
-        bias = np.zeros(len(weight)) if self._head.bias is None else numpy_of(self._head.bias).astype(np.float64)
-        if len(weight) == 1:
-            weight, bias = np.concatenate([0 * weight, weight]), np.concatenate([0 * bias, bias])
-        return weight, bias
+        return self._head.weights()
 
     def head_parameters(self) -> frozenset[str]:
         """State-dict names that belong to the head. Call after ``outputs``."""
-        names = [name for name, module in self.module.named_modules() if module is self._head]
-        return frozenset(f"{name}.{part}" if name else part for name in names for part in ("weight", "bias"))
+        if self._head is None:
+            return frozenset()
+        names = [name for name, module in self.module.named_modules() if module is self._head.module]
+        inside = tuple(f"{name}." for name in names if name)
+        return frozenset(
+            key for key in self.module.state_dict() if key.startswith(inside) or ("" in names and "." not in key)
+        )
 
-    def find_head(self, inputs: Inputs) -> torch.nn.Linear:
-        """The named head, or the last linear layer called whose output is the model's output."""
+    def find_head(self, inputs: Inputs) -> Head:
+        """The named head, or the last layer called whose output is the model's output.
+
+        Raises:
+            NoHead: there is none that could be told.
+        """
         import torch
 
         if self._head is not None:
             return self._head
-        linear = self._linear()
-        if self.head_name is not None:
-            if self.head_name not in linear:
-                raise ValueError(
-                    f"--head {self.head_name} is no linear layer of the model: choose one of "
-                    f"{', '.join(linear) or '(none)'}"
-                )
-            self._head = linear[self.head_name]
-            return self._head
+        layers = candidates(self.module)
+        known = f"(layers that can be one: {', '.join(layers) or 'none'})"
+        if self.head_name is not None and self.head_name not in layers:
+            raise ValueError(
+                f"--head {self.head_name} is no linear layer of the model: choose one of "
+                f"{', '.join(layers) or '(none)'}"
+            )
         with torch.no_grad():
-            output, called = self._traced(inputs)
-        for module, out in reversed(called):
-            if out.shape == output.shape and torch.allclose(_comparable(out), _comparable(output), atol=1e-4):
-                self._head = module
-                return module
-        raise ValueError(
-            "cannot find the head: no linear layer's output is the model's output. Name the final linear layer "
-            f"with --head (linear layers: {', '.join(linear) or 'none'})"
-        )
+            output, calls = self._traced(inputs)
+        if self.head_name is None:
+            found = matching(calls, output)
+        else:
+            found = next((one for one in reversed(calls) if one.module is layers[str(self.head_name)]), None)
+            if found is None:
+                raise ValueError(f"--head {self.head_name} is not called with (rows, features): choose another layer")
+        if found is None:
+            raise NoHead(
+                f"cannot find the head: no linear layer's output is the model's output. Name it with --head {known}"
+            )
+        self._head = head_of(found)
+        if self._head is None:
+            name = next(name for name, layer in layers.items() if layer is found.module)
+            raise NoHead(f"the last layer ({name}) computes neither a linear map nor a cosine of what it reads {known}")
+        return self._head
 
-    def _linear(self) -> dict[str, torch.nn.Linear]:
-        import torch
-
-        return {name: module for name, module in self.module.named_modules() if isinstance(module, torch.nn.Linear)}
-
-    def _traced(self, inputs: Inputs) -> tuple[Any, list[tuple[torch.nn.Linear, torch.Tensor]]]:
-        """The network's own output, and that of each of its linear layers in the order of their calls.
-
-        As it left the layer: an activation may work in place.
-        """
-        called: list[tuple[torch.nn.Linear, torch.Tensor]] = []
-        handles = [
-            layer.register_forward_hook(lambda module, _args, out: called.append((module, out.clone())))
-            for layer in self._linear().values()
-        ]
-        try:
-            return self._called(self._input(inputs)), called
-        finally:
-            for handle in handles:
-                handle.remove()
+    def _traced(self, inputs: Inputs) -> tuple[Any, list[Call]]:
+        """The network's logits, and the calls of the layers that can be its head."""
+        with calls_of(list(candidates(self.module).values())) as calls:
+            return self._called(self._input(inputs)), calls
 
     def _called(self, x: Any) -> Any:
-        """The network's own forward pass, which is the user's code."""
+        """The logits of the network's own forward pass, which is the user's code."""
         try:
             with forward_pass("a forward pass of the network"):
-                return self.module(x)
+                return logits_of(call(self.module, x), self.output)
         except NotApplicable as error:  # only an attack may say so, in words that are shared
             raise RuntimeError("the network raises NotApplicable") from error
 
@@ -265,14 +301,6 @@ def two_columns(logits: torch.Tensor) -> torch.Tensor:
 
         return torch.cat([torch.zeros_like(logits), logits], dim=1)
     return logits
-
-
-def _comparable(output: torch.Tensor) -> torch.Tensor:
-    """Outputs that are the same but for what a softmax does not see; one column has nothing to spare."""
-    import torch
-
-    output = output.float().cpu()
-    return output if output.shape[-1] == 1 else torch.log_softmax(output, -1)
 
 
 def numpy_of(tensor: torch.Tensor) -> np.ndarray[Any, Any]:

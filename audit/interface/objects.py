@@ -22,8 +22,11 @@ class Options(TypedDict, total=False):
     ``unknown`` that there is no such set. ``access``: what the adversary may have. ``provenance``: of the retrains,
     from scratch (``exact``), from a clean checkpoint, or of another pipeline (``surrogate``). ``strata``: ``label``
     where holdout and forget set were drawn class by class. ``ledger``: counts every look at this forget set.
-    ``arch``: ``module:factory`` of networks that are given as files of weights; ``head``: their final linear layer,
-    where it cannot be found; ``layers``: modules that are read as hidden layers. ``policy``: screening, standard,
+    ``arch``: ``module:factory`` of networks that are given as files of weights (``unlearned_arch`` where that of the
+    unlearned model differs, ``state_key`` where a file holds several); ``output``: their logits among several outputs;
+    ``head``: their final linear layer, where it cannot be found; ``predict``: ``module:function`` that asks any other
+    model; ``probabilities``: models give nothing else; ``layers``: modules that are read as hidden layers.
+    ``policy``: screening, standard,
     strict, or a file. ``out``: folder of the run directories, by default ``runs``. ``sign_key``: signs the certificate.
     ``attacks``, ``skip``: names, or ``default``, ``gated``, ``all``; ``effort``: their budget. ``train_references``,
     ``train_shadows``, ``train_pipelines``, ``max_minutes``, ``max_references``, ``store``: models that the audit
@@ -37,7 +40,12 @@ class Options(TypedDict, total=False):
     strata: Literal["none", "label"]
     ledger: str | os.PathLike[str]
     arch: str
+    unlearned_arch: str
+    state_key: str
+    output: str
     head: str
+    predict: str
+    probabilities: bool
     layers: str | Sequence[str]
     policy: str
     seed: int

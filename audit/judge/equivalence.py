@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -16,6 +17,7 @@ from audit.statistics.intervals import Estimate
 from .families import Families
 from .scored import Scored
 from .settle import INVALID
+from .tied import SETTLE, hangs
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,10 @@ def finding_of(scored: Scored, context: Context, figure: Figure, *, may_be_manda
     role: Literal["mandatory", "supplementary"] = "mandatory" if listed and may_be_mandatory else "supplementary"
     n_forget, n_holdout = scored.sizes(context.evidence) if figure.metric == "share" else scored.rows()
     status, reason, settle = _judged(figure, n_forget, n_holdout, scored)
+    if status is FindingStatus.PASS and figure.estimate is not None:
+        hanging = hangs(scored, context.evidence, figure.metric, figure.estimate, _room(figure), context.policy.tpr_fpr)
+        if hanging:
+            status, reason, settle = FindingStatus.INCONCLUSIVE, hanging, SETTLE
     estimate, control = figure.estimate, figure.control
     level = context.level
     null = None
@@ -106,6 +112,13 @@ def finding_of(scored: Scored, context: Context, figure: Figure, *, may_be_manda
         reason=reason,
         settle=settle,
     )
+
+
+def _room(figure: Figure) -> float:
+    """How far the interval of a figure that passes lies from the nearer end of its margin that binds."""
+    assert figure.estimate is not None
+    (low, high), found = figure.margin, figure.estimate
+    return min(high - found.high, found.low - low if low != 0 else math.inf)
 
 
 def _judged(

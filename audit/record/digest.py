@@ -24,6 +24,7 @@ from .files import temporary_file
 from .readonce import opened, read_once
 
 KEY_BYTES = 32
+MOST_FILES = 10_000  # our choice: a folder of more is no model
 _DATA_DOMAIN = b"unlearn-audit/data-commitment/v1"
 _STATE_DOMAIN = b"unlearn-audit/model-state/v1"
 
@@ -44,6 +45,39 @@ def sha256_file(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # a buffered reader is one
     except OSError as error:
         raise CouldNotRun(f"cannot read {path} ({error.strerror}): name a readable file, not a folder.") from error
+
+
+def sha256_path(path: Path) -> str:
+    """SHA-256 of a file, or of a folder as ``folder_digest`` names it.
+
+    Raises:
+        CouldNotRun: something cannot be read.
+    """
+    return folder_digest(path, {}) if path.is_dir() else sha256_file(path)
+
+
+def folder_digest(path: Path, known: Mapping[str, str]) -> str:
+    """SHA-256 over the names and digests of all files of a folder, in the order of their names, as lower-case hex.
+
+    Folders inside count; links to folders are not followed.
+
+    Args:
+        path: the folder.
+        known: digests, by name inside the folder, of files that were read already: of these the same bytes count.
+
+    Raises:
+        CouldNotRun: a file cannot be read, or there are more than ``MOST_FILES``.
+    """
+    names = sorted(
+        (Path(place) / name).relative_to(path).as_posix() for place, _, files in os.walk(path) for name in files
+    )
+    if len(names) > MOST_FILES:
+        raise CouldNotRun(f"{path} holds {len(names)} files: name the folder of one model alone.")
+    digest = hashlib.sha256(b"unlearn-audit/folder/v1")
+    for name in names:
+        for part in (os.fsencode(name), (known.get(name) or sha256_file(path / name)).encode()):
+            digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.hexdigest()
 
 
 def keyed_digest(key: bytes, arrays: Arrays) -> str:

@@ -69,7 +69,9 @@ def check_order(order: TrainingOrder, kind: str, *, beside_outputs: bool = False
     if order.arch is None:
         problems.append("training needs the function that builds the untrained model: name it with --arch")
     if beside_outputs:
-        problems.append("models cannot be trained beside precomputed outputs: give networks (.safetensors, .pt)")
+        problems.append(
+            "networks cannot be trained beside a model that gives outputs alone: give networks (.safetensors, .pt)"
+        )
     if order.wanted.pipelines and order.recipe.unlearn is None:
         problems.append('--train-pipelines needs your procedure: set unlearn = "package.module:unlearn" in [recipe]')
     if kind == "class" and (order.wanted.shadows or order.wanted.pipelines):
@@ -149,7 +151,12 @@ def with_trained(
     for i, (job, path) in enumerate(found.items()):
         name = f"retrained/{len(case.references) + i}"
         models[name], digests[name] = load_model(
-            path, arch=order.arch, device=order.device, head=case.build.head, trust_pickle=False
+            path,
+            arch=order.arch,
+            device=order.device,
+            head=case.build.head,
+            trust_pickle=False,
+            output=case.build.output,
         )
         if digests[name] != trained.digests[job]:
             raise CouldNotRun(f"{path} changed after it was trained: see who writes there, and run again.")

@@ -444,9 +444,9 @@ def test_bad_pt_file(case: Path, cli: Cli, name: str) -> None:
 
 
 def test_unknown_model_format(case: Path, cli: Cli) -> None:
-    put("model.onnx", b"x")(case)
-    assert "model.onnx: unknown model format: use .safetensors" in refused(
-        cli, case, "--unlearned", case / "model.onnx"
+    put("model.foo", b"x")(case)
+    assert "model.foo: unknown model format: use a torch checkpoint (.safetensors" in refused(
+        cli, case, "--unlearned", case / "model.foo"
     )
 
 
@@ -486,10 +486,9 @@ def test_no_factory(case: Path, cli: Cli) -> None:
     [
         ("noisy", "its output is not deterministic: switch off dropout"),
         ("batch_statistics", "its output for a row depends on the other rows of the batch"),
-        ("pair", "its output is a tuple, not a tensor (rows, classes): wrap the model"),
+        ("pair", "it returns several outputs: name the logits with --output, one of 0 (8, 10), 1 (8, 64)"),
         ("deep", "its output has shape (8, 1, 10), not (rows, classes): wrap the model"),
         ("overflow", "its output is not finite: export it again"),
-        ("scaled", "cannot find the head: no linear layer's output is the model's output"),
         ("picky", "the model rejects inputs of x (64,) floats (KeyError: 'pixel_values')"),
     ],
 )
@@ -498,6 +497,17 @@ def test_model_that_cannot_be_audited(case: Path, cli: Cli, factory: str, expect
     # one line for all four models, not four
     assert f"1. unlearned, original, retrained/0, retrained/1: {expected}" in text
     assert "1 problem with" in text
+
+
+def test_a_network_without_a_head_gives_no_features(case: Path, cli: Cli) -> None:
+    text = refused(cli, case, "--access", "features", arch=f"{HERE}:scaled")
+    assert "cannot find the head: no linear layer's output is the model's output" in text
+    assert "Or audit what its outputs say, with --access logits" in text
+    assert "1 problem with" in text
+    ended = cli("run", "--forget", case / "forget.npz", "--arch", f"{HERE}:scaled", "--dry-run")
+    assert ended.code == 0
+    assert "outputs alone, no features: cannot find the head" in ended.text
+    assert "access logits" in ended.text
 
 
 def test_wrong_head(case: Path, cli: Cli) -> None:

@@ -342,9 +342,13 @@ def test_all_missing_outputs_are_listed(outputs: Path, cli: Cli) -> None:
 
 def test_outputs_beside_a_network(outputs: Path, built: Path, cli: Cli) -> None:
     flags = ("--original", built / "original.safetensors", "--arch", ARCH)
-    ended = cli("run", "--forget", outputs / "forget.npz", *flags)
+    ended = cli("run", "--forget", outputs / "forget.npz", *flags, "--access", "features")
     assert ended.code == 2
-    assert "some models are networks and some precomputed outputs: give all in one form" in ended.text
+    assert (
+        "at access features all models must be networks, unlearned, retrained/0, retrained/1 give outputs" in ended.text
+    )
+    ended = cli("run", "--forget", outputs / "forget.npz", *flags, "--dry-run")
+    assert (ended.code, "access logits" in ended.text) == (0, True)
 
 
 # --- odd data

@@ -182,6 +182,6 @@ def test_the_head_of_one_logit_is_compared_by_its_output() -> None:
     network = Ends(1, lambda z: z, spare=True)
     assert network.gate is not None
     target = TorchTarget(network.eval(), "cpu", None)
-    assert target.find_head(rows.numpy()) is network.fc
+    assert target.find_head(rows.numpy()).module is network.fc
     with pytest.raises(ValueError, match="cannot find the head"):
         TorchTarget(Ends(1, lambda z: 1.5 * z - 2).eval(), "cpu", None).find_head(rows.numpy())

@@ -67,7 +67,7 @@ def test_known_wrappings_are_opened(weights: dict[str, Any], tmp_path: Path, nam
 
 def test_two_state_dicts_that_fit_are_named(weights: dict[str, Any], tmp_path: Path) -> None:
     torch.save({"state_dict": weights, "state_dict_ema": weights}, tmp_path / "m.pt")
-    assert "holds several state dicts (state_dict, state_dict_ema): save the one to audit alone" in said(
+    assert "holds several state dicts (state_dict, state_dict_ema): name the one to audit with --state-key" in said(
         tmp_path / "m.pt"
     )
 

@@ -1,0 +1,145 @@
+"""Hugging Face folders of text and image classifiers: config.json and safetensors, nothing else (extra ``hf``).
+
+The network is built from the configuration by the installed library and gets the weights that were read here: no code
+of the folder's runs, and nothing is asked of the network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audit.inputs.archive import Unsound, check_header
+from audit.inputs.naming import listed, shown
+from audit.inputs.usercode import describe
+from audit.record.digest import folder_digest
+from audit.record.readonce import read_once
+
+from .formats import library
+
+if TYPE_CHECKING:
+    import torch
+
+CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+TASKS = {
+    "ForSequenceClassification": "AutoModelForSequenceClassification",
+    "ForImageClassification": "AutoModelForImageClassification",
+}
+#: keys of a configuration that ask for code or files from elsewhere, or for a network that is not plain
+ELSEWHERE = ("auto_map", "quantization_config", "backbone", "use_timm_backbone", "custom_pipelines", "adapter_config")
+COUNTED = ("layer", "depth", "block", "expert", "stage", "num_labels")  # parts of the names of counts
+MOST_CLASSES = 100_000  # our choice
+SPARE = 10_000_000  # our choice: weights that a configuration may describe beyond those of the files
+
+
+def load(path: Path) -> tuple[torch.nn.Module, dict[str, Any], str]:
+    """The network, untrained, with the weights of the folder and its digest.
+
+    Raises:
+        ValueError: with the remedy.
+    """
+    content = _contents(path)
+    config = _config(path, content[CONFIG])
+    weights = _weights(path, {name: part for name, part in content.items() if name != CONFIG})
+    known = {name: hashlib.sha256(part).hexdigest() for name, part in content.items()}
+    return _built(path, config, weights), weights, folder_digest(path, known)
+
+
+def _contents(path: Path) -> dict[str, bytes]:
+    """The bytes of each file that counts, read once."""
+    names = [CONFIG, WEIGHTS]
+    if (path / INDEX).is_file():
+        try:
+            shards = sorted(set(json.loads(read_once(path / INDEX))["weight_map"].values()))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path}/{INDEX} is no readable list of files ({describe(error)}): save again") from None
+        odd = [str(name) for name in shards if not isinstance(name, str) or Path(name).name != name]
+        if odd:
+            raise ValueError(f"{path}/{INDEX} names files outside the folder ({listed(odd)}): save the model again")
+        names = [CONFIG, INDEX, *shards]
+    elif not (path / WEIGHTS).is_file():
+        raise ValueError(f"{path} has no {WEIGHTS}: save it with model.save_pretrained (safetensors)")
+    try:
+        return {name: read_once(path / name) for name in names}
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror}): save the model again") from None
+
+
+def _config(path: Path, content: bytes) -> dict[str, Any]:
+    try:
+        config = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}/{CONFIG} is no JSON ({describe(error)}): save the model again") from None
+    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
+        raise ValueError(f"{path}/{CONFIG} names no model_type: save the model with save_pretrained")
+    asked = [key for key in ELSEWHERE if config.get(key)]
+    if asked:
+        raise ValueError(
+            f"{path}/{CONFIG} asks for code, files or a network from elsewhere ({listed(asked)}), which is never "
+            "loaded: name a function of yours that builds the network (--arch), or that asks it (--predict)"
+        )
+    return config
+
+
+def _weights(path: Path, files: dict[str, bytes]) -> dict[str, Any]:
+    from safetensors.torch import load
+
+    found: dict[str, Any] = {}
+    for name, content in files.items():
+        if name == INDEX:
+            continue
+        try:
+            check_header(content)
+            part = load(content)
+        except Unsound as error:
+            raise ValueError(f"{path}/{name} {error}") from None
+        except Exception as error:  # noqa: BLE001 - the library raises several types
+            raise ValueError(f"{path}/{name} is no readable safetensors file ({describe(error)})") from None
+        twice = [key for key in part if key in found]
+        if twice:
+            raise ValueError(f"{path} holds {listed(twice)} in two files: save the model again")
+        found |= part
+    return found
+
+
+def _built(path: Path, config: dict[str, Any], weights: dict[str, Any]) -> torch.nn.Module:
+    """The untrained network that a configuration describes, once it is no larger than the files."""
+    import torch
+
+    os.environ["HF_HUB_OFFLINE"] = "1"  # before it is imported: nothing is asked of the network
+    transformers = library("transformers", "hf", path)
+    names = config.get("architectures") or [""]
+    task = next((TASKS[end] for end in TASKS if str(names[0]).endswith(end)), None)
+    if task is None:
+        raise ValueError(
+            f"{path} holds a {shown(str(names[0]) or 'model of no named architecture')}: classifiers of text and of "
+            f"images are audited ({', '.join(f'*{end}' for end in TASKS)})"
+        )
+    layers = [f"{key} = {value}" for key, value in config.items() if _too_many(key, value, len(weights))]
+    if layers:
+        raise ValueError(f"{path}/{CONFIG} describes more than its files hold ({listed(layers)}): save it again")
+    auto = getattr(transformers, task)
+    held = sum(value.numel() for value in weights.values())
+    try:
+        settings = {key: value for key, value in config.items() if key not in ("model_type", "transformers_version")}
+        described = transformers.AutoConfig.for_model(config["model_type"], **settings)
+        if described.problem_type in ("regression", "multi_label_classification") or described.num_labels < 2:
+            raise ValueError("it predicts no single class of two or more: regression and many labels are not audited")
+        with torch.device("meta"):
+            size = sum(p.numel() for p in auto.from_config(described, attn_implementation="eager").parameters())
+        if size > 2 * held + SPARE:
+            raise ValueError(f"it describes a network of {size} weights, its files hold {held}")
+        module: torch.nn.Module = auto.from_config(described, attn_implementation="eager")
+    except Exception as error:  # noqa: BLE001 - the library raises many types on odd configurations
+        raise ValueError(f"{path}/{CONFIG} cannot be used ({describe(error)}): save the model again") from None
+    return module.eval()
+
+
+def _too_many(key: str, value: Any, tensors: int) -> bool:
+    """A count of layers, or of classes, that no file of so many tensors has: building it would take for ever."""
+    counts = [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, int)]
+    most = MOST_CLASSES if key in ("num_labels", "_num_labels") else tensors
+    return any(part in key for part in COUNTED) and any(count > most for count in counts)

@@ -1,0 +1,54 @@
+"""LightGBM classifiers in text files: their raw scores, which are logits (extra ``lightgbm``)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from audit.inputs.called import CalledTarget
+from audit.inputs.naming import shown
+from audit.inputs.usercode import describe
+
+from .formats import as_table, library
+
+FIRST = b"tree\n"
+OBJECTIVES = ("binary", "multiclass", "multiclassova")
+
+
+def load(path: Path, content: bytes, sha256: str) -> CalledTarget:
+    """A booster at black-box access.
+
+    Args:
+        path: for messages.
+        content: the file.
+        sha256: its digest.
+
+    Raises:
+        ValueError: with the remedy.
+    """
+    if not content.replace(b"\r\n", b"\n").startswith(FIRST):
+        raise ValueError(f"{path} is no LightGBM text model: save it with booster.save_model")
+    lightgbm = library("lightgbm", "lightgbm", path)
+    try:
+        text = content.decode("utf-8")
+        booster = lightgbm.Booster(model_str=text)
+    except Exception as error:  # noqa: BLE001 - a parser of the library's
+        message = f"{path} is no readable LightGBM model ({describe(error)}): save it with booster.save_model"
+        raise ValueError(message) from None
+    named = re.search(r"^objective=(\S+)(.*)$", text, re.MULTILINE)
+    objective = named[1] if named else "none"
+    if objective not in OBJECTIVES:
+        raise ValueError(
+            f"{path} was trained with the objective {shown(objective)}: classifiers are audited, one of "
+            f"{', '.join(OBJECTIVES)}"
+        )
+    sigmoid = re.search(r"sigmoid:(\S+)", named[2] if named else "")
+    scale = float(sigmoid[1]) if sigmoid else 1.0  # the library divides by it in training
+
+    def call(inputs: Any) -> np.ndarray[Any, Any]:
+        return scale * np.asarray(booster.predict(as_table(inputs, "LightGBM"), raw_score=True))
+
+    return CalledTarget(call, sha256, f"LightGBM, {objective}, raw scores")
