@@ -10,8 +10,8 @@
     found.verdict, found.findings, found.findings_frame(), found.report("markdown"), found.certificate
 
 `run` audits, `plan` says what that would cost and could see, `score` judges again under another policy, `load` opens a
-run directory, `verify` checks a certificate, `export` writes loaders and outputs as files. Errors are `AuditError` and its kinds. Nothing heavy is imported before
-it is used.
+run directory, `verify` checks a certificate, `export` writes loaders and outputs as files. Errors are `AuditError` and
+its kinds. Nothing heavy is imported before it is used.
 """
 
 from __future__ import annotations

@@ -14,15 +14,14 @@ from .audit_run import AuditRun
 from .objects import Options, configured
 
 if TYPE_CHECKING:
+    import pandas
     import torch
+    from torch.utils.data import DataLoader, Dataset
 
     from audit.certify.verify import Verified
     from audit.collect.events import Event
     from audit.collect.plan import Plan
     from audit.training.session import Progress
-
-    import pandas
-    from torch.utils.data import DataLoader, Dataset
 
     #: a path, ``(x, y)``, a mapping with ``x`` (or ``x.<name>``), ``y``, optionally ``ids``, ``group``, ``request``, a
     #: frame of pandas, or a data set or loader of torch

@@ -23,9 +23,9 @@ def export(
 ) -> Path:
     """Write a model's outputs on data sets, or the data sets themselves, as ``.npz`` files.
 
-    Rows are in the order of the data sets, whatever a loader shuffles, so that outputs and labels belong together. With
-    a model: one file with an array of outputs a set, as ``--unlearned`` and ``--original`` take it. With None in place of
-    the model: a folder with ``forget.npz``, ``retain.npz``, ... (``x``, ``y``), as ``--forget`` takes it.
+    Rows are in the order of the data sets, whatever a loader shuffles, so that outputs and labels belong together.
+    With a model: one file with an array of outputs a set, as ``--unlearned`` and ``--original`` take it. With None in
+    place of the model: a folder with ``forget.npz``, ``retain.npz``, ... (``x``, ``y``), as ``--forget`` takes it.
 
     Args:
         model: a network in evaluation mode, any function from inputs (b, ...) to outputs (b, classes), or None.
@@ -94,8 +94,8 @@ def _outputs(model: Callable[[Any], Any], raw: Raw, where: str) -> Array:
     shapes = {part.shape[1:] for part in parts}
     if len(shapes) != 1 or any(len(shape) > 1 for shape in shapes):
         raise ValueError(
-            f"{where}: the model's outputs have shapes {sorted(shapes)} a row, not (classes,): give a function that returns "
-            "them (lambda x: model(x).logits)"
+            f"{where}: the model's outputs have shapes {sorted(shapes)} a row, not (classes,): give a function that "
+            "returns them (lambda x: model(x).logits)"
         )
     return np.concatenate(parts)
 

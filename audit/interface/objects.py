@@ -30,8 +30,8 @@ class Options(TypedDict, total=False):
     strict, or a file. ``out``: folder of the run directories, by default ``runs``. ``sign_key``: signs the certificate.
     ``attacks``, ``skip``: names, or ``default``, ``gated``, ``all``; ``effort``: their budget. ``train_references``,
     ``train_shadows``, ``train_pipelines``, ``max_minutes``, ``max_references``, ``store``: models that the audit
-    trains by the recipe of ``config``. ``label``: column of the labels in tables; ``classes``: the labels in the order of
-    the outputs; ``scale``, ``channels``, ``preprocess``: how inputs become those of the network. A ``config`` knows more.
+    trains by the recipe of ``config``. ``label``: column of the labels in tables; ``classes``: the labels in the order
+    of the outputs; ``scale``, ``channels``, ``preprocess``: how inputs become those of the network.
     """
 
     provenance: Literal["exact", "checkpoint", "surrogate"]
