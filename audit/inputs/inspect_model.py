@@ -87,9 +87,7 @@ def _folder(path: Path) -> Seen:
     module, weights, _ = load(path)
     steps = fit_state(str(path), module, weights)
     facts = (f"{type(module).__name__}, {_sizes(weights)}",)
-    return Seen(
-        "Hugging Face folder (safetensors)", facts, ("loaded as a network, no --arch needed", *steps), "weights"
-    )
+    return Seen("Hugging Face folder (safetensors)", facts, ("a network, no --arch needed", *steps), "weights")
 
 
 def _checkpoint(path: Path, state: Any, arch: str | None) -> Seen:
@@ -99,9 +97,7 @@ def _checkpoint(path: Path, state: Any, arch: str | None) -> Seen:
     if not found:
         raise ValueError(f"{path} holds no tensors ({listed([str(key) for key in state])}): save a state dict")
     facts = [f"{f'under {shown(key)}' if key else 'at the top'}: {_sizes(part)}" for key, part in found.items()]
-    beside = [
-        str(key) for key, value in state.items() if not isinstance(value, Mapping) and not hasattr(value, "dtype")
-    ]
+    beside = [str(key) for key, value in state.items() if not isinstance(value, Mapping)]
     if beside and "" not in found:
         facts.append(f"beside them {listed(beside)}, which are not read")
     where = next(iter(found))
@@ -110,9 +106,7 @@ def _checkpoint(path: Path, state: Any, arch: str | None) -> Seen:
     if len(found) > 1 and "" not in found:
         kind = f"{kind.partition(',')[0]}, {len(found)} mappings of tensors"
     if arch is None:
-        uses = (
-            "loaded into the network that --arch package.module:function builds; with it this says whether it fits",
-        )
+        uses = ("loaded into the network that --arch package.module:function builds (with --arch: does it fit?)",)
         return Seen(kind, tuple(facts), uses, "weights")
     try:
         steps = fit_state(str(path), build_module(arch), state)

@@ -144,6 +144,11 @@ def content_of(path: Path) -> bytes:
 
 
 def read_state(path: Path, content: bytes, trust_pickle: bool) -> Any:
+    """What a torch file holds, loaded without running code from it unless the user trusts it.
+
+    Raises:
+        ValueError: with the remedy.
+    """
     import pickle
 
     import torch

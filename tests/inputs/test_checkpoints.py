@@ -158,7 +158,7 @@ def test_inspect_a_checkpoint(weights: State, tmp_path: Path) -> None:
     torch.save(beside(weights), tmp_path / "m.pth.tar")
     seen = inspect_model(tmp_path / "m.pth.tar")
     assert (seen.kind, seen.access, seen.problems) == ("PyTorch checkpoint, state dict under `net`", "weights", ())
-    assert seen.facts[0].startswith("under net: 7 tensors of 35 numbers (float32, int64): 0.weight, 0.bias")
+    assert seen.facts[0].startswith("under net: 9 tensors of 43 numbers (float32, int64): 0.weight, 0.bias")
     assert "beside them acc, best, epoch, args, when, which are not read" in seen.facts
     fitted = inspect_model(tmp_path / "m.pth.tar", NET)
     assert "its state dict is the one under net" in fitted.uses
@@ -190,6 +190,7 @@ def test_inspect_outputs(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # the library's own
 def test_a_checkpoint_of_lightning(tmp_path: Path) -> None:
     lightning = pytest.importorskip("lightning.pytorch", reason="lightning is not installed")
 

@@ -74,7 +74,7 @@ def probed(network: nn.Module, rows: Arrays = ROWS, **build: Any) -> tuple[Torch
         (lambda h, z: [h, z], "1"),
         (lambda h, z: {"out": z, "hidden": h}, "out"),
         (lambda h, z: {"logits": z, "hidden": h}, None),
-        (lambda h, z: Out(h, z), None),
+        (Out, None),
         (lambda _h, z: (z,), None),
         (lambda _h, z: {"y": z}, None),
     ],
