@@ -99,6 +99,8 @@ def contained(what: str) -> Iterator[None]:
         )
 
 
+UNUSED = ("compile",)  # of torch: the audit compiles nothing, and importing Lightning wraps it
+
 Setting = tuple[Callable[[], Any], Callable[[Any], object]]
 
 
@@ -211,7 +213,7 @@ class _Originals:
     def _undo(self, place: Any, before: dict[str, Any]) -> list[str]:
         found = []
         for key, value in before.items():
-            kept = callable(value) and not (isinstance(place, ModuleType) and key.startswith("_"))
+            kept = callable(value) and key not in UNUSED and not (isinstance(place, ModuleType) and key.startswith("_"))
             if kept and not _still(vars(place).get(key), value):
                 found.append(key)
                 setattr(place, key, value)

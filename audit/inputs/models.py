@@ -87,7 +87,7 @@ def load_model(
     """
     suffix = suffix_of(path)
     if suffix in OUTPUT_SUFFIXES:
-        content = _content(path)
+        content = content_of(path)
         found = outputs_target(npz_of(io.BytesIO(content), path), str(path), probabilities=probabilities)
         return found, sha256_of(content)
     if predict is not None:
@@ -95,14 +95,14 @@ def load_model(
     if is_folder(path):
         return _folder(path, device, head, output)
     refuse_unknown(path)
-    content = _content(path)
+    content = content_of(path)
     digest = sha256_of(content)
     if suffix in ADAPTERS:
         more = (output,) if suffix == ".onnx" else ()
         target = adapter(path).load(path, content, digest, *more)
         target.probabilities |= probabilities
         return target, digest
-    state = _read_state(path, content, trust_pickle)
+    state = read_state(path, content, trust_pickle)
     if not isinstance(state, Mapping):
         return _checked_mode(path, state, device, head, output), digest
     if arch is None:
@@ -133,7 +133,7 @@ def _folder(path: Path, device: str, head: str | None, output: str | None) -> tu
     return TorchTarget(module.eval(), device, head, output=output, factory=kind, steps=steps), digest
 
 
-def _content(path: Path) -> bytes:
+def content_of(path: Path) -> bytes:
     """All bytes of a model file, so that no other file can take its place between its digest and its loading."""
     try:
         return read_once(path)
@@ -143,7 +143,12 @@ def _content(path: Path) -> bytes:
         raise ValueError(f"{path} cannot be read ({error.strerror}): give a readable file") from None
 
 
-def _read_state(path: Path, content: bytes, trust_pickle: bool) -> Any:
+def read_state(path: Path, content: bytes, trust_pickle: bool) -> Any:
+    """What a torch file holds, loaded without running code from it unless the user trusts it.
+
+    Raises:
+        ValueError: with the remedy.
+    """
     import pickle
 
     import torch

@@ -39,6 +39,7 @@ VALUES = (
     *(f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ARRAYS),
     *("numpy.dtype", "numpy.ndarray", "numpy.bool_", "numpy.float64", "numpy.float32", "numpy.int64"),
     *(f"numpy.dtypes.{name}DType" for name in (*DTYPES, "Float64", "Str", "Bytes")),
+    *(f"{module}.{name}" for module in ("builtins", "__builtin__") for name in ("list", "dict", "int", "float", "str")),
     *("argparse.Namespace", "types.SimpleNamespace"),
     *(f"pathlib.{name}Path" for name in ("", "Posix", "Windows")),
     *(f"pathlib.Pure{name}Path" for name in ("", "Posix", "Windows")),

@@ -47,7 +47,7 @@ def as_logits(outputs: Floats, step: float) -> Floats:
     found = np.log(p + spread)
     near = p > 0.5  # next to 1 by the distance from it, which is the finer number
     found[near] = np.log1p(p[near] - 1 + spread)
-    return found
+    return np.asarray(found)
 
 
 def saturated(logits: Floats, labels: Ints, step: float) -> Bools:

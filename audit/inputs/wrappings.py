@@ -98,7 +98,11 @@ def _inside(state: State, expected: Mapping[str, torch.Tensor]) -> tuple[State, 
     path: list[str] = []
     for _ in range(DEEPEST):
         found = {key: value for key, value in state.items() if _is_state(value)}
-        fitting = {key: value for key, value in found.items() if _fits(value, expected)}
+        fitting = {
+            key: value
+            for key, value in found.items()
+            if any(_fits(inner, expected) for inner in state_dicts(value, depth=1).values())
+        }
         if not found or (not fitting and any(_is_tensor(value) for value in state.values())):
             break
         if len(found) > 1:
