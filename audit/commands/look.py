@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,6 +53,7 @@ def inspect(
 def _seen(file: Path, arch: str | None, label: str | None) -> Seen:
     from audit.inputs.inspect_data import inspect_data, is_data
     from audit.inputs.options import DataOptions
+    from audit.inputs.source import PICKLES
 
     data = is_data(file)
     if file.is_dir() and data:
@@ -66,6 +67,9 @@ def _seen(file: Path, arch: str | None, label: str | None) -> Seen:
         from audit.inputs.inspect_model import inspect_model
 
         model = inspect_model(file, arch)
+        if model.problems and file.suffix.lower() in PICKLES:
+            said = "if it is a data set (a Subset, a loader): name a function that returns it (package.module:function)"
+            model = replace(model, problems=(*model.problems, said))
         if seen is None or not model.problems:
             return model
     return seen
