@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def inspect(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A model, a data set, an index list, or a folder.")],
     arch: Annotated[
-        str | None, typer.Option(metavar="MODULE:FACTORY", help="Function that builds the model, to try weights in it.")
+        str | None, typer.Option(metavar="MODULE:FACTORY", help="Function that builds the model, to try it.")
     ] = None,
     label: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of a table with the labels.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,

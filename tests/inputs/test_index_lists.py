@@ -70,7 +70,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_has_none_or_two_is_refused(name: str) -> None:
     rows, expected = REFUSED[name]
-    with pytest.raises(ValueError, match="^it ") as refused:
+    with pytest.raises(ValueError, match=r"^it ") as refused:
         read_indices(rows, ROWS, "it")
     assert expected in str(refused.value)
 
@@ -108,7 +108,7 @@ def test_a_wrong_file_is_one_line(tmp_path: Path, name: str) -> None:
     file, content, expected = FILES[name]
     path = tmp_path / file
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(ValueError, match="^it: ") as refused:
+    with pytest.raises(ValueError, match=r"^it: ") as refused:
         read_indices(path, ROWS, "it")
     assert expected in str(refused.value)
     assert "\n" not in str(refused.value)

@@ -44,7 +44,7 @@ def test_a_form_with_one_meaning(name: str) -> None:
     ],
 )
 def test_a_form_with_none(given: Any) -> None:
-    with pytest.raises(ValueError, match="^it: y must be integer class labels"):
+    with pytest.raises(ValueError, match=r"^it: y must be integer class labels"):
         plain(given, "it")
 
 

@@ -18,8 +18,8 @@ from audit.inputs.config import ClaimSection
 from audit.inputs.data import Arrays
 from audit.inputs.npz import read_npz
 from audit.inputs.outputs import outputs_target
-from audit.inputs.set_files import read_data, read_sets
 from audit.inputs.resolve import resolve
+from audit.inputs.set_files import read_data, read_sets
 from audit.inputs.sets import assign, infer_claim
 from audit.policy.policy import load_policy
 from audit.record.toml import LONGEST

@@ -101,7 +101,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
 @pytest.mark.parametrize("name", WRONG)
 def test_what_no_audit_could_name(name: str) -> None:
     make, expected = WRONG[name]
-    with pytest.raises(ValueError, match="^it") as refused:
+    with pytest.raises(ValueError, match=r"^it") as refused:
         raw_of(make(), "it", PLAIN)
     assert expected in str(refused.value)
 

@@ -55,7 +55,7 @@ def test_a_wrong_file_is_one_line(tmp_path: Path, name: str) -> None:
     content, expected = WRONG[name]
     np.save(tmp_path / "y_a.npy", np.arange(3))
     (tmp_path / "x_a.npy").write_bytes(content)
-    with pytest.raises(ValueError, match="x_a.npy") as refused:
+    with pytest.raises(ValueError, match="x_a") as refused:
         read_source(tmp_path / "x_a.npy", OPTIONS, "it")
     assert expected in str(refused.value)
     assert "\n" not in str(refused.value)
