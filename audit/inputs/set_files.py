@@ -201,6 +201,8 @@ def _with_labels(
     for role, y in labels.items():
         where, raw = read[role]
         with _noted(found, where):
+            if y.dtype.kind != "i" and role == CONCEPTS:
+                raise ValueError(f"{where}: y must be integer concept numbers: number the concepts from 1")
             if y.dtype.kind != "i":
                 continue  # names that could not be numbered: said above
             files[role] = checked(raw.arrays, y, where)
