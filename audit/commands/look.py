@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import redirect_stdout
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,7 +37,8 @@ def inspect(
 
     if hook_of(file) is None and not file.exists():
         raise UsageError(f"{file} does not exist: check the path.")
-    seen = _seen(file, arch, label)
+    with redirect_stdout(sys.stderr):  # the user's own code may print
+        seen = _seen(file, arch, label)
     if as_json:
         typer.echo(json.dumps({"file": str(file), **asdict(seen)}, sort_keys=True))
     else:
