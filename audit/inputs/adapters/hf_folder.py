@@ -110,7 +110,7 @@ def _weights(path: Path, files: dict[str, bytes]) -> dict[str, Any]:
 
 
 def _described(path: Path, config: dict[str, Any], weights: dict[str, Any]) -> torch.nn.Module:
-    """The network that a configuration describes, without memory for its weights, once it is no larger than the files."""
+    """The network that a configuration describes, without memory for weights, once it fits the files."""
     import torch
 
     os.environ["HF_HUB_OFFLINE"] = "1"  # before it is imported: nothing is asked of the network

@@ -25,8 +25,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
 
 
-def bert(labels: int = 3, **more: Any) -> Any:
-    torch.manual_seed(0)
+def bert(seed: int = 0, labels: int = 3, **more: Any) -> Any:
+    torch.manual_seed(seed)
     config = transformers.BertConfig(vocab_size=60, max_position_embeddings=24, num_labels=labels, **SMALL, **more)
     return transformers.BertForSequenceClassification(config).eval()
 
@@ -88,7 +88,7 @@ def test_an_image_classifier_in_shards(tmp_path: Path) -> None:
         ({"quantization_config": {"bits": 4}}, "from elsewhere (quantization_config)"),
         ({"num_hidden_layers": 10**9}, "describes more than its files hold (num_hidden_layers = 1000000000)"),
         ({"vocab_size": 10**12}, "it describes a network of"),
-        ({"vocab_size": 61}, "does not fit the factory: bert.embeddings.word_embeddings.weight is (60, 16)"),
+        ({"vocab_size": 61}, "holds other weights than its config.json describes: mismatched keys"),
         ({"architectures": ["BertForMaskedLM"]}, "holds a BertForMaskedLM: classifiers of text and of images are"),
         ({"problem_type": "regression"}, "it predicts no single class of two or more"),
         ({"model_type": "gone"}, "cannot be used"),
@@ -107,3 +107,55 @@ def test_pickled_weights_are_not_read(tmp_path: Path) -> None:
     (tmp_path / "m" / "pytorch_model.bin").write_bytes(pickle.dumps(Payload(tmp_path / "mark")))
     assert "has no model.safetensors: save it with model.save_pretrained (safetensors)" in said(tmp_path / "m")
     assert not (tmp_path / "mark").exists()
+
+
+# --- a whole audit
+
+
+def trained(rows: Arrays, seed: int, epochs: int = 60) -> Any:
+    """A tiny classifier trained by heart on rows of random tokens."""
+    model = bert(seed, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0).train()
+    inputs = {name: torch.from_numpy(array) for name, array in rows.x.items()}  # type: ignore[union-attr]
+    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for _ in range(epochs):
+        loss = model(**inputs, labels=torch.from_numpy(rows.y)).loss
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return model.eval()
+
+
+def classified(rows: int, seed: int) -> Arrays:
+    """Tokens whose first says the class, for two thirds of the rows; the labels of the others are random."""
+    data = tokens(rows, seed)
+    rng = np.random.default_rng(seed + 1000)
+    first = data.x["input_ids"][:, 0] % 3  # type: ignore[index, call-overload]
+    return Arrays(data.x, np.where(rng.random(rows) < 0.35, rng.integers(0, 3, rows), first))
+
+
+def both(a: Arrays, b: Arrays) -> Arrays:
+    return Arrays({n: np.concatenate([a.x[n], b.x[n]]) for n in a.x}, np.concatenate([a.y, b.y]))  # type: ignore[union-attr, index]
+
+
+def test_a_whole_audit_of_a_text_classifier(tmp_path: Path) -> None:
+    import audit
+
+    sets = {role: classified(n, i) for i, (role, n) in enumerate(
+        (("forget", 60), ("holdout", 120), ("retain", 120), ("test", 240)))}  # fmt: skip
+    for role, rows in sets.items():
+        np.savez(tmp_path / f"{role}.npz", **rows.arrays())
+    everything = both(sets["retain"], sets["forget"])
+    for name, rows, seed in (
+        ("original", everything, 1),
+        ("unlearned", sets["retain"], 2),
+        ("retrained-0", sets["retain"], 3),
+        ("retrained-1", sets["retain"], 4),
+        ("leaking", everything, 5),
+    ):
+        trained(rows, seed).save_pretrained(tmp_path / name)
+    options: dict[str, Any] = {"split": "attested", "out": tmp_path / "runs", "attacks": "membership,quantile"}
+    honest = audit.run(forget=tmp_path / "forget.npz", **options)
+    assert honest.result.claim.access == "features"
+    assert honest.verdict != "FAIL"
+    leaking = audit.run(forget=tmp_path / "forget.npz", unlearned=tmp_path / "leaking", **options)
+    assert leaking.verdict == "FAIL"
