@@ -10,8 +10,8 @@
     found.verdict, found.findings, found.findings_frame(), found.report("markdown"), found.certificate
 
 `run` audits, `plan` says what that would cost and could see, `score` judges again under another policy, `load` opens a
-run directory, `verify` checks a certificate. Errors are `AuditError` and its kinds. Nothing heavy is imported before
-it is used.
+run directory, `verify` checks a certificate, `export` writes loaders and outputs as files. Errors are `AuditError` and
+its kinds. Nothing heavy is imported before it is used.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .certify.envelope import CertificateError
     from .interface.audit_run import AuditRun
     from .interface.calls import load, plan, run, score, verify
+    from .interface.export import export
     from .interface.objects import Options
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "Options",
     "UsageError",
     "__version__",
+    "export",
     "load",
     "plan",
     "run",
@@ -57,6 +59,7 @@ _PLACES = {
     "AuditRun": ".interface.audit_run",
     "Options": ".interface.objects",
     "CertificateError": ".certify.envelope",
+    "export": ".interface.export",
     **dict.fromkeys(("load", "plan", "run", "score", "verify"), ".interface.calls"),
 }
 del _file

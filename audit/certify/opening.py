@@ -6,7 +6,7 @@ import hmac
 from pathlib import Path
 
 from audit.errors import CouldNotRun, InputError, UsageError
-from audit.inputs.npz import read_data
+from audit.inputs.set_files import read_data
 from audit.record.digest import KEY_BYTES
 from audit.record.readonce import read_once
 

@@ -15,6 +15,7 @@ from audit.record.version import VERSION
 from . import certificate, policy, references, upkeep
 from .compare import compare
 from .demo import demo
+from .look import init, inspect
 from .report import report
 from .run import run
 from .score import score
@@ -48,7 +49,8 @@ def root(
 
 for command in (
     run,
-    upkeep.init,
+    init,
+    inspect,
     upkeep.attacks,
     score,
     report,

@@ -15,10 +15,14 @@ if TYPE_CHECKING:
 
 def print_inputs(console: Console, settings: Config, origin: dict[str, str], prepared: Prepared) -> None:
     """Every resolved input with where it came from, the claim, and what was assumed."""
+    from audit.inputs.config import DATA_ROLES
+
     data, model = settings.data, settings.model
     retrained = ", ".join(path.name for path in model.retrained)
     values = {
-        **{name: getattr(data, name) for name in ("forget", "retain", "holdout", "test", "auxiliary", "concepts")},
+        **{role: getattr(data, role) for role in DATA_ROLES},
+        **({"data": data.data} if data.data else {}),
+        **{f"{role}_index": path for role, path in data.indices.items()},
         "original": model.original,
         "unlearned": model.unlearned,
         "retrained": f"{len(model.retrained)}: {retrained}" if retrained else None,
@@ -60,4 +64,27 @@ def print_plan(console: Console, prepared: Prepared) -> None:
             out.print(line)
     for line in plan.lines():
         out.print(line)
+    _print_advice(out, prepared)
     console.print("dry run: nothing was run")
+
+
+def _print_advice(out: Console, prepared: Prepared) -> None:
+    """What is missing, what can still be said without it, and the cheapest thing to add."""
+    from audit.inputs.advice import Having, shortfalls
+    from audit.inputs.targets import TorchTarget
+
+    case, order = prepared.case, prepared.order
+    having = Having(
+        holdout="holdout" in case.files,
+        test="test" in case.files,
+        original="original" in case.models,
+        references=len(case.references) + order.wanted.references,
+        recipe=order.recipe.defined,
+        kind=case.claim.kind,
+        networks=isinstance(case.models["unlearned"], TorchTarget),
+    )
+    lines = shortfalls(having, prepared.policy)
+    if lines:
+        out.print("what is missing, what can still be said, and the cheapest thing to add:")
+    for line in lines:
+        out.print(f"  {line}")

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from audit.inputs.choices import AccessLevel, Effort, Kind, Provenance, Split, Strata
+from audit.inputs.choices import AccessLevel, Channels, Effort, Kind, Provenance, Split, Strata
 
 from . import references
 from .channel import limit_user_code
@@ -19,7 +19,8 @@ from .ending import SignKey, Timeout, finish, human, told
 
 def run(
     forget: Annotated[
-        Path | None, typer.Option(help="What had to be forgotten (.npz: x, y, ids, group, request).")
+        Path | None,
+        typer.Option(help="What had to be forgotten: a file, a folder, or package.module:function that returns it."),
     ] = None,
     retain: Annotated[Path | None, typer.Option(help="What the model may still know.")] = None,
     holdout: Annotated[Path | None, typer.Option(help="Never seen, same pool as the forget set.")] = None,
@@ -29,6 +30,24 @@ def run(
     ] = None,
     concepts: Annotated[
         Path | None, typer.Option(help="Examples of concepts; y = concept number from 1, 0 = random counterexamples.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="One set of which index lists name rows; what none names is the retain set.")
+    ] = None,
+    forget_index: Annotated[
+        Path | None, typer.Option(help="Rows of --data to be forgotten (.npy, .json, .txt, .csv; a mask will do).")
+    ] = None,
+    retain_index: Annotated[Path | None, typer.Option(help="Rows of --data that are kept. Default: the rest.")] = None,
+    holdout_index: Annotated[Path | None, typer.Option(help="Rows of --data that no model ever saw.")] = None,
+    test_index: Annotated[Path | None, typer.Option(help="Rows of --data for the test set, never seen.")] = None,
+    label: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of a table with the labels.")] = None,
+    classes: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Labels in the order of the outputs; commas between them.")
+    ] = None,
+    scale: Annotated[float | None, typer.Option(help="Inputs are divided by it (255: bytes of pictures).")] = None,
+    channels: Annotated[Channels | None, typer.Option(help="last: pictures are height, width, channels.")] = None,
+    preprocess: Annotated[
+        str | None, typer.Option(metavar="MODULE:FUNCTION", help="Your function from inputs to those of the network.")
     ] = None,
     original: Annotated[Path | None, typer.Option(help="The model before unlearning: the positive control.")] = None,
     unlearned: Annotated[Path | None, typer.Option(help="The model to audit.")] = None,

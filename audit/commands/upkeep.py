@@ -1,4 +1,4 @@
-"""Commands around the audit: init, attacks, schema, ledger, selftest, purge."""
+"""Commands around the audit: attacks, schema, ledger, selftest, purge."""
 
 from __future__ import annotations
 
@@ -12,20 +12,6 @@ from rich.table import Table
 from audit.errors import CouldNotRun, UsageError
 
 from .ending import listing
-
-
-def init(path: Annotated[Path, typer.Argument(help="File to write.")] = Path("audit.toml")) -> None:
-    """Write a commented audit.toml."""
-    from audit.inputs.resolve import template
-
-    try:
-        with path.open("x", encoding="utf-8") as stream:
-            stream.write(template())
-    except FileExistsError:
-        raise UsageError(f"{path} exists: remove it or name another file.") from None
-    except OSError as error:
-        raise CouldNotRun(f"cannot write {path} ({error.strerror}): name a file in a writable folder.") from error
-    typer.echo(path)
 
 
 def attacks() -> None:

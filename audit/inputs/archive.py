@@ -139,9 +139,11 @@ def check_header_of(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
     Raises:
         Unsound: with the remedy.
     """
+    name = shown(member.filename)
     with archive.open(member) as stream:
-        shape, dtype, start = _header(stream, shown(member.filename))
-    _check_array(member, shape, dtype, start)
+        shape, _, dtype = header_of(stream, name)
+        held = member.file_size - stream.tell()
+    check_declared(name, shape, dtype, held, "save it again with numpy.savez")
 
 
 def native(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -149,18 +151,33 @@ def native(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
-def _header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], np.dtype[Any], int]:
-    """Shape, type and the number of bytes before the values."""
+def header_of(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, Fortran order and type of an array; the stream then stands before its values.
+
+    Raises:
+        Unsound: a format of arrays that is not read.
+        ValueError: no header.
+    """
     version = np.lib.format.read_magic(stream)
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in readers:
         raise Unsound(f"holds {name} in the format {version}: save plain arrays with numpy.savez")
-    shape, _, dtype = readers[version](stream)
-    return shape, dtype, stream.tell()
+    return readers[version](stream)
 
 
-def _check_array(member: zipfile.ZipInfo, shape: tuple[Any, ...], dtype: np.dtype[Any], start: int) -> None:
-    name, again = shown(member.filename), "save it again with numpy.savez"
+def check_declared(name: str, shape: tuple[Any, ...], dtype: np.dtype[Any], held: int, again: str) -> None:
+    """Whether the bytes that are there are those of an array of plain values.
+
+    Args:
+        name: of the array, for messages.
+        shape: as the header says.
+        dtype: as the header says.
+        held: bytes behind the header.
+        again: the remedy.
+
+    Raises:
+        Unsound: they are not.
+    """
     if dtype.hasobject:
         raise Unsound(
             "holds object arrays, which are pickles and are never loaded: convert them to numbers or fixed-width "
@@ -171,8 +188,8 @@ def _check_array(member: zipfile.ZipInfo, shape: tuple[Any, ...], dtype: np.dtyp
     count = math.prod(shape)
     if dtype.subdtype is not None or (dtype.itemsize == 0 and count > 0):
         raise Unsound(f"declares the type {dtype} for {name}: save numbers or fixed-width strings of some length")
-    if count * dtype.itemsize != member.file_size - start:
+    if count * dtype.itemsize != held:
         raise Unsound(
-            f"declares {name} as {shown(str(shape))} of {dtype}, {count * dtype.itemsize} bytes, and holds "
-            f"{member.file_size - start}: it is damaged, {again}"
+            f"declares {name} as {shown(str(shape))} of {dtype}, {count * dtype.itemsize} bytes, and holds {held}: "
+            f"it is damaged, {again}"
         )

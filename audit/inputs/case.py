@@ -17,10 +17,12 @@ from .concepts import concept_problems, of_the_task
 from .data import Arrays
 from .given import Build, Given
 from .grants import granted, too_little
+from .labels import settled
 from .listed import by_content, input_records, loading_lines, no_names, unnamed
 from .probing import probe_models
 from .provenance import warm_starts
-from .reading import REQUIRED_DATA, read_files, read_models
+from .reading import read_models
+from .set_files import REQUIRED_DATA, ReadSets, read_sets
 from .sets import Grants, Overlap, Selection, Sets, assign, drop_duplicates, infer_claim, shared_ids
 from .targets import Target
 
@@ -130,7 +132,8 @@ def load_case(given: Given, overlap_share: float) -> LoadedCase:
     """
     problems: list[str] = []
     bare = given.outputs_only
-    files = read_files(given.data, problems, need_inputs=not bare)
+    read = _read(given, problems, need_inputs=not bare)
+    files, said = read.files, list(read.said)
     models, digests = read_models(given.models, given.build, problems)
     if given.provenance == "exact":
         problems += warm_starts(models, given.claim.public_layers)
@@ -139,7 +142,10 @@ def load_case(given: Given, overlap_share: float) -> LoadedCase:
         problems += shared_ids(files)
         task = of_the_task(files)
         n_classes = probe_models(models, task, problems)
-        problems += _label_problems(task, n_classes)
+        labels, notes, wrong = settled({role: data.y for role, data in task.items()}, n_classes, read.named)
+        files |= {role: replace(files[role], y=y) for role, y in labels.items()}
+        said += notes
+        problems += wrong
         problems += concept_problems(files, models)
     problems += too_little(models, given.claim.access)
     grants = granted(models) if models else "logits" if bare else "features"
@@ -160,7 +166,7 @@ def load_case(given: Given, overlap_share: float) -> LoadedCase:
         models=models,
         digests=digests,
         inputs=input_records(given, files, models, digests),
-        assumptions=(*loading_lines(models, given.build), *sets.assumptions, *no_names(models)),
+        assumptions=(*said, *loading_lines(models, given.build), *sets.assumptions, *no_names(models)),
         overlaps=tuple(overlaps),
         n_classes=n_classes,
         key=key,
@@ -175,7 +181,8 @@ def load_sets(given: Given, overlap_share: float) -> tuple[dict[str, Arrays], Se
         InputError: with every problem found.
     """
     problems: list[str] = []
-    files = read_files(given.data, problems, need_inputs=True)
+    read = _read(given, problems, need_inputs=True)
+    files = read.files
     if "forget" in files:
         problems += shared_ids(files)
     chosen = _choose_sets(given, overlap_share, files, problems, "features")
@@ -193,7 +200,7 @@ def _choose_sets(
     given: Given, overlap_share: float, files: dict[str, Arrays], problems: list[str], grants: Grants
 ) -> tuple[Sets, list[Overlap]] | None:
     """The claim and the rows of its sets; None where a file that this needs is missing."""
-    if any(role not in files for role in REQUIRED_DATA):
+    if any(role not in files for role in REQUIRED_DATA) or not {"test", "holdout"} & files.keys():
         return None
     claim, found = infer_claim(given.claim, files, grants=grants, provenance=given.provenance)
     problems += found
@@ -205,13 +212,15 @@ def _choose_sets(
     return sets, overlaps
 
 
-def _label_problems(files: dict[str, Arrays], n_classes: int) -> list[str]:
-    return [
-        f"labels of the {role} set run from {data.y.min()} to {data.y.max()}, the model has {n_classes} classes: use "
-        f"labels from 0 to {n_classes - 1}"
-        for role, data in files.items()
-        if n_classes and (data.y.min() < 0 or data.y.max() >= n_classes)
-    ]
+def _read(given: Given, problems: list[str], *, need_inputs: bool) -> ReadSets:
+    return read_sets(
+        given.data,
+        problems,
+        need_inputs=need_inputs,
+        whole=given.whole,
+        indices=given.indices,
+        options=given.options,
+    )
 
 
 def _overlap_problems(overlaps: list[Overlap], share: float) -> list[str]:

@@ -53,3 +53,10 @@ class Effort(StrEnum):
     QUICK = "quick"
     STANDARD = "standard"
     THOROUGH = "thorough"
+
+
+class Channels(StrEnum):
+    """Where pictures have their channels."""
+
+    FIRST = "first"
+    LAST = "last"

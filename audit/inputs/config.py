@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from .options import DataOptions
 from .recipe import RecipeSection
 
 DATA_ROLES = ("forget", "retain", "holdout", "test", "auxiliary", "concepts")
+INDEX_ROLES = ("forget", "retain", "holdout", "test")  # sets that an index list may name in one data set
 
 Effort = Literal["quick", "standard", "thorough"]
 Provenance = Literal["exact", "checkpoint", "surrogate"]
@@ -30,7 +33,7 @@ def listed(value: object) -> object:
 
 
 class DataSection(Section):
-    """Paths of the data sets."""
+    """Paths of the data sets, or of one and of index lists, and how they are read (``DataOptions``)."""
 
     forget: Path | None = None
     retain: Path | None = None
@@ -38,6 +41,39 @@ class DataSection(Section):
     test: Path | None = None
     auxiliary: Path | None = None
     concepts: Path | None = None
+    data: Path | None = None
+    forget_index: Path | None = None
+    retain_index: Path | None = None
+    holdout_index: Path | None = None
+    test_index: Path | None = None
+    label: str | None = None
+    inputs: tuple[str, ...] = ()
+    categories: dict[str, tuple[str, ...]] = {}
+    encoding: Literal["one-hot", "codes"] = "one-hot"
+    classes: tuple[str | int, ...] = ()
+    scale: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    mean: tuple[float, ...] = ()
+    std: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = ()
+    channels: Literal["first", "last"] | None = None
+    size: tuple[Annotated[int, Field(ge=1, le=4096)], Annotated[int, Field(ge=1, le=4096)]] | None = None
+    preprocess: str | None = None
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _named(cls, value: object) -> object:
+        """``a,b`` is two names."""
+        return listed(value) if isinstance(value, str) else value
+
+    @property
+    def indices(self) -> dict[str, Path]:
+        """Index lists by role."""
+        found = {role: getattr(self, f"{role}_index") for role in INDEX_ROLES}
+        return {role: path for role, path in found.items() if path is not None}
+
+    @property
+    def options(self) -> DataOptions:
+        """How sets are read."""
+        return DataOptions(**{item.name: getattr(self, item.name) for item in fields(DataOptions)})
 
 
 class ModelSection(Section):

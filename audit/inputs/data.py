@@ -12,12 +12,14 @@ import numpy as np
 from attacks.base import Inputs, Ints
 from audit.record.digest import keyed_digest
 
+from .spool import LARGE, pick, steps
+
 SHOWN_ROWS = 10  # positions in a message
 
 
 @dataclass(frozen=True)
 class Arrays:
-    """An in-memory data set of n examples.
+    """A data set of n examples. Inputs that are larger than memory lie in a file that is mapped (`audit.inputs.spool`).
 
     Attributes:
         x: inputs, (n, ...) or a mapping of such arrays (keys ``x.<name>`` in the file); None where the models are
@@ -37,16 +39,24 @@ class Arrays:
     def __len__(self) -> int:
         return len(self.y)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the inputs."""
+        parts = self.x.values() if isinstance(self.x, Mapping) else () if self.x is None else (self.x,)
+        return sum(part.nbytes for part in parts)
+
     def batch(self, index: Ints) -> Inputs:
         """Inputs of the rows ``index``; raises ValueError where the set has none."""
         if self.x is None:
             raise ValueError("this data set has no inputs x")
         if isinstance(self.x, Mapping):
-            return {name: array[index] for name, array in self.x.items()}
-        return self.x[index]
+            return {name: pick(array, index) for name, array in self.x.items()}
+        return pick(self.x, index)
 
     def take(self, index: Ints) -> Arrays:
-        """The subset of rows ``index``, in that order."""
+        """The subset of rows ``index``, in that order. All rows of a set that is larger than memory are no copy."""
+        if len(index) == len(self) and self.nbytes > LARGE and np.array_equal(index, np.arange(len(self))):
+            return self
         x = None if self.x is None else self.batch(index)
         ids, group, request = (None if a is None else a[index] for a in (self.ids, self.group, self.request))
         return Arrays(x, self.y[index], ids, group, request)
@@ -76,14 +86,18 @@ class Arrays:
         if self.x is None:
             return None
         parts = dict(self.x) if isinstance(self.x, Mapping) else {"x": self.x}
-        digests = [hashlib.sha256() for _ in range(len(self))]
-        for name in sorted(parts):
-            part = parts[name]
-            seen = part.astype(np.float32) + np.float32(0) if part.dtype.kind == "f" else part.astype(np.int64)
-            array = np.ascontiguousarray(seen)  # + 0 turned -0.0 into 0.0
-            for digest, row in zip(digests, array, strict=True):
-                digest.update(row.tobytes())
-        return [digest.digest() for digest in digests]
+        found: list[bytes] = []
+        longest = max(parts.values(), key=lambda part: part[:1].nbytes)
+        for rows in steps(longest):
+            digests = [hashlib.sha256() for _ in range(rows.stop - rows.start)]
+            for name in sorted(parts):
+                part = parts[name][rows]
+                seen = part.astype(np.float32) + np.float32(0) if part.dtype.kind == "f" else part.astype(np.int64)
+                array = np.ascontiguousarray(seen)  # + 0 turned -0.0 into 0.0
+                for digest, row in zip(digests, array, strict=True):
+                    digest.update(row.tobytes())
+            found += [digest.digest() for digest in digests]
+        return found
 
 
 def positions(bad: np.ndarray[Any, Any]) -> str:

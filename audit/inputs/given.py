@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .adapters.formats import OUTPUT_SUFFIXES, is_network
 from .config import DATA_ROLES, ClaimSection, Config, Provenance
+from .options import DataOptions, hook_of
 
-if TYPE_CHECKING:
-    pass
-
-#: a file, ``(x, y)``, or a mapping with the keys of such a file
-DataSource = Path | tuple[Any, Any] | Mapping[str, Any]
+#: a path, ``package.module:function``, or what `audit.inputs.held` takes: arrays, frames, data sets, loaders
+DataSource = Any
 Models = dict[str, Any]
 
 
@@ -70,6 +68,8 @@ class Given:
         claim: the declared claim.
         provenance: where the retrains come from.
         project: folder whose ``.audit/`` keeps the project key, which names runs and digests personal data.
+        whole: one data set that ``indices`` divide, each a file or a list, by role; what none names is retained.
+        options: how data sets are read.
     """
 
     data: Mapping[str, DataSource]
@@ -78,6 +78,9 @@ class Given:
     claim: ClaimSection
     provenance: Provenance
     project: Path
+    whole: DataSource | None = None
+    indices: Mapping[str, Any] = field(default_factory=dict)
+    options: DataOptions = field(default_factory=DataOptions)
 
     @property
     def outputs_only(self) -> bool:
@@ -125,5 +128,13 @@ def given_of(config: Config) -> Given:
         ),
         claim=config.claim,
         provenance=section.provenance,
-        project=Path.cwd() if config.data.forget is None else config.data.forget.parent,
+        project=_folder(config.data.forget or config.data.data),
+        whole=config.data.data,
+        indices=config.data.indices,
+        options=config.data.options,
     )
+
+
+def _folder(path: Path | None) -> Path:
+    """The folder of the project: that of the forget set, or of the one data set, where it is a file."""
+    return Path.cwd() if path is None or hook_of(path) is not None else path.parent

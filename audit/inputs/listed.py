@@ -37,7 +37,14 @@ def input_records(
 ) -> tuple[InputRecord, ...]:
     """One record a set and a model, in the order of ``given``."""
     data = [
-        InputRecord(role=role, name=_name(given.data[role]), kind="data", rows=len(arrays), shape=_row_shape(arrays))
+        InputRecord(
+            role=role,
+            name=_name(given.data.get(role, given.whole)),
+            kind="data",
+            rows=len(arrays),
+            shape=_row_shape(arrays),
+            note="" if role in given.data else _rows(given, role),
+        )
         for role, arrays in files.items()
     ]
     trusted = "loaded as a pickle, on the user's word" if given.build.trust_pickle else ""
@@ -60,6 +67,14 @@ def input_records(
 
 def _name(source: object) -> str:
     return source.name if isinstance(source, Path) else IN_MEMORY
+
+
+def _rows(given: Given, role: str) -> str:
+    """Which rows of the one data set a set is."""
+    if role not in given.indices:
+        return "the rows that no index list names"
+    source = given.indices[role]
+    return f"the rows that {source.name if isinstance(source, Path) else 'a list'} names"
 
 
 def _file_note(model: Target, trusted: str) -> str:

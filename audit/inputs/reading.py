@@ -1,4 +1,4 @@
-"""Read what was given: the data sets and the models, files and objects alike; every problem is kept for one report."""
+"""Read the models that were given, files and objects alike; every problem is kept for one report."""
 
 from __future__ import annotations
 
@@ -9,45 +9,13 @@ from typing import Any
 from audit.errors import AuditError
 
 from .architecture import has_global_hooks
-from .data import Arrays, layout
 from .gathered import Gathered
-from .given import Build, DataSource
+from .given import Build
 from .memory import outputs_of, target_of
 from .models import check_device, load_model
 from .naming import check_name
-from .npz import data_of, read_data
 from .targets import Target, TorchTarget
 from .usercode import describe
-
-REQUIRED_DATA = ("forget", "retain", "test")
-
-
-def read_files(given: Mapping[str, DataSource], problems: list[str], *, need_inputs: bool) -> dict[str, Arrays]:
-    """Data by role; what is wrong is added to ``problems``."""
-    problems += [
-        f"no {role} set: pass --{role} FILE.npz or put {role}.npz beside the forget set"
-        for role in REQUIRED_DATA
-        if role not in given
-    ]
-    files: dict[str, Arrays] = {}
-    found = Gathered()
-    for role, source in given.items():
-        where = str(source) if isinstance(source, Path) else f"the {role} set"
-        try:
-            files[role] = _read_set(role, source, need_inputs)
-        except AuditError:
-            raise
-        except ValueError as error:
-            for line in str(error).splitlines():
-                found.add(where, line)
-        except Exception as error:  # noqa: BLE001 - whatever a file makes fail is a problem of that file
-            found.add(where, f"{where} cannot be read ({describe(error)}): save it again with numpy.savez")
-    problems += found.lines()
-    layouts = {role: layout(data) for role, data in files.items() if data.x is not None}
-    if len(set(layouts.values())) > 1:
-        listed = "; ".join(f"{role}: {text}" for role, text in layouts.items())
-        problems.append(f"the sets have inputs of different forms ({listed}): preprocess them alike")
-    return files
 
 
 def read_models(
@@ -88,13 +56,6 @@ def foreign_hooks(models: Mapping[str, Target]) -> list[str]:
         "hooks are registered for all modules of this process (as by register_module_forward_hook): they answer for "
         "every network, and no model holds them: remove them"
     ]
-
-
-def _read_set(role: str, source: DataSource, need_inputs: bool) -> Arrays:
-    if not isinstance(source, Path):
-        return data_of(source, f"the {role} set", need_inputs=need_inputs)
-    check_name(source)
-    return read_data(source, need_inputs=need_inputs)
 
 
 def _read_model(name: str, source: Any, build: Build) -> tuple[Target, str]:

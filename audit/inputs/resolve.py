@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
@@ -16,14 +17,18 @@ from audit.record.readonce import read_once
 from audit.record.toml import LONGEST, parse_toml
 
 from .adapters.formats import FOUND, is_folder, suffix_of
-from .config import DATA_ROLES, Config
+from .config import DATA_ROLES, INDEX_ROLES, Config
 from .naming import is_odd, shown
+from .options import hook_of
 
 CONFIG_NAME = "audit.toml"
 
+_INDICES = tuple(f"{role}_index" for role in INDEX_ROLES)
+
 #: flag name -> (section, key); section "" is the top level
 OPTIONS: dict[str, tuple[str, str]] = (
-    {role: ("data", role) for role in DATA_ROLES}
+    {role: ("data", role) for role in (*DATA_ROLES, "data", *_INDICES)}
+    | {key: ("data", key) for key in ("label", "classes", "scale", "channels", "preprocess")}
     | {
         key: ("model", key)
         for key in (
@@ -109,7 +114,7 @@ def resolve(
         section, key = OPTIONS[name]
         target = document.setdefault(section, {}) if section else document
         target[key] = _absolute(value, base) if name in _PATHS else value
-    for line in _unread_lines(path, document.get("data", {}).get("forget")) if search else ():
+    for line in _unread_lines(path, _beside(document.get("data", {}))) if search else ():
         tell(line)
     if discover:
         _discover(document, origin)
@@ -150,7 +155,19 @@ def _texts(key: str, value: object) -> Iterator[tuple[str, str]]:
         yield from _texts(f"{key}.{shown(str(name))}".strip("."), item)
 
 
-_PATHS = {*DATA_ROLES, "original", "unlearned", "retrained", "runs", "out", "sign_key", "ledger", "store"}
+_PATHS = {
+    *DATA_ROLES,
+    "data",
+    *_INDICES,
+    "original",
+    "unlearned",
+    "retrained",
+    "runs",
+    "out",
+    "sign_key",
+    "ledger",
+    "store",
+}
 
 
 def _config_lines(path: Path | None, document: Mapping[str, Any], *, named: bool) -> list[str]:
@@ -161,9 +178,15 @@ def _config_lines(path: Path | None, document: Mapping[str, Any], *, named: bool
     return [f"configuration: {path} ({where}) sets {', '.join(_keys(document)) or 'nothing'}"]
 
 
-def _unread_lines(path: Path | None, forget: object) -> list[str]:
+def _beside(data: Mapping[str, Any]) -> Path | None:
+    """The folder that the forget set, or the one data set, lies in; None where a function makes it."""
+    given = [data[key] for key in ("forget", "data") if data.get(key) and hook_of(data[key]) is None]
+    return Path(str(given[0])).parent if given else None
+
+
+def _unread_lines(path: Path | None, folder: Path | None) -> list[str]:
     """A configuration that lies beside the data and was not read."""
-    beside = Path(str(forget)).parent / CONFIG_NAME if forget else None
+    beside = folder / CONFIG_NAME if folder else None
     if beside is None or not beside.is_file() or (path is not None and beside.samefile(path)):
         return []
     return [f"not read: {beside} came with the data; if it is yours, name it with --config"]
@@ -176,12 +199,13 @@ def _keys(document: Mapping[str, Any]) -> list[str]:
         for key, item in (value if isinstance(value, dict) else {"": value}).items():
             dotted = f"{name}.{key}" if key else name
             dotted = dotted if dotted.isprintable() else ascii(dotted)
-            found.append(f"{dotted} = {item!r}" if dotted in _TELLING else dotted)
+            telling = dotted in _TELLING or (name == "data" and hook_of(item) is not None)
+            found.append(f"{dotted} = {item!r}" if telling else dotted)
     return found
 
 
 _TELLING = (
-    *("model.arch", "model.unlearned_arch", "model.predict", "model.trust_pickle"),
+    *("data.preprocess", "model.arch", "model.unlearned_arch", "model.predict", "model.trust_pickle"),
     *("recipe.train", "recipe.unlearn", "certificate.sign_key", "policy"),
 )
 
@@ -196,9 +220,10 @@ def _read_toml(path: Path) -> dict[str, Any]:
     for section in SECTIONS:
         if not isinstance(document.get(section, {}), dict):
             raise UsageError(f"{path}: {section} must be a table [{section}]. See `audit init` for every key.")
-    forget = document.get("data", {}).get("forget", "")
-    if not isinstance(forget, str):
-        raise UsageError(f"{path}: data.forget must be one path in quotes, got {brief(forget)}.")
+    for key in ("forget", "data"):
+        given = document.get("data", {}).get(key, "")
+        if not isinstance(given, str):
+            raise UsageError(f"{path}: data.{key} must be one path in quotes, got {brief(given)}.")
     return document
 
 
@@ -210,7 +235,7 @@ def _has(document: dict[str, Any], where: tuple[str, str]) -> bool:
 def _absolute(value: Any, base: Path) -> Any:
     if isinstance(value, list | tuple):
         return [_absolute(item, base) for item in value]
-    return str(base / str(value))
+    return str(value) if hook_of(value) else str(base / str(value))
 
 
 def _make_absolute(document: dict[str, Any], base: Path) -> None:
@@ -227,12 +252,16 @@ def _make_absolute(document: dict[str, Any], base: Path) -> None:
 def _discover(document: dict[str, Any], origin: dict[str, str]) -> None:
     """Fill in what lies beside the forget set under the standard names."""
     data, model = document.setdefault("data", {}), document.setdefault("model", {})
-    if not isinstance(data, dict) or not isinstance(model, dict) or "forget" not in data:
+    folder = _beside(data) if isinstance(data, dict) and isinstance(model, dict) else None
+    if folder is None:
         return
-    folder = Path(data["forget"]).parent
-    for role in DATA_ROLES[1:]:
-        if role not in data and (folder / f"{role}.npz").is_file():
-            data[role], origin[role] = str(folder / f"{role}.npz"), "found beside the forget set"
+    beside = str(data.get("forget") or data.get("data"))
+    listed = [role for role in DATA_ROLES if f"{role}_index" in data] + (["retain"] if "data" in data else [])
+    for role in [role for role in DATA_ROLES[1:] if role not in (*data, *listed)]:
+        found = [folder / name for name in _standard_names(role, beside)]
+        found = [path for path in found if path.is_file() or (path.is_dir() and Path(beside).is_dir())]
+        if found:
+            data[role], origin[role] = str(found[0]), "found beside the forget set"
     for role in ("original", "unlearned"):
         found = [folder / f"{role}{s}" for s in FOUND if (folder / f"{role}{s}").is_file()]
         found += [folder / role] if is_folder(folder / role) else []
@@ -241,6 +270,13 @@ def _discover(document: dict[str, Any], origin: dict[str, str]) -> None:
     found = sorted(filter(_is_model, folder.glob("retrained*"))) if folder.is_dir() else []
     if not model.get("retrained") and found:
         model["retrained"], origin["retrained"] = [str(p) for p in found], "found beside the forget set"
+
+
+def _standard_names(role: str, forget: str) -> list[str]:
+    """Names of a set beside the forget set: first in its format, then ``.npz``."""
+    name = Path(forget).name
+    first = [re.sub(r"(?<![a-z])forget(?![a-z])", role, name)] if re.search(r"(?<![a-z])forget(?![a-z])", name) else []
+    return [*first, f"{role}{Path(forget).suffix}", f"{role}.npz"]
 
 
 def _is_model(path: Path) -> bool:

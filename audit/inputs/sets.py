@@ -94,9 +94,14 @@ def assign(claim: ClaimRecord, files: dict[str, Arrays]) -> Sets:
     if claim.public_layers:
         layers = ", ".join(claim.public_layers)
         assumptions.append(f"public_layers: {layers} are declared as never trained on the forget set; not checked")
-    test_file = files["test"]
+    source = "test" if "test" in files else "holdout"
+    test_file = files[source]
     in_class = np.isin(test_file.y, claim.classes)
     test_rows = np.flatnonzero(~in_class)
+    lent = np.empty(0, dtype=np.int64)
+    if source == "holdout":
+        test_rows = lent = lent_rows(claim, test_file)
+        assumptions.append(_lent(claim, test_file, len(lent)))
     selection = {role: Selection(role, np.arange(len(files[role]))) for role in ("forget", "retain")}
     if "auxiliary" in files:
         auxiliary = files["auxiliary"]
@@ -104,17 +109,17 @@ def assign(claim: ClaimRecord, files: dict[str, Arrays]) -> Sets:
     else:
         chosen = _content_rank(test_file)[test_rows] % AUXILIARY_SHARE == 0
         chosen &= not chosen.all()  # a single row stays a test row
-        selection["auxiliary"] = Selection("test", test_rows[chosen])
+        selection["auxiliary"] = Selection(source, test_rows[chosen])
         test_rows = test_rows[~chosen]
         assumptions.append(
             f"no auxiliary set given: {int(chosen.sum())} test rows, chosen by their content, check the fits and "
             "take part in no test"
         )
-    selection["test"] = Selection("test", test_rows)
+    selection["test"] = Selection(source, test_rows)
     if CONCEPTS in files:
         selection[CONCEPTS] = Selection(CONCEPTS, np.arange(len(files[CONCEPTS])))
     if "holdout" in files:
-        rows = np.arange(len(files["holdout"]))
+        rows = np.setdiff1d(np.arange(len(files["holdout"])), lent)
         if claim.kind == "class":
             rows = np.flatnonzero(np.isin(files["holdout"].y, claim.classes))
         selection["holdout"] = Selection("holdout", rows)
@@ -125,6 +130,31 @@ def assign(claim: ClaimRecord, files: dict[str, Arrays]) -> Sets:
         selection["holdout"] = Selection("test", test_rows)
         assumptions.append("no holdout set given: the test set serves as holdout set")
     return Sets(claim, selection, tuple(assumptions))
+
+
+def lent_rows(claim: ClaimRecord, holdout: Arrays) -> Ints:
+    """Rows of the holdout set that serve as test set where none is given: never-seen ones, chosen by content alone.
+
+    Rows split off the retain set were trained on and could not serve. Of a class claim the rows of retained classes
+    serve, which the holdout set has no use for; else every second row, or every second data subject of a subject claim.
+    """
+    if claim.kind == "class":
+        return np.flatnonzero(~np.isin(holdout.y, claim.classes))
+    if claim.kind == "subject" and holdout.group is not None:
+        names = holdout.group.astype(str)
+        ranked = sorted(set(names.tolist()), key=lambda name: hashlib.sha256(name.encode()).digest())
+        return np.flatnonzero(np.isin(names, ranked[1::2]))
+    return np.flatnonzero(_content_rank(holdout) % 2 == 1)
+
+
+def _lent(claim: ClaimRecord, holdout: Arrays, count: int) -> str:
+    what = f"no test set given: {count} of {len(holdout)} holdout rows"
+    if claim.kind == "class":
+        return f"{what}, those of retained classes, serve as test set"
+    return (
+        f"{what}, chosen by their content, serve as test set and no longer as holdout set: utility is measured on the "
+        "pool of the forget set alone, and fewer holdout rows see less; a test set of its own costs nothing but rows"
+    )
 
 
 def _content_rank(data: Arrays) -> Ints:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack
 
 from audit.errors import UsageError
 
@@ -14,32 +14,44 @@ from .audit_run import AuditRun
 from .objects import Options, configured
 
 if TYPE_CHECKING:
+    import pandas
     import torch
+    from torch.utils.data import DataLoader, Dataset
 
     from audit.certify.verify import Verified
     from audit.collect.events import Event
     from audit.collect.plan import Plan
     from audit.training.session import Progress
 
-    #: a path, ``(x, y)``, or a mapping with ``x`` (or ``x.<name>``), ``y``, optionally ``ids``, ``group``, ``request``
-    DataSet = str | os.PathLike[str] | tuple[Any, Any] | Mapping[str, Any]
+    #: a path, ``(x, y)``, a mapping with ``x`` (or ``x.<name>``), ``y``, optionally ``ids``, ``group``, ``request``, a
+    #: frame of pandas, or a data set or loader of torch
+    DataSet: TypeAlias = (
+        str | os.PathLike[str] | tuple[Any, Any] | Mapping[str, Any] | pandas.DataFrame | Dataset[Any] | DataLoader[Any]
+    )
+    #: a file of row numbers, row numbers, or one boolean a row
+    Index: TypeAlias = str | os.PathLike[str] | Sequence[int] | Any
     #: a path, a network in evaluation mode, or a mapping of outputs, one array a set
     Model = str | os.PathLike[str] | torch.nn.Module | Mapping[str, Any]
 
     Claim = Literal["random", "class", "subject", "other"]
     Callback = Callable[[Event | Progress], None]
 else:  # for whoever asks for the types at run time, without torch
-    DataSet = Model = Claim = Callback = Plan = Verified = Any
+    DataSet = Index = Model = Claim = Callback = Plan = Verified = Any
 
 
 def run(
     *,
-    forget: DataSet,
+    forget: DataSet | None = None,
     retain: DataSet | None = None,
     holdout: DataSet | None = None,
     test: DataSet | None = None,
     auxiliary: DataSet | None = None,
     concepts: DataSet | None = None,
+    data: DataSet | None = None,
+    forget_index: Index | None = None,
+    retain_index: Index | None = None,
+    holdout_index: Index | None = None,
+    test_index: Index | None = None,
     original: Model | None = None,
     unlearned: Model | None = None,
     retrained: Sequence[Model] = (),
@@ -68,10 +80,14 @@ def run(
         forget: what had to be forgotten.
         retain: what the model may still know.
         holdout: never seen, from the same pool as the forget set; else the test set serves.
-        test: never seen by any model.
+        test: never seen by any model; else part of the holdout set serves, and the record says so.
         auxiliary: never seen, checks the fits; else a quarter of the test set.
         concepts: examples of concepts for the attack of that name; labels are concept numbers from 1, 0 = random
             counterexamples.
+        data: in place of forget and retain set: one data set of which ``forget_index`` names rows.
+        forget_index: rows of ``data`` that had to be forgotten: numbers from 0, or one boolean a row.
+        retain_index: rows that the model may still know; else all that no list names.
+        holdout_index, test_index: rows that no model ever saw.
         original: the model before unlearning, the positive control; without it there is no PASS.
         unlearned: the model to audit.
         retrained: honest retrains, trained from scratch without the forget set: the null distribution.
@@ -99,7 +115,9 @@ def run(
             "test": test,
             "auxiliary": auxiliary,
             "concepts": concepts,
+            "data": data,
         },
+        {"forget": forget_index, "retain": retain_index, "holdout": holdout_index, "test": test_index},
         {"original": original, "unlearned": unlearned},
         {"retrained": retrained, "runs": runs},
         config,
@@ -112,12 +130,17 @@ def run(
 
 def plan(
     *,
-    forget: DataSet,
+    forget: DataSet | None = None,
     retain: DataSet | None = None,
     holdout: DataSet | None = None,
     test: DataSet | None = None,
     auxiliary: DataSet | None = None,
     concepts: DataSet | None = None,
+    data: DataSet | None = None,
+    forget_index: Index | None = None,
+    retain_index: Index | None = None,
+    holdout_index: Index | None = None,
+    test_index: Index | None = None,
     original: Model | None = None,
     unlearned: Model | None = None,
     retrained: Sequence[Model] = (),
@@ -145,7 +168,9 @@ def plan(
             "test": test,
             "auxiliary": auxiliary,
             "concepts": concepts,
+            "data": data,
         },
+        {"forget": forget_index, "retain": retain_index, "holdout": holdout_index, "test": test_index},
         {"original": original, "unlearned": unlearned},
         {"retrained": retrained, "runs": runs},
         config,

@@ -30,7 +30,8 @@ class Options(TypedDict, total=False):
     strict, or a file. ``out``: folder of the run directories, by default ``runs``. ``sign_key``: signs the certificate.
     ``attacks``, ``skip``: names, or ``default``, ``gated``, ``all``; ``effort``: their budget. ``train_references``,
     ``train_shadows``, ``train_pipelines``, ``max_minutes``, ``max_references``, ``store``: models that the audit
-    trains by the recipe of ``config``.
+    trains by the recipe of ``config``. ``label``: column of the labels in tables; ``classes``: the labels in the order
+    of the outputs; ``scale``, ``channels``, ``preprocess``: how inputs become those of the network.
     """
 
     provenance: Literal["exact", "checkpoint", "surrogate"]
@@ -62,10 +63,16 @@ class Options(TypedDict, total=False):
     max_minutes: float
     max_references: int
     store: str | os.PathLike[str]
+    label: str
+    classes: str | Sequence[str | int]
+    scale: float
+    channels: Literal["first", "last"]
+    preprocess: str
 
 
 def configured(
     data: Mapping[str, object],
+    indices: Mapping[str, object],
     models: Mapping[str, object],
     lists: Mapping[str, object],
     config: str | os.PathLike[str] | None,
@@ -74,7 +81,8 @@ def configured(
     """Resolve a call.
 
     Args:
-        data: sets by role, each a path, ``(x, y)``, a mapping, or None.
+        data: sets by role, and ``data``: each a path, an object that `audit.inputs.held` takes, or None.
+        indices: index lists of ``data`` by role, each a path, row numbers, a mask, or None.
         models: ``original`` and ``unlearned``, each a path, a network, a mapping of outputs, or None.
         lists: ``retrained`` and ``runs``.
         config: an ``audit.toml``; no other is looked for, and no environment variable is read.
@@ -88,7 +96,8 @@ def configured(
         known = ", ".join(sorted(Options.__annotations__))
         raise UsageError(f"there is no option {', '.join(unknown)}: the options are {known}.")
     flags: dict[str, Any] = {name: _plain(value) for name, value in options.items()}
-    flags |= {name: _plain(value) for name, value in {**data, **models}.items() if _is_path(value)}
+    named = {f"{role}_index": value for role, value in indices.items()}
+    flags |= {name: _plain(value) for name, value in {**data, **models, **named}.items() if _is_path(value)}
     listed = {name: _listed(value, name) for name, value in lists.items()}
     in_memory = [*models.values(), *(item for items in listed.values() for item in items)]
     held = any(model is not None and not _is_path(model) for model in in_memory)
@@ -99,15 +108,17 @@ def configured(
         None if config is None else Path(config),
         variables={},
         search=False,
-        discover=_is_path(data.get("forget")),
+        discover=_is_path(data.get("forget")) or _is_path(data.get("data")),
     )
     settings = settings.model_copy(update={"out": settings.out.absolute()})  # a program may change its folder later
     files = given_of(settings)
     sets = {role: source for role, source in data.items() if source is not None and not _is_path(source)}
-    given = replace(files, data={**files.data, **sets})  # type: ignore[dict-item]  # checked where they are read
+    whole = sets.pop("data", files.whole)
+    rows = {role: source for role, source in indices.items() if source is not None and not _is_path(source)}
+    given = replace(files, data={**files.data, **sets}, whole=whole, indices={**files.indices, **rows})
     if held:
-        named = named_models(models["unlearned"], models["original"], listed["runs"], listed["retrained"])
-        given = replace(given, models={name: _source(model) for name, model in named.items()})
+        together = named_models(models["unlearned"], models["original"], listed["runs"], listed["retrained"])
+        given = replace(given, models={name: _source(model) for name, model in together.items()})
     return settings, given
 
 

@@ -27,7 +27,7 @@ from audit.certify.opening import opens
 from audit.certify.strictness import weaker
 from audit.commands.certificate import annotation
 from audit.errors import CouldNotRun, ExitCode, InputError, UsageError
-from audit.inputs.npz import read_data
+from audit.inputs.set_files import read_data
 from audit.policy.policy import Policy, load_policy
 from audit.record.findings import WEAKER_ACCESS, FindingStatus, Gate
 from audit.record.result import AuditResult, Outcome, PolicyRecord

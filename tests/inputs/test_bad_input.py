@@ -192,6 +192,7 @@ def foreign_member(case: Path) -> None:
 
 def folder_instead(case: Path) -> None:
     (case / "test.npz").unlink()
+    (case / "holdout.npz").unlink()  # which would lend rows
     (case / "test.npz").mkdir()
 
 
@@ -225,8 +226,8 @@ BAD_DATA: dict[str, tuple[Damage, list[str]]] = {
         ["y must be integer class labels of shape (n,)"],
     ),
     "labels one-hot": (
-        change("test", y=lambda y: np.eye(10, dtype=int)[y]),
-        ["got int64 (300, 10): convert it"],
+        change("test", y=lambda y: np.eye(10)[y] * 0.9 + 0.01),
+        ["got float64 (300, 10): convert it (one-hot rows have a single 1)"],
     ),
     "shape": (
         everywhere(x=lambda x: x[:, :32]),
@@ -350,15 +351,15 @@ def test_nothing_left_after_duplicates(case: Path, cli: Cli) -> None:
 
 
 def test_every_problem_is_listed(case: Path, cli: Cli) -> None:
-    (case / "test.npz").unlink()
     change("holdout", x=first_values(np.nan))(case)
+    (case / "test.npz").write_bytes(b"nothing")
     change("retain", ids=lambda a: np.concatenate([arrays(case / "forget.npz")["ids"][:1], a[1:]]))(case)
     change("forget", y=lambda y: y + 2)(case)
     put("original.safetensors", b"nothing")(case)
     text = refused(cli, case)
     assert "5 problems with the inputs: 1. " in text
     for part in (
-        "no test set: pass --test",
+        "test.npz is no .npz file",
         "holdout.npz: x holds NaN",
         "original.safetensors is no readable model file",
         "1 ids of the forget set also stand in the retain set",

@@ -16,10 +16,10 @@ import pytest
 from audit.errors import UsageError
 from audit.inputs.config import ClaimSection
 from audit.inputs.data import Arrays
-from audit.inputs.npz import read_data, read_npz
+from audit.inputs.npz import read_npz
 from audit.inputs.outputs import outputs_target
-from audit.inputs.reading import read_files
 from audit.inputs.resolve import resolve
+from audit.inputs.set_files import read_data, read_sets
 from audit.inputs.sets import assign, infer_claim
 from audit.policy.policy import load_policy
 from audit.record.toml import LONGEST
@@ -55,7 +55,7 @@ def said(path: Path) -> str:
     """The one line in the list of problems of a case whose other sets are sound."""
     problems: list[str] = []
     sound = write(path.with_name("sound.npz"), [GOOD, LABELS])
-    read_files({"forget": sound, "retain": sound, "test": path}, problems, need_inputs=True)
+    read_sets({"forget": sound, "retain": sound, "test": path}, problems, need_inputs=True)
     (line,) = problems
     assert line.startswith(str(path))
     return line.removeprefix(str(path))

@@ -295,7 +295,7 @@ def test_every_problem_of_the_objects_is_reported_at_once(held: Held) -> None:
     text = str(caught.value)
     assert "unlearned is in training mode: call model.eval()" in text
     assert "original is a int: give a path, a torch.nn.Module, or a mapping of outputs by set" in text
-    assert "the retain set is a list: give a path, (x, y), or a mapping" in text
+    assert "the retain set is a list: give a path, (x, y), a mapping" in text
     assert "the test set: x holds NaN or infinite values in 1 rows" in text
     assert "the holdout set: y must be integer class labels" in text
 

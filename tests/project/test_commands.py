@@ -11,7 +11,7 @@ import pytest
 from tests.project.conftest import Reader
 from tests.project.documents import RECIPES, SHELL, Block, blocks, pages, read
 
-OWN_TEST = {"docs/tutorial.md"}  # begins in an empty folder: test_docs.py
+OWN_TEST = {"docs/tutorial.md", "docs/from-your-code.md"}  # begin in folders of their own: test_docs.py, test_from_...
 SHOWN = [block for page in pages() for block in blocks(page)]
 COMMANDS = [block for block in SHOWN if block.language in SHELL]
 

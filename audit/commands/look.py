@@ -1,0 +1,215 @@
+"""``audit inspect`` and ``audit init``: what a file is to an audit, and an ``audit.toml`` of what a folder holds."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from audit.errors import CouldNotRun, ExitCode, UsageError
+
+from .ending import listing
+
+if TYPE_CHECKING:
+    from audit.inputs.detect import Detected
+    from audit.inputs.seen import Seen
+
+
+def inspect(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A model, a data set, an index list, or a folder.")],
+    arch: Annotated[
+        str | None, typer.Option(metavar="MODULE:FACTORY", help="Function that builds the model, to try it.")
+    ] = None,
+    label: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of a table with the labels.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Say what a model or data file is to an audit: its content, its use, the access it gives.
+
+    A folder that is neither a data set nor a model is looked through for both. Nothing is audited, and no code of a file
+    runs. Exit code 0: an audit would take it; 2: it would not, and the lines say why.
+    """
+    from audit.inputs.options import hook_of
+
+    if hook_of(file) is None and not file.exists():
+        raise UsageError(f"{file} does not exist: check the path.")
+    seen = _seen(file, arch, label)
+    if as_json:
+        typer.echo(json.dumps({"file": str(file), **asdict(seen)}, sort_keys=True))
+    else:
+        out = listing()
+        out.print(f"{file}: {seen.kind}")
+        for title, lines in (("holds", seen.facts), ("use", seen.uses), ("problem", seen.problems)):
+            for line in lines:
+                out.print(f"  {title}: {line}")
+        if seen.access:
+            out.print(f"  access: {seen.access} at most")
+    raise typer.Exit(int(ExitCode.USAGE if seen.problems else ExitCode.PASS))
+
+
+def _seen(file: Path, arch: str | None, label: str | None) -> Seen:
+    from audit.inputs.inspect_data import inspect_data, is_data
+    from audit.inputs.options import DataOptions
+    from audit.inputs.source import PICKLES
+
+    data = is_data(file)
+    if file.is_dir() and data:
+        found = _folder(file)
+        if found is not None:
+            return found
+    seen = inspect_data(file, DataOptions(label=label)) if data else None
+    if seen is not None and not seen.problems:
+        return seen
+    if seen is None or file.suffix.lower() in (".npz", ".json", ".txt"):  # outputs and models have these names, too
+        from audit.inputs.inspect_model import inspect_model
+
+        model = inspect_model(file, arch)
+        if model.problems and file.suffix.lower() in PICKLES:
+            said = "if it is a data set (a Subset, a loader): name a function that returns it (package.module:function)"
+            model = replace(model, problems=(*model.problems, said))
+        if seen is None or not model.problems:
+            return model
+    return seen
+
+
+def _folder(folder: Path) -> Seen | None:
+    """A folder of sets and models; None where it is one data set."""
+    from audit.inputs.detect import detect, is_set
+    from audit.inputs.seen import Seen
+
+    if is_set(folder):
+        return None
+    found = detect(folder)
+    facts = [f"{name}: {path.relative_to(folder)}" for name, path in _named(found).items()]
+    facts += [f"several candidates for {name}: {len(paths)}" for name, paths in found.unclear.items()]
+    if not facts:
+        return None
+    problems = [] if found.complete else ["no forget set and no unlearned model are found by name: see `audit init`"]
+    return Seen("folder of sets and models, by their names", tuple(facts), tuple(_advice(found)), "", tuple(problems))
+
+
+def _named(found: Detected) -> dict[str, Path]:
+    lists = {f"{role}_index": path for role, path in found.indices.items()}
+    return {**found.sets, **lists, **found.models, **{f"retrained {i}": p for i, p in enumerate(found.retrained)}}
+
+
+def _advice(found: Detected, *, recipe: bool = False) -> list[str]:
+    """What is missing, what can still be said, the cheapest thing to add."""
+    from audit.inputs.advice import Having, shortfalls
+    from audit.policy.policy import load_policy
+
+    rows = {**found.sets, **found.indices}
+    having = Having(
+        holdout="holdout" in rows,
+        test="test" in rows,
+        original="original" in found.models,
+        references=len(found.retrained),
+        recipe=recipe,
+        networks=all(path.suffix != ".npz" for path in found.models.values()),
+    )
+    return shortfalls(having, load_policy("standard")[0])
+
+
+def init(
+    path: Annotated[Path, typer.Argument(help="File to write.")] = Path("audit.toml"),
+    folder: Annotated[
+        Path | None, typer.Option(help="Where sets and models lie. Default: the folder of the file.")
+    ] = None,
+    template: Annotated[bool, typer.Option("--template", help="Every key, commented, and nothing looked for.")] = False,
+    ask: Annotated[
+        bool | None, typer.Option("--ask/--no-ask", help="Ask for what is not found. Default: on a terminal.")
+    ] = None,
+) -> None:
+    """Write an audit.toml: from what lies in the folder by its names, from your answers, or the commented template.
+
+    What is missing is named, with what can still be said without it and the cheapest thing to add.
+    """
+    from audit.inputs.detect import Detected, detect
+    from audit.inputs.resolve import template as commented
+
+    place = folder or path.parent
+    if not place.is_dir() and path.parent.is_dir():
+        raise UsageError(f"{place} is no folder: name the one with the sets and models.")
+    found = Detected() if template or not place.is_dir() else detect(place)
+    if not template and (sys.stdin.isatty() if ask is None else ask):
+        _ask(found)
+    text = _document(found, path.parent) if found.complete else commented()
+    try:
+        with path.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+    except FileExistsError:
+        raise UsageError(f"{path} exists: remove it or name another file.") from None
+    except OSError as error:
+        raise CouldNotRun(f"cannot write {path} ({error.strerror}): name a file in a writable folder.") from error
+    typer.echo(path)
+    if template:
+        return
+    if not found.complete:
+        typer.echo(
+            "no forget set and no unlearned model were found by name: the file is the commented template", err=True
+        )
+    for name, paths in found.unclear.items():
+        typer.echo(f"several candidates for {name}, none was taken: {', '.join(map(str, paths[:4]))}", err=True)
+    for line in _advice(found) if found.complete else ():
+        typer.echo(line, err=True)
+
+
+def _ask(found: Detected) -> None:
+    """Fill in what is not there; an empty answer leaves it out."""
+
+    def answer(question: str) -> Path | None:
+        text = typer.prompt(question, default="", show_default=False, err=True).strip()
+        return Path(text) if text else None
+
+    if "forget" not in found.sets and "forget" not in found.indices:
+        whole = answer("One data set with an index list (its path; empty: the forget set is a set of its own)")
+        if whole is not None:
+            found.sets["data"] = whole
+            lists = {role: answer(f"Index list of the {role} rows") for role in ("forget", "holdout", "test")}
+            found.indices.update({role: path for role, path in lists.items() if path is not None})
+    asked = ("holdout", "test") if "data" in found.sets else ("forget", "retain", "holdout", "test")
+    for role in asked:
+        if role not in found.sets and role not in found.indices and (path := answer(f"The {role} set")) is not None:
+            found.sets[role] = path
+    for role, what in (("unlearned", "The model to audit"), ("original", "The model before unlearning")):
+        if role not in found.models and (path := answer(what)) is not None:
+            found.models[role] = path
+    if not found.retrained:
+        while (path := answer("An honest retrain (empty: no more)")) is not None:
+            found.retrained.append(path)
+    if len(found.arch) != 1:
+        text = typer.prompt("Function that builds the network (module:function; empty: none is needed)", default="",
+                            show_default=False, err=True).strip()  # fmt: skip
+        found.arch = [text] if text else []
+
+
+def _document(found: Detected, base: Path) -> str:
+    """The text of an ``audit.toml``, paths relative to its folder."""
+    from audit.inputs.options import hook_of
+
+    def written(path: Path) -> str:
+        inside = hook_of(path) is None and path.is_absolute() is base.is_absolute() and path.is_relative_to(base)
+        return json.dumps(str(path.relative_to(base) if inside else path), ensure_ascii=False)
+
+    lines = [
+        "# written by `audit init` from the names in this folder: check it; `audit init --template` has every key",
+        "",
+    ]
+    lines += ["[data]", *(f"{role} = {written(path)}" for role, path in found.sets.items())]
+    lines += [f"{role}_index = {written(path)}" for role, path in found.indices.items()]
+    lines += ["", "[model]", *(f"{role} = {written(path)}" for role, path in found.models.items())]
+    lines += [f"retrained = [{', '.join(map(written, found.retrained))}]"] if found.retrained else []
+    if len(found.arch) == 1:
+        lines.append(f"arch = {json.dumps(found.arch[0])}")
+    else:
+        lines += [f"# arch = {json.dumps(name)}" for name in found.arch or ["package.module:function"]]
+    lines += [
+        "",
+        "[claim]",
+        '# split = "attested"     # say so if the holdout rows were drawn at random with the forget rows',
+    ]
+    lines += ["", *(f"# {line}" for line in _advice(found))]
+    return "\n".join(lines) + "\n"

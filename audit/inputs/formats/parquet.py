@@ -1,0 +1,65 @@
+"""Parquet tables, read a batch of rows at a time (extra ``parquet``)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from audit.inputs.archive import LARGE, RATIO
+from audit.inputs.columns import Table
+from audit.inputs.options import DataOptions
+from audit.inputs.raw import Raw
+from audit.inputs.usercode import describe
+from audit.record.readonce import opened
+
+from .arrow import columns_of, pyarrow
+
+ROWS = 2**14  # rows at once; our choice
+
+
+def read_parquet(path: Path, options: DataOptions) -> Raw:
+    """A table: numbers, declared categories, lists of numbers, pictures as Hugging Face keeps them.
+
+    Raises:
+        ValueError: with the remedy.
+    """
+    arrow = pyarrow(f"{path} is parquet, which")
+    from pyarrow import parquet
+
+    try:
+        with opened(path) as stream:
+            size = stream.seek(0, 2)
+            stream.seek(0)
+            file = parquet.ParquetFile(stream, pre_buffer=False)
+            _check(file.metadata, path)
+            return _read(file, options, str(path), size)
+    except FileNotFoundError:
+        raise ValueError(f"{path} does not exist: check the path") from None
+    except (arrow.ArrowException, OSError, MemoryError) as error:
+        why = getattr(error, "strerror", None) or describe(error)
+        raise ValueError(f"{path} is no readable parquet file ({why}): save it again") from None
+
+
+def _read(file: Any, options: DataOptions, where: str, size: int) -> Raw:
+    table = Table(file.schema_arrow.names, options, where, size)
+    pictures = False
+    for batch in file.iter_batches(batch_size=ROWS, columns=table.wanted, use_threads=False):
+        columns, some = columns_of(batch, table.wanted, where)
+        table.add(columns)
+        pictures |= some
+    return replace(table.raw(), pictures=pictures)
+
+
+def _check(metadata: Any, path: Path) -> None:
+    """Refuse columns that unpack to far more than they take, before any is read."""
+    for i in range(metadata.num_row_groups):
+        group = metadata.row_group(i)
+        for j in range(group.num_columns):
+            column = group.column(j)
+            whole, packed = column.total_uncompressed_size, column.total_compressed_size
+            if whole > max(LARGE, RATIO * packed):
+                raise ValueError(
+                    f"{path} unpacks {packed} bytes of a column to {whole}, more than {RATIO} times: save it without "
+                    "compression"
+                )

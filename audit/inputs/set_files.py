@@ -1,0 +1,214 @@
+"""Read the data sets: every source by role to arrays that are checked, labels understood over all sets at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from audit.errors import AuditError
+
+from .checks import check_keys, checked
+from .columns import MASK, padded
+from .concepts import CONCEPTS
+from .data import Arrays, layout
+from .gathered import Gathered
+from .given import DataSource
+from .held import raw_of
+from .labels import numbered, plain
+from .options import DataOptions, hook_of
+from .pictures import prepared
+from .raw import Raw
+from .source import read_source
+from .usercode import describe
+from .whole import divided
+
+REQUIRED_DATA = ("forget", "retain")
+
+
+@dataclass(frozen=True)
+class ReadSets:
+    """The sets of a case.
+
+    Attributes:
+        files: data by role.
+        said: what was understood while they were read, one line each.
+        named: how many classes the labels name; 0 where they are numbers.
+    """
+
+    files: dict[str, Arrays] = field(default_factory=dict)
+    said: tuple[str, ...] = ()
+    named: int = 0
+
+
+def read_sets(
+    given: Mapping[str, DataSource],
+    problems: list[str],
+    *,
+    need_inputs: bool,
+    whole: DataSource | None = None,
+    indices: Mapping[str, object] | None = None,
+    options: DataOptions | None = None,
+) -> ReadSets:
+    """All sets; what is wrong is added to ``problems``.
+
+    Args:
+        given: sources by role.
+        problems: lines, each with its remedy.
+        need_inputs: whether sets need inputs (precomputed outputs need none).
+        whole: one data set that ``indices`` divide.
+        indices: by role, a file or a list each.
+        options: how they are read.
+    """
+    options, indices = options or DataOptions(), indices or {}
+    found, told = Gathered(), Gathered()
+    raws: dict[str, tuple[str, Raw]] = {}
+    for role, source in given.items():
+        where = _place(role, source)
+        with _noted(found, where):
+            raws[role] = where, _read(source, where, options)
+    if whole is not None or indices:
+        _divide(whole, indices, options, raws, found)
+    read: dict[str, tuple[str, Raw]] = {}
+    for role, (where, raw) in _alike_width(raws, found).items():
+        with _noted(found, where):
+            check_keys(raw.arrays, where, need_inputs=need_inputs)
+            read[role] = where, prepared(raw, options, where)
+    files, said, named = _with_labels(read, options, found, told)
+    problems += _missing(given, whole, raws, found)
+    problems += found.lines()
+    _check_layouts(files, problems)
+    return ReadSets(files, (*told.lines(), *said), named)
+
+
+def read_data(path: Path, *, need_inputs: bool, options: DataOptions | None = None) -> Arrays:
+    """One set alone: its labels are class numbers, or names that it declares (``options.classes``).
+
+    Raises:
+        ValueError: with every problem of this set, each with its remedy, one a line.
+    """
+    where, options = str(path), options or DataOptions()
+    raw = read_source(path, options, where)
+    check_keys(raw.arrays, where, need_inputs=need_inputs)
+    raw = prepared(raw, options, where)
+    y = numbered({"given": plain(raw.arrays["y"], where)[0]}, options.classes)[0]["given"]
+    return checked(raw.arrays, y, where)
+
+
+class _noted:  # noqa: N801 - a context manager, used like a function
+    """Problems of one set are kept for the report of all."""
+
+    def __init__(self, found: Gathered, where: str) -> None:
+        self.found, self.where = found, where
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
+        """Keep the problem; errors of the tool itself and interruptions go on."""
+        if error is None or isinstance(error, AuditError) or not isinstance(error, Exception):
+            return False
+        if isinstance(error, ValueError):
+            for line in str(error).splitlines():
+                self.found.add(self.where, line)
+        else:  # whatever a file makes fail is a problem of that file
+            self.found.add(self.where, f"{self.where} cannot be read ({describe(error)}): save it again")
+        return True
+
+
+def _place(role: str, source: DataSource) -> str:
+    return str(source) if isinstance(source, Path) and hook_of(source) is None else f"the {role} set"
+
+
+def _read(source: DataSource, where: str, options: DataOptions) -> Raw:
+    return read_source(source, options, where) if isinstance(source, Path) else raw_of(source, where, options)
+
+
+def _divide(
+    whole: DataSource | None,
+    indices: Mapping[str, object],
+    options: DataOptions,
+    raws: dict[str, tuple[str, Raw]],
+    found: Gathered,
+) -> None:
+    """Put the sets that the index lists make of the one data set beside the others."""
+    where = "--data" if whole is None else _place("whole data", whole)
+    with _noted(found, where):
+        if whole is None:
+            raise ValueError("an index list names rows of one data set: add --data FILE")
+        twice = [role for role in (*indices, "retain") if role in raws]
+        if twice:
+            raise ValueError(f"the {twice[0]} set is given as a set and as rows of --data: give it in one way")
+        sets, said = divided(_read(whole, where, options), indices)
+        first = next(iter(sets))
+        sets[first] = replace(sets[first], said=tuple(said))
+        raws.update({role: (f"{where} ({role} rows)", raw) for role, raw in sets.items()})
+
+
+def _missing(
+    given: Mapping[str, DataSource], whole: DataSource | None, raws: Mapping[str, object], found: Gathered
+) -> list[str]:
+    """Sets that nothing was given for."""
+    absent = [] if whole is not None else [role for role in REQUIRED_DATA if role not in given]
+    problems = [f"no {role} set: pass --{role} FILE.npz or put {role}.npz beside the forget set" for role in absent]
+    asked = {*given, *(raws if whole is not None else ())}
+    if not asked & {"test", "holdout"} and not (whole is not None and found.lines()):
+        problems.append(
+            "no test set: pass --test FILE.npz or put test.npz beside the forget set, or a holdout set, which lends "
+            "rows (rows split off the retain set were trained on and cannot serve)"
+        )
+    return problems
+
+
+def _alike_width(raws: dict[str, tuple[str, Raw]], found: Gathered) -> dict[str, tuple[str, Raw]]:
+    """Sequences with a mask, padded to the longest of all sets: what lies behind a row does not count."""
+    masked = [raw for _, raw in raws.values() if any(MASK in key for key in raw.arrays)]
+    if len(masked) != len(raws):
+        return raws
+    keys = {key for raw in masked for key, a in raw.arrays.items() if key.startswith("x.") and a.ndim == 2}
+    widths = {
+        k: {raw.arrays[k].shape[1] for raw in masked if k in raw.arrays and raw.arrays[k].ndim == 2} for k in keys
+    }
+    wider = {key: max(sizes) for key, sizes in widths.items() if len(sizes) > 1}
+    for role, (where, raw) in raws.items():
+        with _noted(found, where):
+            arrays = {k: padded(raw.arrays[k], f"{where}: {k}", width) for k, width in wider.items() if k in raw.arrays}
+            notes = [f"{k} is padded with 0 to {wider[k]} positions" for k in sorted(arrays)]
+            raws[role] = where, replace(raw, arrays={**raw.arrays, **arrays}, said=(*raw.said, *notes))
+    return raws
+
+
+def _with_labels(
+    read: Mapping[str, tuple[str, Raw]], options: DataOptions, found: Gathered, told: Gathered
+) -> tuple[dict[str, Arrays], list[str], int]:
+    """The checked sets; labels are one reading of all that are of the task."""
+    labels: dict[str, np.ndarray[Any, Any]] = {}
+    for role, (where, raw) in read.items():
+        with _noted(found, where):
+            labels[role], note = plain(raw.arrays["y"], where)
+            for line in (*raw.said, *([note] if note else [])):
+                told.add(role, f"{role}: {line}")
+    said: list[str] = []
+    named = 0
+    task = {role: y for role, y in labels.items() if role != CONCEPTS}
+    with _noted(found, "labels"):
+        numbers, said, named = numbered(task, options.classes)
+        labels.update(numbers)
+    files: dict[str, Arrays] = {}
+    for role, y in labels.items():
+        where, raw = read[role]
+        with _noted(found, where):
+            if y.dtype.kind != "i":
+                continue  # names that could not be numbered: said above
+            files[role] = checked(raw.arrays, y, where)
+    return files, said, named
+
+
+def _check_layouts(files: Mapping[str, Arrays], problems: list[str]) -> None:
+    layouts = {role: layout(data) for role, data in files.items() if data.x is not None}
+    if len(set(layouts.values())) > 1:
+        listed = "; ".join(f"{role}: {text}" for role, text in layouts.items())
+        problems.append(f"the sets have inputs of different forms ({listed}): preprocess them alike")

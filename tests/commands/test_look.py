@@ -1,0 +1,163 @@
+"""``audit inspect`` and ``audit init``: what a file is, and an ``audit.toml`` that runs."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from audit.inputs.advice import Having, shortfalls
+from audit.inputs.detect import detect
+from audit.policy.policy import load_policy
+from tests.conftest import ARCH, Cli
+from tests.inputs.test_index_lists import whole_case
+
+
+def table(path: Path) -> None:
+    pd.DataFrame({"a": [1.0, 2.0], "b": [3, 4], "y": ["no", "yes"]}).to_csv(path, index=False)
+
+
+SEEN: dict[str, tuple[Callable[[Path], Any], list[str]]] = {
+    "set.npz": (
+        lambda p: np.savez(p, x=np.zeros((4, 3)), y=np.array([1, 1, 2, 2]), group=np.arange(4)),
+        ["4 rows", "x (3,) float64", "2 labels: 1 (2), 2 (2)", "labels start at 1", "data subjects", "--forget"],
+    ),
+    "table.csv": (table, ["table (text)", "2 rows", "labels stand in the column y", "numbered in sorted order"]),
+    "forget.npy": (lambda p: np.save(p, np.array([5, 3])), ["index list", "2 row numbers, 3 to 5", "--forget-index"]),
+    "mask.npy": (lambda p: np.save(p, np.array([True, False])), ["mask, one boolean a row"]),
+    "idx.json": (lambda p: p.write_text("[1, 2]"), ["index list"]),
+    "out.npz": (lambda p: np.savez(p, forget=np.zeros((3, 2)) - 0.5), ["logits", "access: logits at most"]),
+    "net.pt": (lambda p: torch.save({"fc.weight": torch.zeros(2, 3)}, p), ["--arch", "access: "]),
+}
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_what_a_file_is(tmp_path: Path, cli: Cli, name: str) -> None:
+    make, expected = SEEN[name]
+    make(tmp_path / name)
+    ended = cli("inspect", tmp_path / name)
+    for part in expected:
+        assert part in ended.out, ended.out
+    again = cli("inspect", tmp_path / name, "--json")
+    assert again.code == ended.code
+    assert set(json.loads(again.out)) == {"file", "kind", "facts", "uses", "access", "problems"}
+
+
+WRONG: dict[str, tuple[bytes, str]] = {
+    "a.npz": (b"PK nothing", "is no readable .npz file"),
+    "a.pkl": (b"cposix\nsystem\n.", "is a pickle"),
+    "a.parquet": (b"PAR1", "is no readable parquet file"),
+    "a.txt": (b"one two", "a.txt"),
+    "a.csv": (b"a,b\n1,2\n", "which column holds the labels?"),
+    "a.xyz": (b"", "unknown model format"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_an_audit_would_turn_away(tmp_path: Path, cli: Cli, name: str) -> None:
+    content, expected = WRONG[name]
+    (tmp_path / name).write_bytes(content)
+    ended = cli("inspect", tmp_path / name)
+    assert ended.code == 2
+    assert expected in ended.out
+    assert cli("inspect", tmp_path / "gone").code == 2
+
+
+def test_a_folder_and_a_function(case: Path, cli: Cli) -> None:
+    text = cli("inspect", case).out
+    for part in ("forget: forget.npz", "retrained 1: retrained-1.safetensors", "2 references: attacks are calibrated"):
+        assert part in text
+    Path("mine.py").write_text("import numpy as np\ndef rows():\n    return np.eye(3), [0, 1, 2]\n")
+    assert "it is what mine:rows returns (code " in cli("inspect", "mine:rows").out
+
+
+def test_init_detects_and_the_file_runs(case: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(case)
+    Path("nets.py").write_text("from audit.demo import network\n\ndef make():\n    return network()\n")
+    (case / "original.safetensors").unlink()
+    ended = cli("init")
+    assert (ended.code, ended.out.strip()) == (0, "audit.toml")
+    assert "no original: FAIL and INCONCLUSIVE can be said, PASS can not" in ended.text
+    assert 'arch = "nets:make"' in Path("audit.toml").read_text()
+    ended = cli("run", "--dry-run")
+    assert ended.code == 0, ended.err
+    assert "no original: FAIL and INCONCLUSIVE can be said" in ended.out
+    sys.modules.pop("nets", None)
+
+
+def test_init_detects_one_set_and_lists(case: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = whole_case(case)
+    np.save(case / "forget_idx.npy", rows["forget"])
+    np.save(case / "holdout_idx.npy", rows["holdout"])
+    (case / "test.npz").unlink()
+    monkeypatch.chdir(case)
+    assert cli("init").code == 0
+    ended = cli("run", "--arch", ARCH, "--dry-run")
+    assert ended.code == 0, ended.err
+    assert "rows stand in no index list: they are the retain set" in ended.text
+    assert "no test set: rows of the holdout set serve" in ended.out
+
+
+def test_init_asks(case: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = Path("audit.toml")
+    answers = ["", case / "forget.npz", case / "retain.npz", case / "holdout.npz", case / "test.npz"]
+    answers += [
+        case / "unlearned.safetensors",
+        case / "original.safetensors",
+        case / "retrained-0.safetensors",
+        "",
+        ARCH,
+    ]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(map(str, answers)) + "\n"))
+    ended = cli("init", "--ask")
+    assert ended.code == 0, ended.err
+    assert "one reference: attacks are calibrated on it alone" in ended.text
+    assert cli("run", "--dry-run", "--config", here).code == 0
+
+
+def test_init_without_anything_is_the_template(tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = cli("init")
+    assert (ended.code, ended.out.strip()) == (0, "audit.toml")
+    assert "the file is the commented template" in ended.text
+    assert cli("init", "all.toml", "--template").code == 0
+    assert Path("all.toml").read_text() == Path("audit.toml").read_text()
+
+
+def test_several_candidates_are_named_and_none_is_taken(case: Path) -> None:
+    shutil.copy(case / "unlearned.safetensors", case / "unlearned-2.safetensors")
+    found = detect(case)
+    assert "unlearned" not in found.models
+    assert len(found.unclear["unlearned model"]) == 2
+
+
+def test_python_files_are_parsed_and_never_run(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("raise SystemExit\ndef make():\n    pass\ndef train(x):\n    pass\n")
+    (tmp_path / "b.py").write_text("def (:\n")
+    assert detect(tmp_path).arch == ["a:make"]
+
+
+def test_each_thing_that_is_missing_has_its_answer() -> None:
+    policy = load_policy("standard")[0]
+    full = {"holdout": True, "test": True, "original": True, "references": 20, "recipe": True}
+    assert shortfalls(Having(**full), policy) == []
+    for name, words in {
+        "holdout": "no holdout set: the test set serves",
+        "test": "no test set: rows of the holdout set serve",
+        "original": "no original: FAIL and INCONCLUSIVE can be said",
+    }.items():
+        (line,) = shortfalls(Having(**{**full, name: False}), policy)
+        assert line.startswith(words)
+        assert "cheapest: " in line
+    one = shortfalls(Having(**{**full, "references": 1, "recipe": False}), policy)
+    assert [line.partition(":")[0] for line in one] == ["one reference", "no recipe"]
+    assert "neither FAIL nor PASS" in shortfalls(Having(**{**full, "references": 1}, kind="class"), policy)[0]
