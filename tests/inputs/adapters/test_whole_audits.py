@@ -13,6 +13,7 @@ from cases.small_models import onnx_linear
 from torch import nn
 
 import audit
+from benchmarks.frameworks import small_forest
 
 HERE = __name__
 CLASSES, COLUMNS = 4, 30
@@ -21,6 +22,14 @@ ATTACKS = "membership,quantile"
 
 def run(folder: Path, **options: Any) -> Any:
     return audit.run(forget=folder / "forget.npz", out=folder / "runs", split="attested", **options)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cheap_shift_check() -> Any:
+    """The shift check sees no model, and costs most of a small audit."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("audit.collect.exchangeability.RandomForestClassifier", small_forest)
+        yield
 
 
 # --- one model in four forms (quick)
