@@ -103,17 +103,12 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def cli(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
     """The command line in this process: the same wrapper that maps every end to an exit code."""
-    from sklearn.ensemble import RandomForestClassifier
-
     from attacks.recovery.uma import UnlearningMapping
     from audit.__main__ import _run
 
-    def small_forest(**options: Any) -> RandomForestClassifier:
-        return RandomForestClassifier(**{**options, "n_estimators": 20})
-
     # the two parts that cost most: these tests are not about their power
     monkeypatch.setitem(UnlearningMapping.__init__.__kwdefaults__, "steps", 4)
-    monkeypatch.setattr("audit.collect.exchangeability.RandomForestClassifier", small_forest)
+    monkeypatch.setattr("audit.collect.exchangeability.TREES", 20)
     monkeypatch.setattr(sys, "stdin", io.StringIO())
 
     def call(*args: str | Path) -> Ended:

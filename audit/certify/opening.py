@@ -6,7 +6,8 @@ import hmac
 from pathlib import Path
 
 from audit.errors import CouldNotRun, InputError, UsageError
-from audit.inputs.set_files import read_data
+from audit.inputs.given import Given
+from audit.inputs.set_files import possible_sets, read_data
 from audit.record.digest import KEY_BYTES
 from audit.record.readonce import read_once
 
@@ -15,7 +16,7 @@ from .envelope import CertificateError, open_envelope, parse_json
 from .keys import public_key
 
 
-def opens(envelope: bytes, *, public_key_pem: bytes, opening: Path, data: Path, role: str) -> bool:
+def opens(envelope: bytes, *, public_key_pem: bytes, opening: Path, data: Path | Given, role: str) -> bool:
     """Whether a data file is the certificate's data set of this role.
 
     The signature is checked first; validity dates and the model do not matter here. The comparison is of HMAC-SHA256
@@ -25,7 +26,7 @@ def opens(envelope: bytes, *, public_key_pem: bytes, opening: Path, data: Path, 
         envelope: the bytes of the certificate.
         public_key_pem: the signer's public key.
         opening: the commitment key, 32 bytes.
-        data: the ``.npz`` file.
+        data: the file of the set; or the case as it was configured, where lists or options decide what a set is.
         role: forget, retain, holdout, test, auxiliary or concepts.
 
     Raises:
@@ -54,7 +55,7 @@ def opens(envelope: bytes, *, public_key_pem: bytes, opening: Path, data: Path, 
     if len(key) != KEY_BYTES:
         raise CouldNotRun(f"{opening} is no commitment key, which has exactly {KEY_BYTES} bytes: name the right file.")
     try:
-        found = read_data(data, need_inputs=False).fingerprint(key)
+        sets = [read_data(data, need_inputs=False)] if isinstance(data, Path) else possible_sets(data, role)
     except ValueError as error:
         raise InputError(str(error).splitlines()) from None
-    return hmac.compare_digest(found, known[role])
+    return any(hmac.compare_digest(found.fingerprint(key), known[role]) for found in sets)

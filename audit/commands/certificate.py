@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from audit.errors import AuditError, ExitCode
+from audit.errors import AuditError, ExitCode, UsageError
 
 from .ending import VERDICT_EXIT
 
@@ -172,8 +172,11 @@ def _group() -> None:
 def open_(
     certificate: Certificate,
     key: Key,
-    data: Annotated[Path, typer.Option(help="The data set (.npz) that is said to be the certified one.")],
     opening: Annotated[Path, typer.Option(help="The commitment key: private/commitment.key of the run.")],
+    data: Annotated[Path | None, typer.Option(help="The data set that is said to be the certified one.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="In place of --data: the audit.toml whose index lists and [data] keys make it.")
+    ] = None,
     role: Annotated[Role, typer.Option(help="Which data set it is said to be.")] = Role.FORGET,
 ) -> None:
     """Prove that a data set is the one that a certificate commits to.
@@ -186,12 +189,19 @@ def open_(
     from audit.certify.envelope import read_certificate
     from audit.certify.keys import read_public_key
     from audit.certify.opening import opens
+    from audit.inputs.given import given_of
+    from audit.inputs.resolve import resolve
 
+    if (data is None) is (config is None):
+        raise UsageError("name the data set with --data, or the audit.toml that makes it with --config.")
+    source = data if data is not None else given_of(resolve({}, config, variables={})[0])
     envelope = read_certificate(certificate)
-    if opens(envelope, public_key_pem=read_public_key(key), opening=opening, data=data, role=role.value):
-        typer.echo(f"match: {data} is the {role.value} set of this certificate")
+    if opens(envelope, public_key_pem=read_public_key(key), opening=opening, data=source, role=role.value):
+        typer.echo(f"match: {data or config} is the {role.value} set of this certificate")
         return
-    typer.echo(f"no match: {data} is not the {role.value} set of this certificate, or the opening is of another run")
+    typer.echo(
+        f"no match: {data or config} is not the {role.value} set of this certificate, or the opening is of another run"
+    )
     raise typer.Exit(int(ExitCode.FAIL))
 
 

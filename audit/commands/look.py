@@ -29,8 +29,8 @@ def inspect(
 ) -> None:
     """Say what a model or data file is to an audit: its content, its use, the access it gives.
 
-    A folder that is neither a data set nor a model is looked through for both. Nothing is audited, and no code of a file
-    runs. Exit code 0: an audit would take it; 2: it would not, and the lines say why.
+    A folder that is neither a data set nor a model is looked through for both. Nothing is audited, and no code of a
+    file runs. Exit code 0: an audit would take it; 2: it would not, and the lines say why.
     """
     from audit.inputs.options import hook_of
 

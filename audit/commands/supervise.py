@@ -22,7 +22,7 @@ from audit.errors import AuditError, ExitCode
 from . import channel
 
 #: commands that import or call code of the user or of plug-ins
-WATCHED = ("run", "inspect", "score", "references", "demo", "selftest", "attacks")
+WATCHED = ("run", "inspect", "commit", "score", "references", "demo", "selftest", "attacks")
 JUDGING = ("run", "score")
 NO_VERDICT = "This is not a verdict."
 TWICE = 0.5  # seconds: a terminal interrupts the child itself, and the parent passes it on once more

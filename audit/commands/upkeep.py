@@ -16,20 +16,18 @@ from .ending import listing
 
 def attacks() -> None:
     """List the attacks: the access that each needs, and where `standard` gates it."""
-    from attacks.base import Access, discover
+    from attacks.base import discover
     from audit.policy.policy import load_policy
     from audit.policy.primaries import KINDS
 
     policy = load_policy("standard")[0]
-    table = Table("attack", "access", "needs original", "gated for claims", "elsewhere", "what it does", box=None)
+    table = Table("attack", "access", "needs original", "gated for claims", "what it does", box=None)
     for name, attack in discover().items():
         doc = (attack.__doc__ or "").strip().splitlines()[0]
         gated = policy.kinds(name)
         claims = "all" if len(gated) == len(KINDS) else ", ".join(gated)
-        weights = "at weights" if attack.access >= Access.WEIGHTS else "runs"
-        elsewhere = "on request" if attack.costly else weights
         original = "yes" if attack.needs_original else "no"
-        table.add_row(name, attack.access.name.lower(), original, claims, elsewhere, doc)
+        table.add_row(name, attack.access.name.lower(), original, claims or "on request", doc)
     listing(160).print(table)
 
 

@@ -142,7 +142,8 @@ def load_case(given: Given, overlap_share: float) -> LoadedCase:
         problems += shared_ids(files)
         task = of_the_task(files)
         n_classes = probe_models(models, task, problems)
-        labels, notes, wrong = settled({role: data.y for role, data in task.items()}, n_classes, read.named)
+        named = 0 if problems else read.named  # names are counted where all sets were read
+        labels, notes, wrong = settled({role: data.y for role, data in task.items()}, n_classes, named)
         files |= {role: replace(files[role], y=y) for role, y in labels.items()}
         said += notes
         problems += wrong
@@ -185,6 +186,11 @@ def load_sets(given: Given, overlap_share: float) -> tuple[dict[str, Arrays], Se
     files = read.files
     if "forget" in files:
         problems += shared_ids(files)
+        if not read.named and min(int(data.y.min()) for data in of_the_task(files).values()) == 1:
+            problems.append(
+                "labels start at 1, and no model is here to say whether 1 is its first output: save labels from 0, or "
+                "name the classes in the order of the outputs: [data] classes = [...]"
+            )
     chosen = _choose_sets(given, overlap_share, files, problems, "features")
     if problems or chosen is None:
         raise InputError(problems)

@@ -77,6 +77,11 @@ def _set(path: Path, raw: Raw) -> Seen:
         uses.append("labels are names, numbered in sorted order over all sets; [data] classes names another order")
     elif values[0] == 1:
         uses.append("labels start at 1: they count from the first output where all sets and the models say so")
+    x = raw.arrays.get("x")
+    if x is not None and x.dtype == np.uint8 and x.ndim > 2:
+        uses.append(
+            "x holds bytes, as they are: --scale 255 divides them, --channels last turns (height, width, channels)"
+        )
     if "group" in raw.arrays:
         uses.append("group: as the forget set it makes the claim one about data subjects")
     return Seen(_kind(path), tuple(facts), tuple(uses))

@@ -50,7 +50,7 @@ def probe_models(models: dict[str, Target], files: dict[str, Arrays], problems: 
         except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's forward pass may raise anything
             text = (
                 f"the model rejects inputs of {layout(rows)} ({type(error).__name__}: {_first_line(error)}): "
-                "preprocess the inputs as in training"
+                f"preprocess the inputs as in training{_bytes(rows)}"
             )
             found.setdefault(text, []).append(name)
     problems += [f"{', '.join(names)}: {text}" for text, names in found.items()]
@@ -102,6 +102,12 @@ def _probe_network(model: TorchTarget, rows: Arrays) -> int:
             "running statistics"
         )
     return int(logits.shape[1])
+
+
+def _bytes(rows: Arrays) -> str:
+    """What helps where pictures are given as bytes."""
+    picture = isinstance(rows.x, np.ndarray) and rows.x.dtype == np.uint8 and rows.x.ndim > 2
+    return " (pictures of bytes: --scale 255, --channels last)" if picture else ""
 
 
 def _first_line(error: BaseException) -> str:

@@ -16,7 +16,7 @@ from .columns import MASK, padded
 from .concepts import CONCEPTS
 from .data import Arrays, layout
 from .gathered import Gathered
-from .given import DataSource
+from .given import DataSource, Given
 from .held import raw_of
 from .labels import numbered, plain
 from .options import DataOptions, hook_of
@@ -96,6 +96,24 @@ def read_data(path: Path, *, need_inputs: bool, options: DataOptions | None = No
     raw = prepared(raw, options, where)
     y = numbered({"given": plain(raw.arrays["y"], where)[0]}, options.classes)[0]["given"]
     return checked(raw.arrays, y, where)
+
+
+def possible_sets(given: Given, role: str) -> list[Arrays]:
+    """One set of a case as it was audited, without its models: labels that start at 1 may have been counted from 0.
+
+    Raises:
+        ValueError: a set cannot be read, or there is no such set; one problem a line, each with its remedy.
+    """
+    problems: list[str] = []
+    read = read_sets(
+        given.data, problems, need_inputs=False, whole=given.whole, indices=given.indices, options=given.options
+    )
+    if not problems and role not in read.files:
+        problems.append(f"the configuration names no {role} set: name that of the audit with --config")
+    if problems:
+        raise ValueError("\n".join(problems))
+    found = read.files[role]
+    return [found, replace(found, y=found.y - 1)]
 
 
 class _noted:  # noqa: N801 - a context manager, used like a function
@@ -201,6 +219,8 @@ def _with_labels(
     for role, y in labels.items():
         where, raw = read[role]
         with _noted(found, where):
+            if y.dtype.kind != "i" and role == CONCEPTS:
+                raise ValueError(f"{where}: y must be integer concept numbers: number the concepts from 1")
             if y.dtype.kind != "i":
                 continue  # names that could not be numbered: said above
             files[role] = checked(raw.arrays, y, where)

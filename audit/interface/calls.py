@@ -87,7 +87,8 @@ def run(
         data: in place of forget and retain set: one data set of which ``forget_index`` names rows.
         forget_index: rows of ``data`` that had to be forgotten: numbers from 0, or one boolean a row.
         retain_index: rows that the model may still know; else all that no list names.
-        holdout_index, test_index: rows that no model ever saw.
+        holdout_index: rows that no model ever saw, drawn with those to be forgotten.
+        test_index: rows that no model ever saw.
         original: the model before unlearning, the positive control; without it there is no PASS.
         unlearned: the model to audit.
         retrained: honest retrains, trained from scratch without the forget set: the null distribution.

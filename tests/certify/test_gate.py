@@ -253,6 +253,16 @@ def test_a_commitment_of_a_finished_run_opens_until_it_is_purged(case: Path, cli
     assert (match.code, "match: " in match.out) == (0, True), match.err
     assert cli(*ask, opening, "--data", case / "retain.npz").code == ExitCode.FAIL
     assert cli(*ask, opening, "--data", case / "retain.npz", "--role", "retain").code == 0
+    made = case / "made.toml"
+    np.save(case / "rows.npy", np.arange(100))
+    sets = [dict(np.load(case / f"{role}.npz")) for role in ("forget", "retain")]
+    np.savez(case / "all.npz", **{name: np.concatenate([one[name] for one in sets]) for name in sets[0]})
+    made.write_text('[data]\ndata = "all.npz"\nforget_index = "rows.npy"\ntest = "test.npz"\n')
+    assert cli(*ask, opening, "--config", made).code == 0
+    assert cli(*ask, opening, "--config", made, "--role", "retain").code == 0
+    np.save(case / "rows.npy", np.arange(99))
+    assert cli(*ask, opening, "--config", made).code == ExitCode.FAIL
+    assert cli(*ask, opening).code == ExitCode.USAGE
     assert cli("purge", found, "--yes").code == 0
     closed = cli(*ask, opening, "--data", case / "forget.npz")
     assert closed.code == ExitCode.COULD_NOT_RUN

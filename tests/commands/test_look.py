@@ -31,6 +31,10 @@ SEEN: dict[str, tuple[Callable[[Path], Any], list[str]]] = {
         lambda p: np.savez(p, x=np.zeros((4, 3)), y=np.array([1, 1, 2, 2]), group=np.arange(4)),
         ["4 rows", "x (3,) float64", "2 labels: 1 (2), 2 (2)", "labels start at 1", "data subjects", "--forget"],
     ),
+    "bytes.npz": (
+        lambda p: np.savez(p, x=np.zeros((2, 4, 4, 3), np.uint8), y=np.arange(2)),
+        ["x holds bytes, as they are: --scale 255 divides them"],
+    ),
     "table.csv": (table, ["table (text)", "2 rows", "labels stand in the column y", "numbered in sorted order"]),
     "forget.npy": (lambda p: np.save(p, np.array([5, 3])), ["index list", "2 row numbers, 3 to 5", "--forget-index"]),
     "mask.npy": (lambda p: np.save(p, np.array([True, False])), ["mask, one boolean a row"]),

@@ -119,3 +119,11 @@ def test_as_many_names_as_rows_end_in_one_line() -> None:
     assert (problems, read.named) == ([], 2000)
     (line,) = settled({role: data.y for role, data in read.files.items()}, 10, read.named)[2]
     assert line.startswith("the labels name 2000 classes, the model has 10")
+
+
+def test_labels_from_1_without_a_model_are_not_guessed(case: Path, cli: Cli) -> None:
+    for role in ROLES:
+        rewrite(case / f"{role}.npz", y=arrays(case / f"{role}.npz")["y"] + 1)
+    ended = cli("references", "plan", "--forget", case / "forget.npz", "--arch", ARCH, "--train-references", "2")
+    assert ended.code == 2
+    assert "labels start at 1, and no model is here to say" in ended.text
