@@ -12,7 +12,7 @@ import numpy as np
 from audit.errors import AuditError
 from audit.record.digest import sha256_path
 
-from .adapters.formats import ADAPTERS, OUTPUT_SUFFIXES, adapter, is_folder, library, refuse_unknown, suffix_of
+from .adapters.formats import ADAPTERS, OUTPUT_SUFFIXES, adapter, is_folder, refuse_unknown, suffix_of
 from .models import build_module, content_of, read_state
 from .naming import check_name, listed, shown
 from .npz import npz_of
@@ -83,11 +83,9 @@ def _asked(path: Path, content: bytes) -> Seen:
 def _folder(path: Path) -> Seen:
     from .adapters.hf_folder import load
 
-    library("transformers", "hf", path)
-    module, weights, _ = load(path)
-    steps = fit_state(str(path), module, weights)
-    facts = (f"{type(module).__name__}, {_sizes(weights)}",)
-    return Seen("Hugging Face folder (safetensors)", facts, ("a network, no --arch needed", *steps), "weights")
+    module, _ = load(path)
+    facts = (f"{type(module).__name__}, {_sizes(module.state_dict())}",)
+    return Seen("Hugging Face folder (safetensors)", facts, ("a network, no --arch needed",), "weights")
 
 
 def _checkpoint(path: Path, state: Any, arch: str | None) -> Seen:

@@ -127,10 +127,9 @@ def _folder(path: Path, device: str, head: str | None, output: str | None) -> tu
     from .adapters.hf_folder import load
 
     with contained(str(path)):
-        module, weights, digest = load(path)
-    steps = fit_state(str(path), module, weights)
+        module, digest = load(path)
     kind = f"Hugging Face {type(module).__name__}"
-    return TorchTarget(module.eval(), device, head, output=output, factory=kind, steps=steps), digest
+    return TorchTarget(module, device, head, output=output, factory=kind), digest
 
 
 def content_of(path: Path) -> bytes:

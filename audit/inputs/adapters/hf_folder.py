@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from audit.inputs.archive import Unsound, check_header
 from audit.inputs.naming import listed, shown
+from audit.inputs.state import check_network, check_values
 from audit.inputs.usercode import describe
 from audit.record.digest import folder_digest
 from audit.record.readonce import read_once
@@ -35,8 +36,8 @@ MOST_CLASSES = 100_000  # our choice
 SPARE = 10_000_000  # our choice: weights that a configuration may describe beyond those of the files
 
 
-def load(path: Path) -> tuple[torch.nn.Module, dict[str, Any], str]:
-    """The network, untrained, with the weights of the folder and its digest.
+def load(path: Path) -> tuple[torch.nn.Module, str]:
+    """The network with the weights of the folder, in eval mode, and the folder's digest.
 
     Raises:
         ValueError: with the remedy.
@@ -45,7 +46,10 @@ def load(path: Path) -> tuple[torch.nn.Module, dict[str, Any], str]:
     config = _config(path, content[CONFIG])
     weights = _weights(path, {name: part for name, part in content.items() if name != CONFIG})
     known = {name: hashlib.sha256(part).hexdigest() for name, part in content.items()}
-    return _built(path, config, weights), weights, folder_digest(path, known)
+    module = _filled(path, _described(path, config, weights), weights)
+    check_network(str(path), module)
+    check_values(str(path), module.state_dict())
+    return module, folder_digest(path, known)
 
 
 def _contents(path: Path) -> dict[str, bytes]:
@@ -105,8 +109,8 @@ def _weights(path: Path, files: dict[str, bytes]) -> dict[str, Any]:
     return found
 
 
-def _built(path: Path, config: dict[str, Any], weights: dict[str, Any]) -> torch.nn.Module:
-    """The untrained network that a configuration describes, once it is no larger than the files."""
+def _described(path: Path, config: dict[str, Any], weights: dict[str, Any]) -> torch.nn.Module:
+    """The network that a configuration describes, without memory for weights, once it fits the files."""
     import torch
 
     os.environ["HF_HUB_OFFLINE"] = "1"  # before it is imported: nothing is asked of the network
@@ -129,13 +133,37 @@ def _built(path: Path, config: dict[str, Any], weights: dict[str, Any]) -> torch
         if described.problem_type in ("regression", "multi_label_classification") or described.num_labels < 2:
             raise ValueError("it predicts no single class of two or more: regression and many labels are not audited")
         with torch.device("meta"):
-            size = sum(p.numel() for p in auto.from_config(described, attn_implementation="eager").parameters())
+            module: torch.nn.Module = auto.from_config(described, attn_implementation="eager")
+        size = sum(p.numel() for p in module.parameters())
         if size > 2 * held + SPARE:
             raise ValueError(f"it describes a network of {size} weights, its files hold {held}")
-        module: torch.nn.Module = auto.from_config(described, attn_implementation="eager")
     except Exception as error:  # noqa: BLE001 - the library raises many types on odd configurations
         raise ValueError(f"{path}/{CONFIG} cannot be used ({describe(error)}): save the model again") from None
-    return module.eval()
+    return module
+
+
+def _filled(path: Path, empty: Any, weights: dict[str, Any]) -> torch.nn.Module:
+    """The network with the weights. The library itself loads them, for it has renamed some since they were saved."""
+    transformers = library("transformers", "hf", path)
+    transformers.logging.set_verbosity(transformers.logging.CRITICAL)  # what does not fit is said below
+    transformers.logging.disable_progress_bar()
+    try:
+        module, told = type(empty).from_pretrained(
+            None,
+            config=empty.config,
+            state_dict=dict(weights),
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            local_files_only=True,
+            attn_implementation="eager",
+        )
+    except Exception as error:  # noqa: BLE001 - the library raises many types
+        raise ValueError(f"{path} cannot be loaded ({describe(error)}): save the model again") from None
+    found = {what: sorted(map(str, told[f"{what}_keys"])) for what in ("missing", "unexpected", "mismatched")}
+    wrong = [f"{what} keys {listed(names, 4)}" for what, names in found.items() if names]
+    if wrong:
+        raise ValueError(f"{path} holds other weights than its {CONFIG} describes: {'; '.join(wrong)}. Save it again")
+    return module.eval()  # type: ignore[no-any-return]  # a module of the library's
 
 
 def _too_many(key: str, value: Any, tensors: int) -> bool:
