@@ -16,6 +16,7 @@ from audit.record.readonce import opened
 from .arrow import columns_of, pyarrow
 
 ROWS = 2**14  # rows at once; our choice
+BUFFER = 2**16  # bytes of a column at once, else all of it in a group of rows is; our choice
 
 
 def read_parquet(path: Path, options: DataOptions) -> Raw:
@@ -31,7 +32,7 @@ def read_parquet(path: Path, options: DataOptions) -> Raw:
         with opened(path) as stream:
             size = stream.seek(0, 2)
             stream.seek(0)
-            file = parquet.ParquetFile(stream, pre_buffer=False)
+            file = parquet.ParquetFile(stream, pre_buffer=False, buffer_size=BUFFER)
             _check(file.metadata, path, size)
             return _read(file, options, str(path), size)
     except FileNotFoundError:
