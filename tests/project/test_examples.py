@@ -16,7 +16,7 @@ import yaml
 from tests.project.documents import ROOT, Block, blocks, inline, pages, read
 
 OURS = ("audit", "attacks", "reports")
-NO_MODULE = re.compile(r"audit\.(toml|attacks|key(\.pub)?|xml|sarif)")  # files, and the group of entry points
+NO_MODULE = re.compile(r"audit\.(toml|py|attacks|key(\.pub)?|xml|sarif)")  # files, and the group of entry points
 FOLDERS = r"(?:audit|attacks|reports|tests|fixtures|benchmarks|docs|\.ci|\.github)/[\w./*-]*"
 
 
