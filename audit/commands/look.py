@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import redirect_stdout
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -32,19 +33,21 @@ def inspect(
     A folder that is neither a data set nor a model is looked through for both. Nothing is audited, and no code of a
     file runs. Exit code 0: an audit would take it; 2: it would not, and the lines say why.
     """
+    from audit.inputs.naming import safe_lines
     from audit.inputs.options import hook_of
 
     if hook_of(file) is None and not file.exists():
         raise UsageError(f"{file} does not exist: check the path.")
-    seen = _seen(file, arch, label)
+    with redirect_stdout(sys.stderr):  # the user's own code may print
+        seen = _seen(file, arch, label)
     if as_json:
         typer.echo(json.dumps({"file": str(file), **asdict(seen)}, sort_keys=True))
     else:
         out = listing()
-        out.print(f"{file}: {seen.kind}")
+        out.print(safe_lines(f"{file}: {seen.kind}"))
         for title, lines in (("holds", seen.facts), ("use", seen.uses), ("problem", seen.problems)):
             for line in lines:
-                out.print(f"  {title}: {line}")
+                out.print(f"  {title}: {safe_lines(line)}")
         if seen.access:
             out.print(f"  access: {seen.access} at most")
     raise typer.Exit(int(ExitCode.USAGE if seen.problems else ExitCode.PASS))
@@ -96,7 +99,7 @@ def _named(found: Detected) -> dict[str, Path]:
     return {**found.sets, **lists, **found.models, **{f"retrained {i}": p for i, p in enumerate(found.retrained)}}
 
 
-def _advice(found: Detected, *, recipe: bool = False) -> list[str]:
+def _advice(found: Detected) -> list[str]:
     """What is missing, what can still be said, the cheapest thing to add."""
     from audit.inputs.advice import Having, shortfalls
     from audit.policy.policy import load_policy
@@ -107,7 +110,7 @@ def _advice(found: Detected, *, recipe: bool = False) -> list[str]:
         test="test" in rows,
         original="original" in found.models,
         references=len(found.retrained),
-        recipe=recipe,
+        recipe=False,
         networks=all(path.suffix != ".npz" for path in found.models.values()),
     )
     return shortfalls(having, load_policy("standard")[0])
@@ -128,15 +131,18 @@ def init(
     What is missing is named, with what can still be said without it and the cheapest thing to add.
     """
     from audit.inputs.detect import Detected, detect
+    from audit.inputs.naming import safe_lines
     from audit.inputs.resolve import template as commented
 
     place = folder or path.parent
     if not place.is_dir() and path.parent.is_dir():
         raise UsageError(f"{place} is no folder: name the one with the sets and models.")
     found = Detected() if template or not place.is_dir() else detect(place)
-    if not template and (sys.stdin.isatty() if ask is None else ask):
+    asked = not template and (sys.stdin.isatty() if ask is None else ask)
+    if asked:
         _ask(found)
-    text = _document(found, path.parent) if found.complete else commented()
+    known = found.complete or (asked and bool(found.sets or found.models))
+    text = _document(found, path.parent) if known else commented()
     try:
         with path.open("x", encoding="utf-8") as stream:
             stream.write(text)
@@ -147,13 +153,14 @@ def init(
     typer.echo(path)
     if template:
         return
-    if not found.complete:
+    if not known:
         typer.echo(
             "no forget set and no unlearned model were found by name: the file is the commented template", err=True
         )
     for name, paths in found.unclear.items():
-        typer.echo(f"several candidates for {name}, none was taken: {', '.join(map(str, paths[:4]))}", err=True)
-    for line in _advice(found) if found.complete else ():
+        listed = safe_lines(", ".join(map(str, paths[:4])))
+        typer.echo(f"several candidates for {name}, none was taken: {listed}", err=True)
+    for line in _advice(found) if known else ():
         typer.echo(line, err=True)
 
 

@@ -128,6 +128,13 @@ def test_init_asks(case: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Non
     assert cli("run", "--dry-run", "--config", here).code == 0
 
 
+def test_init_keeps_what_was_answered(case: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(["", str(case / "forget.npz"), *[""] * 7]) + "\n"))
+    assert cli("init", "--ask").code == 0
+    assert f'forget = "{case / "forget.npz"}"' in Path("audit.toml").read_text()
+    assert "name the function that builds the model with --arch" in cli("run").text  # the rest lies beside it
+
+
 def test_init_without_anything_is_the_template(tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     ended = cli("init")
@@ -135,6 +142,13 @@ def test_init_without_anything_is_the_template(tmp_path: Path, cli: Cli, monkeyp
     assert "the file is the commented template" in ended.text
     assert cli("init", "all.toml", "--template").code == 0
     assert Path("all.toml").read_text() == Path("audit.toml").read_text()
+
+
+def test_a_name_cannot_write_to_the_terminal(case: Path, cli: Cli) -> None:
+    shutil.copy(case / "test.npz", case / "test\x1b[31m.npz")
+    (case / "test.npz").unlink()
+    assert "\x1b" not in cli("inspect", case).out
+    assert "\x1b" not in cli("inspect", case / "test\x1b[31m.npz").out
 
 
 def test_several_candidates_are_named_and_none_is_taken(case: Path) -> None:
