@@ -19,7 +19,8 @@ demo: install  ## train the demo case, audit it, print the verdict table and whe
 test: install lint  ## the checks of every commit
 	$(BIN)/pytest -n 2 --dist loadfile
 
-test-slow: install  ## the long ones: many retrains, browser, calibration
+test-slow: install  ## the long ones: many retrains, browser, calibration, Hugging Face, Lightning
+	$(BIN)/pip install --disable-pip-version-check --quiet -c constraints.txt transformers lightning
 	$(BIN)/pytest -n 2 --dist loadfile -m slow
 
 lint: install

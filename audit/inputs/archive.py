@@ -83,6 +83,11 @@ def check_weights(content: bytes) -> None:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = check_directory(archive, len(content))
+            if any(member.filename.endswith("/constants.pkl") for member in members):
+                raise Unsound(
+                    "is a TorchScript program, whose code is never run: save the state dict, export the model as ONNX, "
+                    "or name a function of yours that loads it (--predict)"
+                )
             packed = [member.filename for member in members if member.compress_type != zipfile.ZIP_STORED]
             if packed:
                 raise Unsound(

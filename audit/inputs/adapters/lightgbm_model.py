@@ -13,6 +13,7 @@ from audit.inputs.naming import shown
 from audit.inputs.usercode import describe
 
 from .formats import as_table, library
+from .lightgbm_text import sound
 
 FIRST = b"tree\n"
 OBJECTIVES = ("binary", "multiclass", "multiclassova")
@@ -29,11 +30,13 @@ def load(path: Path, content: bytes, sha256: str) -> CalledTarget:
     Raises:
         ValueError: with the remedy.
     """
-    if not content.replace(b"\r\n", b"\n").startswith(FIRST):
+    if not content.startswith(FIRST):
         raise ValueError(f"{path} is no LightGBM text model: save it with booster.save_model")
     lightgbm = library("lightgbm", "lightgbm", path)
     try:
         text = content.decode("utf-8")
+        if not sound(content.decode("latin-1")):  # a character a byte: its sizes count bytes
+            raise ValueError("its trees are not what its header says")
         booster = lightgbm.Booster(model_str=text)
     except Exception as error:  # noqa: BLE001 - a parser of the library's
         message = f"{path} is no readable LightGBM model ({describe(error)}): save it with booster.save_model"

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from .trees import walkable, within
+
 #: compiled types, and plain ones that skops does not list, which are loaded and then checked here
 TRUSTED = (
     "sklearn.tree._tree.Tree",
@@ -70,8 +72,8 @@ def _sound(tree: Any, columns: int) -> bool:
         return False
     left, right, feature = tree.children_left, tree.children_right, tree.feature
     inner = left != -1
-    return _leads_down(left[inner], right[inner], np.flatnonzero(inner), tree.node_count) and _within(
-        feature[inner], min(columns, tree.n_features)
+    return bool((right[inner] >= 0).all()) and (
+        walkable(left, np.where(inner, right, -1)) and within(feature[inner], min(columns, tree.n_features))
     )
 
 
@@ -83,19 +85,9 @@ def _sound_predictor(predictor: Any, columns: int) -> bool:
     inner = nodes["is_leaf"] == 0
     chosen = nodes[inner]
     sets = chosen["bitset_idx"][chosen["is_categorical"] != 0]
+    left, right = (np.where(inner, nodes[side].astype(np.int64), -1) for side in ("left", "right"))
     return (
-        _leads_down(chosen["left"], chosen["right"], np.flatnonzero(inner), len(nodes))
-        and _within(chosen["feature_idx"], columns)
-        and _within(sets, min(len(predictor.raw_left_cat_bitsets), len(predictor.binned_left_cat_bitsets)))
+        walkable(left, right)
+        and within(chosen["feature_idx"], columns)
+        and within(sets, min(len(predictor.raw_left_cat_bitsets), len(predictor.binned_left_cat_bitsets)))
     )
-
-
-def _leads_down(left: Any, right: Any, own: Any, count: int) -> bool:
-    """Children stand behind their parent, and inside the tree."""
-    children = np.stack([left, right]).astype(np.int64)
-    return bool(((children > own) & (children < count)).all())
-
-
-def _within(index: Any, count: int) -> bool:
-    index = np.asarray(index).astype(np.int64)
-    return bool(((index >= 0) & (index < count)).all())

@@ -13,8 +13,12 @@ from audit.inputs.naming import shown
 from audit.inputs.usercode import describe
 
 from .formats import as_table, library
+from .trees import walkable, within
 
 OBJECTIVES = ("binary:logistic", "binary:logitraw", "multi:softprob", "multi:softmax")
+
+
+MOST_CLASSES = 100_000  # our choice: wider outputs are no classification that is audited here
 
 
 def load(path: Path, content: bytes, sha256: str) -> CalledTarget:
@@ -32,6 +36,8 @@ def load(path: Path, content: bytes, sha256: str) -> CalledTarget:
     booster = xgboost.Booster()
     try:
         booster.load_model(bytearray(content))
+        if not _sound(json.loads(booster.save_raw("json"))["learner"]):
+            raise ValueError("a tree leads to nodes, columns or classes that are not there")
         objective = json.loads(booster.save_config())["learner"]["objective"]["name"]
     except Exception as error:  # noqa: BLE001 - a parser of the library's
         raise ValueError(f"{path} is no readable xgboost model ({describe(error)}): save it with save_model") from None
@@ -54,3 +60,30 @@ def load(path: Path, content: bytes, sha256: str) -> CalledTarget:
 
     steps = (f"trees up to its best round, {rounds[1] - 1}, as predict takes them",) if rounds[1] else ()
     return CalledTarget(call, sha256, f"xgboost, {objective}, margins", steps=steps)
+
+
+def _sound(learner: dict[str, Any]) -> bool:
+    """Whether the trees of a model can be followed; a linear booster has none."""
+    parameters = learner["learner_model_param"]
+    classes, columns = max(int(parameters["num_class"]), 1), int(parameters["num_feature"])
+    booster = learner["gradient_booster"]
+    model = booster.get("gbtree", booster).get("model", {})
+    trees = model.get("trees", [])
+    return (
+        classes <= MOST_CLASSES
+        and (not trees or within(model["tree_info"], classes))
+        and all(_sound_tree(tree, columns) for tree in trees)
+    )
+
+
+def _sound_tree(tree: dict[str, Any], columns: int) -> bool:
+    left, right = np.asarray(tree["left_children"]), np.asarray(tree["right_children"])
+    inner = left >= 0
+    starts, sizes = (np.asarray(tree[f"categories_{key}"], dtype=np.int64) for key in ("segments", "sizes"))
+    return (
+        bool((inner == (right >= 0)).all())
+        and walkable(left, right)
+        and within(np.asarray(tree["split_indices"])[inner], columns)
+        and bool((sizes >= 0).all() and (starts >= 0).all())
+        and bool((starts + sizes <= len(tree["categories"])).all())
+    )

@@ -17,7 +17,7 @@ from audit.inputs.models import load_model
 from audit.inputs.probing import probe_models
 from audit.inputs.targets import TorchTarget
 from audit.record.digest import sha256_path
-from tests.inputs.adapters.test_adapters import Payload, said
+from tests.inputs.adapters.asking import Payload, said
 
 transformers = pytest.importorskip("transformers", reason="transformers is not installed")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
