@@ -13,9 +13,9 @@ from reports.numbers import num
 from . import svg
 
 _PITCH = 52.0
-_LOW, _HIGH = -0.5, 1.5  # of the axis; what lies beyond is drawn at the edge with an arrow
 _SAID = 126.0  # where the figure of a row begins, right of its title
-_LEFT, _RIGHT = 14.0, svg.WIDTH - 14.0
+#: what lies beyond is drawn at the edge with an arrow
+AXIS = svg.Axis(-0.5, 1.5, 14.0, svg.WIDTH - 14.0)
 
 
 def answer_svg(groups: Sequence[Group], uid: str = "answer") -> Markup:
@@ -30,7 +30,7 @@ def answer_svg(groups: Sequence[Group], uid: str = "answer") -> Markup:
     rows = [g for g in groups if g.key in figures or g.decided]
     if not rows:
         return svg.nothing(uid, title, "No attack ran.")
-    axis = svg.Axis(_LOW, _HIGH, _LEFT, _RIGHT)
+    axis = AXIS
     bottom = _PITCH * len(rows) + 4
     body = [svg.line("grid", axis.at(v), 4, axis.at(v), bottom) for v in (0.0, 1.0)]
     sentences = []
@@ -40,13 +40,15 @@ def answer_svg(groups: Sequence[Group], uid: str = "answer") -> Markup:
         drawn, sentence = _row(group, placed, axis, _PITCH * row)
         body += drawn
         sentences.append(sentence)
-    body.append(svg.line("axis", 0, bottom, svg.WIDTH, bottom))
-    body += [
-        svg.text(axis.at(v), bottom + 16, words, "tick", anchor="middle", limit=28)
-        for v, words in ((0.0, "0% honest retrain"), (1.0, "100% the original"))
-    ]
-    body += _legend(bottom + 38)
+    body += foot(bottom)
     return svg.picture(uid, title, " ".join(sentences), bottom + 50, body)
+
+
+def foot(bottom: float) -> list[Markup]:
+    """The axis below the rows, and the legend; 50 pixels high."""
+    ends = ((0.0, "0% honest retrain"), (1.0, "100% the original"))
+    named = [svg.text(AXIS.at(v), bottom + 16, words, "tick", anchor="middle", limit=28) for v, words in ends]
+    return [svg.line("axis", 0, bottom, svg.WIDTH, bottom), *named, *legend(bottom + 38)]
 
 
 def _row(group: Group, placed: Place | None, axis: svg.Axis, y: float) -> tuple[list[Markup], str]:
@@ -59,7 +61,7 @@ def _row(group: Group, placed: Place | None, axis: svg.Axis, y: float) -> tuple[
     ]
     if placed is None:
         return head, f"{group.title}: {status}; {said}."
-    return [*head, *_marks(placed, axis, y + 36)], f"{group.title}: {status}; {said}; {_place(placed)}."
+    return [*head, *marks(placed, axis, y + 36)], f"{group.title}: {status}; {said}; {in_words(placed)}."
 
 
 def _words(group: Group) -> str:
@@ -72,12 +74,15 @@ def _figure(p: Place) -> str:
     return f"{f.attack.replace('_', ' ')}, {name.replace('_', ' ')} {num(f.estimate)}"
 
 
-def _place(p: Place) -> str:
+def in_words(p: Place) -> str:
+    """Where the audited model lies, for who cannot see it."""
     span = "" if p.low is None or p.high is None else f" ({percent(p.low)} to {percent(p.high)})"
     return f"{percent(p.value)} of the way from honest retrains to the original{span}"
 
 
-def _marks(p: Place, axis: svg.Axis, middle: float) -> list[Markup]:
+def marks(p: Place, axis: svg.Axis, middle: float) -> list[Markup]:
+    """The marks of one row: margin, honest retrains, original, the audited model with its interval."""
+
     def at(value: float) -> float:
         return axis.at(min(max(value, axis.low), axis.high))
 
@@ -103,7 +108,8 @@ def _marks(p: Place, axis: svg.Axis, middle: float) -> list[Markup]:
     return parts
 
 
-def _legend(y: float) -> list[Markup]:
+def legend(y: float) -> list[Markup]:
+    """What the marks are, in one line."""
     parts: list[Markup] = []
     named = (("unlearned", 10.0, "this model"), ("reference", 122.0, "honest retrain"), ("original", 258.0, "original"))
     for kind, x, words in named:

@@ -55,7 +55,8 @@ def test_axe_finds_nothing_on_paper(watched: Browser, page: Path) -> None:
 def test_the_keyboard_goes_through_the_page_in_its_order(watched: Browser, page: Path) -> None:
     watched.look(1280)
     watched.open(page)
-    expected = watched.evaluate("""[...document.querySelectorAll('a[href], button, select, input, summary, [tabindex="0"]')]
+    expected = watched.evaluate("""[
+        ...document.querySelectorAll('a[href], button, select, input, summary, [tabindex="0"]')]
         .filter(e => e.checkVisibility()).map((e, i) => { e.dataset.at = i; return i; })""")
     visited = []
     for _ in expected:
