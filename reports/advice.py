@@ -13,7 +13,7 @@ from .words import decides
 
 #: what a method must change to survive the attacks of a group
 _SURVIVES = {
-    "membership": "Retraining without the forget set (or the shards that held it) survives this; a short fine-tuning or "
+    "membership": "Retraining without the forget set (or the shards that held it) survives this; short fine-tuning or "
     "a renewed last layer does not.",
     "recovery": "Retrain the encoder as well: masking outputs or renewing the last layer is undone by this attack.",
     "representation": "Retrain the encoder as well: renewing the last layer alone leaves what was learned.",

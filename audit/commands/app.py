@@ -15,6 +15,7 @@ from audit.record.version import VERSION
 from . import certificate, policy, references, upkeep
 from .compare import compare
 from .demo import demo
+from .grouped import GroupedCommand
 from .report import report
 from .run import run
 from .score import score
@@ -22,7 +23,7 @@ from .score import score
 app = typer.Typer(
     name="audit",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="Audit a model that is said to have unlearned data: attack it as an adversary would, and issue a verdict "
@@ -46,8 +47,8 @@ def root(
     """Audit machine unlearning."""
 
 
+app.command(cls=GroupedCommand)(run)
 for command in (
-    run,
     upkeep.init,
     upkeep.attacks,
     score,

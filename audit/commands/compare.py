@@ -21,7 +21,7 @@ def compare(
     """
     from audit.certify.issue import read_bound
     from audit.certify.issued import issued_of
-    from audit.record.files import write_bytes
+    from audit.record.files import write_output
     from audit.record.rundir import open_run
     from reports.comparison.compare import compare as compared
 
@@ -44,5 +44,5 @@ def compare(
         return
     from reports.comparison.page import render_compare
 
-    write_bytes(output, render_compare(comparison).encode("utf-8"))
+    write_output(output, render_compare(comparison).encode("utf-8"))
     typer.echo(output)

@@ -43,7 +43,7 @@ def test_candidates_of_one_case_are_comparable(two: Comparison) -> None:
     )
     assert [c.text for c in found["recovery.auc"].cells] == [
         "not in this run",
-        "0.844 [0.790, 0.887], margin (0.4, 0.6)",
+        "0.844 [0.790, 0.887], original 0.992, honest retrains 0.498 ± 0.0127, margin (0.4, 0.6)",
     ]
     assert found["Gate: positive control"].cells[0].word == "holds"
     assert found["Accuracy on never-seen rows"].cells[0].text == "0.871, original 0.884"
