@@ -16,6 +16,7 @@ from . import certificate, policy, references, upkeep
 from .compare import compare
 from .demo import demo
 from .grouped import GroupedCommand
+from .new import new
 from .report import report
 from .run import run
 from .score import score
@@ -59,6 +60,7 @@ for command in (
     certificate.verify,
     certificate.gate,
     upkeep.ledger,
+    new,
     upkeep.selftest,
     upkeep.purge,
     demo,
