@@ -1,7 +1,7 @@
 """Make the files that the audit reads. Replace the training by loading your own models.
 
 original.safetensors: before unlearning. unlearned.safetensors: the model to audit; here it is fine-tuned for a moment,
-which forgets nothing, so that the example FAILs. retrained-*.safetensors: trained without the forget set, where you have
+which forgets nothing, so that the example FAILs. retrained-*.safetensors: trained without the forget set, if there are
 any; the audit trains more by the [recipe] of audit.toml.
 """
 
