@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[2]
 
 def python(code: str, path: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": path}
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
+    command = [sys.executable, "-c", code]  # away from the source tree, which would stand first on the path
+    return subprocess.run(command, cwd="/", capture_output=True, text=True, check=False, env=environment)
 
 
 def test_it_is_importable_by_a_name_of_its_own() -> None:
