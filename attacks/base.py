@@ -130,8 +130,6 @@ class Attack(ABC):
     #: Shadow models that it cannot do without; the engine skips it, with the remedy, where there are none.
     design: ClassVar[Design] = ""
     source: ClassVar[str] = ""
-    #: Takes more than a tenth of an audit (measured): where it gates nothing it runs on request only.
-    costly: ClassVar[bool] = False
     #: Compares single rows, and so says nothing about a class as a whole.
     rows_alone: ClassVar[bool] = False
     #: Reads hidden layers (``View.activations``), which the shared forward pass then keeps.

@@ -3,8 +3,6 @@
 import warnings
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 
 from .base import Floats, Ints
 from .standard import standard_of
@@ -25,6 +23,9 @@ def probe_logits(
         n_classes: C.
     """
     standard = standard_of(features, beside)
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
     probe = LogisticRegression(C=1 / (penalty * len(labels)), max_iter=1000)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # an unfinished fit is still the same rule for all

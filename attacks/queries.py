@@ -24,7 +24,11 @@ IMAGE_DIMENSIONS = 3  # rows x height x width, or rows x channels x height x wid
 
 
 def apply(
-    query: str, inputs: Inputs, spread: float, others: np.ndarray[Any, Any] | None = None
+    query: str,
+    inputs: Inputs,
+    spread: float,
+    others: np.ndarray[Any, Any] | None = None,
+    known: np.ndarray[Any, Any] | None = None,
 ) -> np.ndarray[Any, Any]:
     """Change a batch of inputs.
 
@@ -33,6 +37,7 @@ def apply(
         inputs: (b, ...) array.
         spread: standard deviation of the inputs over a whole set; the unit of ``noise``.
         others: (m, ...) rows that ``mix`` and ``swap`` take from, as ``partners`` chose them.
+        known: (b,) ``codes`` of the inputs, where they are at hand.
 
     Returns:
         an array of the same shape.
@@ -51,7 +56,9 @@ def apply(
         return _turned(inputs, float(arguments[0]), int(arguments[1]))
     if kind in ("mix", "swap") and len(arguments) == 2:
         change = _mixed if kind == "mix" else _swapped
-        return change(inputs, _partner(inputs, others, int(arguments[1])), float(arguments[0]), int(arguments[1]))
+        return change(
+            inputs, _partner(inputs, others, int(arguments[1]), known), float(arguments[0]), int(arguments[1])
+        )
     if kind not in ("flip", "shift"):
         names = "flip, shift:DX:DY, noise:SIGMA:DRAW, bits:SHARE:DRAW, mix:SHARE:DRAW or swap:SHARE:DRAW"
         raise ValueError(f"unknown query {query!r}: use {names}")
@@ -83,10 +90,10 @@ def partners(inputs: Inputs) -> np.ndarray[Any, Any] | None:
     """
     if isinstance(inputs, Mapping) or not len(inputs):
         return None
-    return np.asarray(inputs[np.argsort(_codes(inputs), kind="stable")[:PARTNERS]])
+    return np.asarray(inputs[np.argsort(codes(inputs), kind="stable")[:PARTNERS]])
 
 
-def _codes(inputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def codes(inputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """(n,) numbers that depend on each row's content alone."""
     digests = (hashlib.blake2b(np.ascontiguousarray(row).tobytes(), digest_size=8).digest() for row in inputs)
     return np.frombuffer(b"".join(digests), dtype=np.uint64)
@@ -99,11 +106,16 @@ def _turned(inputs: np.ndarray[Any, Any], share: float, draw: int) -> np.ndarray
     return np.where(chosen, 1 - inputs, inputs).astype(inputs.dtype)
 
 
-def _partner(inputs: np.ndarray[Any, Any], others: np.ndarray[Any, Any] | None, draw: int) -> np.ndarray[Any, Any]:
+def _partner(
+    inputs: np.ndarray[Any, Any],
+    others: np.ndarray[Any, Any] | None,
+    draw: int,
+    known: np.ndarray[Any, Any] | None,
+) -> np.ndarray[Any, Any]:
     """The other row of each row, (b, ...)."""
     if others is None or others.shape[1:] != inputs.shape[1:]:
         raise NotApplicable("mix and swap queries need rows to take from")
-    return np.asarray(others[(_codes(inputs) + np.uint64(draw)) % np.uint64(len(others))])
+    return np.asarray(others[((codes(inputs) if known is None else known) + np.uint64(draw)) % np.uint64(len(others))])
 
 
 def _mixed(

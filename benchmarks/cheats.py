@@ -58,7 +58,7 @@ def scene(request: Request) -> Scene:
     )
 
 
-def measure(kind: str, seed: int, names: Sequence[str], policy: str, attacks: str = "default") -> dict[str, Any]:
+def measure(kind: str, seed: int, names: Sequence[str], policy: str, attacks: str = "gated") -> dict[str, Any]:
     """One world: for each cheat its accuracies, its seconds, and for each access the verdict and what decided it."""
     torch.set_num_threads(1)
     found: dict[str, Any] = {}
@@ -101,7 +101,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--worlds", type=int, default=WORLDS, help=f"worlds for each kind of claim (default {WORLDS})")
     parser.add_argument("--claims", nargs="+", choices=list(REFERENCES), default=["random"])
     parser.add_argument("--only", nargs="+", choices=list(CHEATS), default=list(CHEATS), metavar="CHEAT")
-    parser.add_argument("--attacks", default="default", help="as for audit run (default: default)")
+    parser.add_argument("--attacks", default="gated", help="as for audit run (default: gated)")
     return kept.arguments(parser, "cheats.json")
 
 

@@ -1,7 +1,7 @@
 """The same package under a name of its own: ``import unlearn_audit`` is ``import audit``.
 
-Other projects are called ``audit``, too. Where one of them stands first on the path, this names its file, where otherwise
-an error would come from somewhere inside it.
+Other projects are called ``audit``, too. Where one of them stands first on the path, this names its file; otherwise an
+error would come from somewhere inside it.
 """
 
 from __future__ import annotations

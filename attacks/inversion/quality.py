@@ -6,7 +6,6 @@ import warnings
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
-from skimage.metrics import structural_similarity
 
 from attacks.base import Floats, Ints
 
@@ -50,6 +49,8 @@ def ssim(found: Floats, rows: Floats, span: float) -> Floats:
     """
     if rows.ndim != 4 or min(rows.shape[2:]) < WINDOW:
         return np.zeros(0)
+    from skimage.metrics import structural_similarity
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         values = [

@@ -33,7 +33,6 @@ class Reconstruction(Attack):
     title = "Gradient inversion of the weight difference (pair release)"
     access = Access.WEIGHTS
     needs_original = True
-    costly = True
     families = frozenset({"D1"})
     source = "Hu et al., Learn What You Want to Unlearn, arXiv 2404.03233; Geiping et al., arXiv 2003.14053"
     efforts: ClassVar = {"quick": {"iterations": 100, "restarts": 2}, "thorough": {"iterations": 1000, "restarts": 5}}

@@ -8,10 +8,6 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from attacks.base import PER_EXAMPLE, Access, Attack, Bools, Case, Floats, Ints, Scores, Shadows, Signals, View
 from attacks.signals import (
@@ -103,6 +99,8 @@ class _Classifier(Attack):
 
     def _fit_all(self, shadows: Shadows, label: Floats) -> tuple[Any, Floats]:
         """The classifier on all shadows, and the AUC of each shadow under one that never saw that shadow."""
+        from sklearn.metrics import roc_auc_score
+
         rows = [np.column_stack([r, label]) for r in stacked(shadows.signals)]
         each = max(1, int(self.parameters["max_rows"]) // len(rows))
         chosen = [_spread_out(r, m, each) for r, m in zip(rows, shadows.member, strict=True)]
@@ -141,6 +139,10 @@ class ShadowLogistic(_Classifier):
     title = "Shadow attack classifier (logistic)"
 
     def _learner(self) -> Any:
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
         return make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=1000, class_weight="balanced"))
 
     def _log_odds(self, model: Any, x: Floats) -> Floats:

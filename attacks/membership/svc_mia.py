@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.svm import SVC
 
 from attacks.base import Access, Attack, Case, Floats, NotApplicable, Scores, Signals, View
 from attacks.signals import log_label
@@ -24,7 +23,6 @@ class SvcMia(Attack):
     title = "SVC-MIA (legacy)"
     access = Access.LOGITS
     families = frozenset({"D1"})
-    costly = True  # 73 % of the attacks' time with 64 references: the fit grows with the square of the rows
     source = "Jia et al., Model Sparsity Can Simplify Machine Unlearning, arXiv 2304.04934, and its public code"
 
     def __init__(self, *, max_rows: int = 2_000) -> None:
@@ -48,6 +46,8 @@ class SvcMia(Attack):
             raise NotApplicable(f"needs {LEAST} retain and {LEAST} test rows")
         sample = [rng.choice(confidence[role], rows, replace=False) for role in ("retain", "test")]
         member = np.repeat([1, 0], rows)
+        from sklearn.svm import SVC
+
         model = SVC(C=3, kernel="rbf", gamma="auto", random_state=0).fit(np.concatenate(sample)[:, None], member)
         return {
             "called": model.predict(confidence["forget"][:, None]).astype(np.float64),

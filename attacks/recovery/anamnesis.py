@@ -33,7 +33,6 @@ class Anamnesis(Attack):
     title = "Time to relearn the forget set (anamnesis index)"
     access = Access.TRAIN
     needs_original = True
-    costly = True
     families = frozenset({"D1"})
     source = "Chundawat et al., Deep Regression Unlearning, arXiv 2210.08196 (index); steps, holdout copy are ours"
     efforts: ClassVar[Efforts] = {"quick": {"steps": 30}, "thorough": {"steps": 200}}

@@ -31,7 +31,6 @@ class Flatness(Attack):
     title = "Flatness of the loss around a row"
     access = Access.LOGITS
     symmetric = True
-    costly = True  # its queries take about as long as all gated attacks on a random case of digits
     source = "REMIND, arXiv 2511.04228 (idea); the statistic is ours"
     efforts = {"quick": {"draws": 2}, "thorough": {"draws": 32}}  # noqa: RUF012
     charts = PER_EXAMPLE

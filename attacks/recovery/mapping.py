@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.linear_model import Ridge, RidgeCV
 
 from attacks.base import Case, Floats, Ints, Scores, Signals, View
 from attacks.calibration import OUT_OF_LINE_REMEDY, calibrated, out_of_line
 from attacks.signals import class_excess, contrast, logit_confidence, spread_of
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import Ridge, RidgeCV
 
 RELATIVE_PENALTY = 1e-6  # attacks.md 4.4: lambda = 1e-6 tr(A'A)/d
 WELL_POSED = 10  # rows per feature from which no penalty has to be searched
@@ -116,6 +119,8 @@ def _class_maps(features: Reader, target: Floats, rows: Ints) -> list[Map]:
         return np.asarray((values - centre) * scale)
 
     given = standardised(features("retain")[rows])
+    from sklearn.linear_model import Ridge
+
     fits = [Ridge(alpha=penalty * len(rows)).fit(given, target) for penalty in (CLASS_PENALTY, LIGHT_PENALTY)]
     return [partial(_applied, fit, standardised) for fit in fits]
 
@@ -131,6 +136,8 @@ def _map(features: Reader, target: Floats, rows: Ints) -> Map:
 
 def fitted(features: Floats, target: Floats) -> Ridge | RidgeCV:
     """Ridge map (n, d) -> (n, d') with intercept; the penalty is searched where rows are few."""
+    from sklearn.linear_model import Ridge, RidgeCV
+
     rows, width = features.shape
     scale = float(((features - features.mean(axis=0)) ** 2).sum()) / width
     if not scale > 0:

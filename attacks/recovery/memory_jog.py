@@ -27,7 +27,6 @@ class MemoryJog(Attack):
     name = "memory_jog"
     title = "Memory jog (relearning on half of forget and holdout rows)"
     access = Access.TRAIN
-    costly = True
     symmetric = True
     rows_alone = True
     source = "Jogging the Memory of Unlearned LLMs, arXiv 2406.13356 (idea); halves of both sides are ours"

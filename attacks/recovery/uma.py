@@ -44,7 +44,6 @@ class UnlearningMapping(Attack):
     version = "3"  # 3: entries at the edge of the box go on moving, starts shared by the radii
     access = Access.GRADIENTS
     needs_original = True
-    costly = True  # 47 % of the attacks' time in the demo's random case, 73 to 83 % with larger networks
     symmetric = False  # the target is the original's output
     source = "Xuan & Li, Verifying Robust Unlearning, arXiv 2504.14798; steps and step size are ours"
     efforts = {"quick": {"steps": 20, "restarts": 0}, "thorough": {"steps": 100, "restarts": 3}}  # noqa: RUF012

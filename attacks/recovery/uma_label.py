@@ -35,7 +35,6 @@ class TrueLabelMapping(Attack):
     title = "Unlearning mapping attack on the true label"
     access = Access.GRADIENTS
     symmetric = True
-    costly = True  # .19 s a model on digits, as much as the gated attacks together
     source = "Xuan & Li, Verifying Robust Unlearning, arXiv 2504.14798, with the label as target; the score is ours"
     efforts = {"quick": {"steps": 5}, "thorough": {"steps": 40, "restarts": 2}}  # noqa: RUF012
     charts = (

@@ -36,7 +36,6 @@ class Attribution(Attack):
     access = Access.GRADIENTS
     needs_original = True
     families = frozenset({"D1"})
-    costly = True  # steps x baselines x rows, through the original as well
     source = "Sundararajan et al., Axiomatic Attribution for Deep Networks, arXiv 1703.01365; the comparison is ours"
     charts = (
         ChartSpec("lines", "Agreement of attributions by layer", x="layer", y="difference in cosine", plot="profile"),

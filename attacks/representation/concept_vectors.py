@@ -5,16 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import balanced_accuracy_score
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from attacks.base import Floats, Ints
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 PENALTY = 0.01  # our choice: L2 penalty per fit row on standardised units, that of the probes
 FOLDS = 5  # our choice: of the cross-validated accuracy
@@ -60,6 +58,10 @@ def concept_vectors(activations: Floats, draws: Draws) -> tuple[Floats, Floats]:
         vectors (k + r, d), the k concepts first, zero where nothing varies; balanced accuracy (k,) of the concepts'
         separators on rows left out of their fit, five folds.
     """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.metrics import balanced_accuracy_score
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
     vectors, accuracy = [], []
     for rows in draws.concepts:
         both = np.concatenate([rows, draws.counter])
@@ -75,11 +77,17 @@ def concept_vectors(activations: Floats, draws: Draws) -> tuple[Floats, Floats]:
 
 
 def _separator(rows: int) -> Pipeline:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     fit = LogisticRegression(C=1 / (PENALTY * rows), class_weight="balanced", max_iter=300, tol=1e-3)
     return make_pipeline(StandardScaler(), fit)
 
 
 def _vector(x: Floats, side: Ints) -> Floats:
+    from sklearn.exceptions import ConvergenceWarning
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # an unfinished fit is still the same rule for all
         found = _separator(len(x)).fit(x, side)

@@ -43,7 +43,6 @@ class GradientNorm(Attack):
     access = Access.WEIGHTS
     symmetric = True
     rows_alone = True
-    costly = True  # one backward pass a row
     source = "Nasr et al. 2019, arXiv 1812.00910 (gradients tell members); calibration is ours"
     charts = (*PER_EXAMPLE, ChartSpec("lines", "Log gradient norm by layer", x="layer", y="difference", plot="profile"))
 

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 
 from attacks.base import DOTS, PER_EXAMPLE, Access, Attack, Case, Floats, Ints, NotApplicable, Scores, Signals, View
 from attacks.calibration import FEATURES_REMEDY, calibrated, out_of_line
@@ -124,6 +122,9 @@ class TransferProbe(Attack):
 
 def _linear(features: Floats, labels: Ints, rows: Floats) -> Ints:
     """Classes (m,) that a linear probe on standardised features gives; an unfinished fit is the same rule for all."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
     probe = LogisticRegression(C=1 / (PENALTY * len(features)), max_iter=1000)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)

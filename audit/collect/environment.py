@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import platform
+from importlib.metadata import version
 
 
 def environment(device: str) -> dict[str, str]:
     """Versions and device; no host names, no paths."""
     import numpy as np
     import scipy
-    import sklearn
     import torch
 
     used = device
@@ -20,7 +20,7 @@ def environment(device: str) -> dict[str, str]:
         "torch": torch.__version__,
         "numpy": np.__version__,
         "scipy": scipy.__version__,
-        "scikit-learn": sklearn.__version__,
+        "scikit-learn": version("scikit-learn"),
         "platform": f"{platform.system()} {platform.machine()}",
         "device": used,
     }

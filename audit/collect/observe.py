@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import mmap
+import time
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from attacks.base import Access, Floats, NotApplicable
-from attacks.queries import apply, partners
+from attacks.queries import apply, codes, partners
 from audit.inputs.data import Arrays
 from audit.inputs.network import PrivateNetwork
 from audit.inputs.outputs import PrecomputedOutputs
@@ -26,6 +27,7 @@ from audit.record.seal import is_ours, put_seal
 
 PARTNERS = "retain"  # the file whose rows enter the queries of others
 HELD = 128  # maps kept open: each holds a descriptor
+KEPT_FROM = 0.5  # our choice, seconds: answers to a query that took less are asked for again, not kept
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class Observations:
         self.folder, self.files, self.fingerprints, self.batch_size = folder, files, fingerprints, batch_size
         self._key, self.layers = key, layers
         self._held: dict[Path, np.ndarray[Any, Any]] = {}
+        self._spreads: dict[str, float] = {}
+        self._row_codes: dict[tuple[str, bytes], np.ndarray[Any, Any] | None] = {}
 
     def get(self, target: Target, digest: str, source: str) -> tuple[Floats, Floats | None]:
         """Logits (n, C) and features (n, d) or None of one model on one file, float64 or memory-mapped float32.
@@ -133,31 +137,48 @@ class Observations:
         chosen = hashlib.sha256(json.dumps([layer, bool(self.layers.named)]).encode()).hexdigest()[:16]
         return self.folder / f"{digest[:24]}-{self.fingerprints[source][:24]}-layer-{chosen}.npy"
 
-    def get_query(self, target: Target, digest: str, source: str, query: str) -> Floats:
-        """Logits (n, C) of one model on one file whose inputs were changed by an augmentation query.
+    def get_query(self, target: Target, digest: str, chosen: Selection, query: str) -> Floats:
+        """Logits (n, C) of one model on rows whose inputs were changed by an augmentation query.
+
+        Kept on disk where they took long: who asks again, or continues a run, then finds them.
 
         Raises:
             NotApplicable: precomputed outputs without this query, or a query that does not fit the inputs.
         """
+        source = chosen.source
         if isinstance(target, PrecomputedOutputs):
             key = f"{source}@{query}"
             if key not in target.state:
                 raise NotApplicable(f"needs a network, or precomputed outputs with the key {key!r}")
-            return target.outputs(key, self.files[source], self.batch_size)[0]
-        named = query.replace(":", "_").replace("+", "")
+            return target.outputs(key, self.files[source], self.batch_size)[0][chosen.rows]
+        path = self.folder / f"{digest[:24]}-{self._asked(chosen, query)}.npy"
+        found = self._mapped(path) if path.is_file() else None
+        if found is not None:
+            return found
+        started = time.monotonic()
+        data = self.files[source].take(chosen.rows)
+        codes, rows = self._codes(chosen), data.batch(np.arange(len(data)))
+        changed = replace(data, x=apply(query, rows, self._spread(source), self._partners, codes))
+        logits: np.ndarray[Any, Any] = target.outputs(source, changed, self.batch_size)[0].astype(np.float32)
+        if time.monotonic() - started > KEPT_FROM:
+            self._kept(path, logits)
+        return logits
+
+    def _asked(self, chosen: Selection, query: str) -> str:
+        """What the answers to a query depend on besides the model, as part of a file's name."""
+        rows = hashlib.sha256(np.ascontiguousarray(chosen.rows, np.int64).tobytes()).hexdigest()
+        named = f"{self.fingerprints[chosen.source][:24]}-{rows[:16]}-{query.replace(':', '_').replace('+', '')}"
         if query.startswith(("mix:", "swap:")):  # their answers depend on the rows that they take from, too
             named += f"-{self.fingerprints[PARTNERS][:16]}"
-        path = self.folder / f"{digest[:24]}-{self.fingerprints[source][:24]}-{named}.npy"
-        found = self._mapped(path)
-        if found is None:
-            data = self.files[source]
-            rows = data.batch(np.arange(len(data)))
-            changed = replace(data, x=apply(query, rows, self._spread(source), self._partners))
-            logits, _ = target.outputs(source, changed, self.batch_size)
-            found = self._kept(path, logits)
-        if found is None:
-            raise ValueError(f"cannot read back {path.name}: the disk loses data")
-        return found
+        return named
+
+    def _codes(self, chosen: Selection) -> np.ndarray[Any, Any] | None:
+        """Which other row each row is mixed with: the same for all models and queries, so computed once."""
+        key = chosen.source, chosen.rows.tobytes()
+        if key not in self._row_codes:
+            x = self.files[chosen.source].take(chosen.rows).x
+            self._row_codes[key] = codes(x) if isinstance(x, np.ndarray) else None
+        return self._row_codes[key]
 
     @cached_property
     def _partners(self) -> np.ndarray[Any, Any] | None:
@@ -187,8 +208,10 @@ class Observations:
 
     def _spread(self, source: str) -> float:
         """Standard deviation of a file's inputs; 0 where they have names."""
-        x = self.files[source].x
-        return float(np.std(x)) if isinstance(x, np.ndarray) else 0.0
+        if source not in self._spreads:
+            x = self.files[source].x
+            self._spreads[source] = float(np.std(x)) if isinstance(x, np.ndarray) else 0.0
+        return self._spreads[source]
 
 
 def _map(path: Path) -> tuple[np.ndarray[Any, Any], str] | None:
@@ -237,9 +260,8 @@ class ModelView:
 
     def augmented(self, role: str, query: str) -> Floats:
         """Logits on a set whose inputs were changed by a query, (n, C), float64."""
-        chosen = self._selection[role]
-        found = self._observations.get_query(self.target, self.digest, chosen.source, query)
-        return found[chosen.rows].astype(np.float64)
+        found = self._observations.get_query(self.target, self.digest, self._selection[role], query)
+        return found.astype(np.float64)
 
     def layers(self) -> tuple[str, ...]:
         """Hidden layers that can be read."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from attacks.base import GRANTS, Access, Attack, discover
+from attacks.base import GRANTS, Attack, discover
 from audit.errors import UsageError
 from audit.inputs.config import AttacksSection
 from audit.inputs.contained import contained
@@ -14,7 +14,7 @@ from audit.policy.policy import Policy
 from audit.policy.primaries import LEVELS
 from audit.record.inputs import ClaimRecord
 
-WORDS = ("default", "gated", "all")
+WORDS = ("default", "gated", "all")  # the first two say the same; ``default`` stands in earlier configurations
 LEFT_OUT = "left out: "
 LAYERS = "layers"  #: stands among the parameters of a run where the user named hidden layers (--layers)
 
@@ -51,17 +51,21 @@ def needed(attack: type[Attack] | Attack, claim: ClaimRecord, policy: Policy) ->
     return any(gates(attack, claim.model_copy(update={"access": level}), policy) for level in levels)
 
 
-def choose(classes: Mapping[str, type[Attack]], section: AttacksSection, claim: ClaimRecord, policy: Policy) -> Suite:
-    """The attacks that are asked for.
-
-    By default all but those that gate nothing for this claim and cost much, or need weights that its adversary does
-    not have.
+def choose(
+    classes: Mapping[str, type[Attack]],
+    section: AttacksSection,
+    claim: ClaimRecord,
+    policy: Policy,
+    designs: Collection[str] = (),
+) -> Suite:
+    """The attacks that are asked for: by default those that can change the verdict, and what asked-for shadows serve.
 
     Args:
         classes: every attack there is, by name.
         section: what is asked for.
         claim: what is audited.
         policy: says which attacks decide about it.
+        designs: of the shadow models that were asked for.
 
     Raises:
         UsageError: an attack or a parameter that does not exist, or a value that it refuses.
@@ -71,7 +75,7 @@ def choose(classes: Mapping[str, type[Attack]], section: AttacksSection, claim: 
     for name, attack in classes.items():
         given = {**attack.efforts.get(section.effort, {}), **section.parameters.get(name, {})}
         made = _made(attack, given)  # wrong parameters are told of what is left out, too
-        reason = _reason(attack, section, claim, needed=needed(attack, claim, policy))
+        reason = _reason(attack, section, needed=needed(attack, claim, policy) or attack.design in designs)
         if reason:
             left_out[name] = LEFT_OUT + reason
         else:
@@ -90,22 +94,18 @@ def changed(attack: type[Attack], parameters: Mapping[str, object]) -> tuple[str
     return (*others, *([LAYERS] if parameters.get(LAYERS) and LAYERS not in usual else []))
 
 
-def _reason(attack: type[Attack], section: AttacksSection, claim: ClaimRecord, *, needed: bool) -> str:
+def _reason(attack: type[Attack], section: AttacksSection, *, needed: bool) -> str:
     """Why an attack does not run; "" where it does."""
     name = attack.name
     if name in section.skip:
         return "skipped on request (--skip)"
     if name in section.run or "all" in section.run:
         return ""
-    if needed and {"gated", "default"} & set(section.run):
-        return ""
-    if "default" not in section.run:
+    if not {"gated", "default"} & set(section.run):
         return "not asked for (--attacks)"
-    if attack.access >= Access.WEIGHTS and attack.access > GRANTS[claim.access]:
-        return "the adversary of this claim does not have the weights; --attacks default,NAME runs one"
-    if attack.costly:
-        return "it decides nothing about this claim and costs much; --attacks default,NAME runs one"
-    return ""
+    return (
+        "" if needed else "it decides nothing about this claim; --attacks gated,NAME runs one, --attacks all every one"
+    )
 
 
 def _check_names(classes: Mapping[str, type[Attack]], names: Iterable[str], section: AttacksSection) -> None:

@@ -49,7 +49,7 @@ def run(
     store: references.StorePath = None,
     attacks: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAMES", help="Attacks to run: names, default, gated, all; commas or repeat."),
+        typer.Option(metavar="NAMES", help="gated (the default: what can change the verdict), all, or names; repeat."),
     ] = None,
     skip: Annotated[list[str] | None, typer.Option(metavar="NAMES", help="Attacks to leave out.")] = None,
     effort: Annotated[

@@ -38,7 +38,7 @@ def attacks(
     name: Annotated[str, typer.Argument(metavar="[NAME]", help="One attack: what it does, needs, costs.")] = "",
 ) -> None:
     """List the attacks: the access that each needs, and where `standard` gates it."""
-    from attacks.base import Access, discover
+    from attacks.base import discover
     from audit.policy.policy import load_policy
     from audit.policy.primaries import KINDS
 
@@ -46,15 +46,13 @@ def attacks(
     if name:
         _describe(name, discover(), policy)
         return
-    table = Table("attack", "access", "needs original", "gated for claims", "elsewhere", "what it does", box=None)
+    table = Table("attack", "access", "needs original", "gated for claims", "what it does", box=None)
     for listed, attack in discover().items():
         doc = (attack.__doc__ or "").strip().splitlines()[0]
-        gated = policy.kinds(name)
+        gated = policy.kinds(listed)
         claims = "all" if len(gated) == len(KINDS) else ", ".join(gated)
-        weights = "at weights" if attack.access >= Access.WEIGHTS else "runs"
-        elsewhere = "on request" if attack.costly else weights
         original = "yes" if attack.needs_original else "no"
-        table.add_row(listed, attack.access.name.lower(), original, claims, elsewhere, doc)
+        table.add_row(listed, attack.access.name.lower(), original, claims or "on request", doc)
     listing(160).print(table)
 
 
@@ -75,7 +73,7 @@ def _describe(name: str, found: Mapping[str, type[Attack]], policy: Policy) -> N
         "access": attack.access.name.lower(),
         "needs the original": "yes" if attack.needs_original else "no",
         "gated for claims": ", ".join(policy.kinds(name)) or "none (supplementary)",
-        "by default": "left out, costs much: --attacks default," + name if attack.costly else "runs",
+        "by default": "runs where it is gated" if policy.kinds(name) else f"left out: --attacks gated,{name}",
         "parameters": ", ".join(f"{key} = {value}" for key, value in attack.parameters.items()) or "none",
         "version": attack.version,
         "source": attack.source,

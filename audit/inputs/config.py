@@ -75,11 +75,17 @@ class TrainingSection(Section):
         """Anything is to be trained."""
         return bool(self.references or self.shadows or self.pipelines)
 
+    @property
+    def designs(self) -> frozenset[str]:
+        """Designs of the shadow models that are to be trained (``attacks.base.Design``)."""
+        counts = {"trained": self.shadows, "unlearned": self.pipelines}
+        return frozenset(design for design, count in counts.items() if count)
+
 
 class AttacksSection(Section):
     """Which attacks run, and with which parameters."""
 
-    run: tuple[str, ...] = Field(default=("default",), min_length=1)
+    run: tuple[str, ...] = Field(default=("gated",), min_length=1)
     skip: tuple[str, ...] = ()
     effort: Effort = "standard"
     parameters: dict[str, dict[str, bool | int | float | str]] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.neighbors import NearestNeighbors
 
 from attacks.base import Floats
 from audit.inputs.data import Arrays
@@ -21,6 +20,8 @@ def near_copies(forget: Arrays, retain: Arrays) -> float | None:
     Returns:
         in [0, 1]; None where inputs are no single array of numbers, or there are fewer than two different forget rows.
     """
+    from sklearn.neighbors import NearestNeighbors
+
     rows, others = _flat(forget), _flat(retain)
     if rows is None or others is None or len(rows) < 2 or rows.shape[1:] != others.shape[1:]:
         return None

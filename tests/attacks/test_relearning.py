@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -50,6 +51,26 @@ def test_what_the_output_hides_comes_back(attack: Attack, least: float) -> None:
     assert abs(gap(found["retrain"])) < 2.6
     for method in OUTPUT_HIDES:
         assert gap(found[method]) > least, method
+
+
+@pytest.mark.parametrize(("spread", "broken"), [(1.0, False), (2.0, True)])
+def test_units_at_other_scales_hide_nothing_unnoticed(spread: float, broken: bool) -> None:
+    """The function is the same, training is not: what relearning no longer sees, it says it cannot see."""
+    world, attack = digits("random"), Relearning()
+    scaled = copy.deepcopy(world.model("random_labels"))
+    linear = [layer for layer in scaled.children() if isinstance(layer, nn.Linear)]
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for before, after in pairwise(linear):
+            factor = torch.exp(spread * torch.randn(before.out_features, generator=generator))
+            before.weight.mul_(factor[:, None])
+            before.bias.mul_(factor)
+            after.weight.div_(factor)
+    view = ModuleView(scaled, world.case.sets)
+    seen = attack.observe(view, world.view("original"), world.case, np.random.default_rng(5))
+    found = attack.score([seen, *(world.observe(attack, name) for name in world.references)], world.case)
+    assert ("training on broke the audited model" in found.invalid) == broken
+    assert broken or gap(found) > 4
 
 
 @pytest.mark.parametrize("attack", [Relearning(), Anamnesis()], ids=lambda a: a.name)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cases.synthetic import Setup
 
-from attacks.base import Access, discover
+from attacks.base import GRANTS, discover
 from audit.collect.suite import LEFT_OUT, Suite, changed, choose
 from audit.errors import UsageError
-from audit.inputs.config import AttacksSection
+from audit.inputs.config import AttacksSection, TrainingSection
 from audit.inputs.resolve import resolve, to_toml
 from audit.judge.judge import judge
 from audit.policy.policy import load_policy
@@ -21,41 +22,52 @@ from audit.record.inputs import ClaimRecord
 from audit.record.result import AuditResult, Outcome
 from tests.conftest import ARCH, Cli
 
-COSTLY = {name for name, attack in discover().items() if attack.costly}
-#: need what the adversary of a claim of features does not have
-WEIGHTS = {name for name, attack in discover().items() if attack.access >= Access.WEIGHTS}
-ASIDE = COSTLY | WEIGHTS
 POLICY = load_policy("standard")[0].model_copy(update={"permutations": 999, "shams": 0})
 
 
-def suite(kind: str = "random", access: str = "features", **asked: Any) -> Suite:
+def suite(kind: str = "random", access: str = "features", designs: Sequence[str] = (), **asked: Any) -> Suite:
     claim = ClaimRecord(kind=kind, split="assumed", access=access)  # type: ignore[arg-type]
-    return choose(discover(), AttacksSection.model_validate(asked), claim, POLICY)
+    return choose(discover(), AttacksSection.model_validate(asked), claim, POLICY, designs)
+
+
+def gated(kind: str = "random", access: str = "features") -> set[str]:
+    """What the policy gates at the level or a weaker one, which may block a PASS."""
+    levels = LEVELS[: LEVELS.index(access) + 1]
+    return {
+        name
+        for level in levels
+        for name in POLICY.attacks(kind, level)
+        if discover()[name].access <= GRANTS[level]  # type: ignore[index]
+    }
 
 
 def names(found: Suite) -> set[str]:
     return {attack.name for attack in found.chosen}
 
 
-def test_by_default_all_but_what_costs_much_and_decides_nothing() -> None:
-    assert {"uma", "svc_mia"} <= COSTLY
-    assert {"layer_profile", "relearning"} <= WEIGHTS
-    assert set(suite().left_out) == ASIDE
-    assert set(suite("class").left_out) == ASIDE - {"uma"}  # it decides there
-    assert names(suite()) | ASIDE == set(discover())
-    assert "does not have the weights; --attacks default,NAME" in suite().left_out["layer_profile"]
-    gated = {name for level in LEVELS for name in POLICY.attacks("random", level)}
-    assert set(suite(access="weights").left_out) == COSTLY - gated
-    assert "--attacks default,NAME runs one" in suite().left_out["uma"]
+@pytest.mark.parametrize("access", LEVELS)
+@pytest.mark.parametrize("kind", ["random", "class", "subject", "other"])
+def test_nothing_runs_by_default_that_cannot_change_the_verdict(kind: str, access: str) -> None:
+    found = suite(kind, access)
+    assert names(found) == gated(kind, access)
+    assert "--attacks gated,NAME runs one" in found.left_out["svc_mia"]
+    assert names(suite(kind, access, run="default")) == names(found)  # the word of earlier configurations
+
+
+def test_shadow_models_that_were_asked_for_bring_their_attacks_along() -> None:
+    assert discover()["shadow_xgboost"].design == "trained"
+    assert "shadow_xgboost" not in gated()
+    assert names(suite(designs=["trained"])) == gated() | {n for n, a in discover().items() if a.design == "trained"}
+    assert TrainingSection(shadows=16).designs == {"trained"}
+    assert TrainingSection(references=4, pipelines=16).designs == {"unlearned"}
 
 
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
         ({"run": "all"}, set(discover())),
-        ({"run": "default,uma"}, (set(discover()) - ASIDE) | {"uma"}),
+        ({"run": "gated,uma"}, gated() | {"uma"}),
         ({"run": ["membership, probe"]}, {"membership", "probe"}),
-        ({"run": ["gated"]}, {name for level in LEVELS[:3] for name in POLICY.attacks("random", level)}),
         ({"run": ["all"], "skip": ["uma"]}, set(discover()) - {"uma"}),
     ],
 )
@@ -83,7 +95,7 @@ def test_what_does_not_exist_is_refused_in_words(asked: dict[str, Any], said: st
 
 def test_parameters_reach_the_attack_and_the_configuration_is_read_back(tmp_path: Path) -> None:
     path = tmp_path / "audit.toml"
-    path.write_text('[attacks]\nrun = ["default", "uma"]\n[attacks.parameters.uma]\nsteps = 7\nreached = 0.2\n')
+    path.write_text('[attacks]\nrun = ["gated", "uma"]\n[attacks.parameters.uma]\nsteps = 7\nreached = 0.2\n')
     config, _ = resolve({}, path)
     found = suite(**config.attacks.model_dump())
     (uma,) = (attack for attack in found.chosen if attack.name == "uma")
@@ -119,7 +131,7 @@ def test_a_gated_attack_that_is_left_out_or_changed_keeps_the_verdict_from_pass(
 def test_the_command_line_says_what_it_leaves_out(case: Path, cli: Cli) -> None:
     flags = ("--forget", case / "forget.npz", "--arch", ARCH, "--split", "attested")
     plan = cli("run", *flags, "--dry-run").out
-    assert "uma: left out: it decides nothing about this claim and costs much" in plan
+    assert "uma: left out: it decides nothing about this claim" in plan
     ended = cli("run", *flags, "--attacks", "membership,probe", "--skip", "probe", "--quiet")
     assert ended.result["verdict"] != "PASS"
     assert "left out: " in ended.text

@@ -38,7 +38,7 @@ def test_tables_print_text_as_it_is(cli: Cli, monkeypatch: pytest.MonkeyPatch, t
     class Odd:
         __doc__ = SAID
         access = Access.LOGITS
-        needs_original = costly = False
+        needs_original = False
 
     monkeypatch.setattr("attacks.base.discover", lambda: {"[odd]": Odd})
     listed = cli("attacks").out

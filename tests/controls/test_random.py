@@ -74,6 +74,23 @@ def test_perturbed_original_on_clean_digits_never_passes(tmp_path: Path) -> None
 
 
 @SLOW
+@pytest.mark.parametrize("seed", [5, 6, 7])
+def test_an_honest_model_that_shares_an_ancestor_with_the_original_is_not_failed(tmp_path: Path, seed: int) -> None:
+    """Both went on from a checkpoint that never saw a forget row; the references start from scratch."""
+    case = build(tmp_path, "random", seed=seed, references=5)
+    retain = case.rows["retain"]
+    everything = np.concatenate([case.rows["forget"], retain])
+    ancestor = demo.train(case.data, retain, seed + 77, steps=200)
+    original, honest = (
+        demo.train(case.data, rows, seed + k, start=ancestor, steps=800) for k, rows in enumerate((everything, retain))
+    )
+    demo.save_model(tmp_path / "original.safetensors", original)
+    found = case.audit(honest, access="weights")
+    assert found.verdict.outcome is not Outcome.FAIL, failures(found)
+    assert case.audit(original, access="weights").verdict.outcome is Outcome.FAIL
+
+
+@SLOW
 def test_broken_model_does_not_pass(noisy: DigitsCase) -> None:
     assert noisy.audit(demo.initialised(4)).verdict.outcome is not Outcome.PASS
 

@@ -371,7 +371,7 @@ def test_odd_ids_are_refused_before_the_audit(held: Held) -> None:
 
 def test_no_global_generator_is_moved(held: Held) -> None:
     before = np.random.get_state()[1].copy(), torch.get_rng_state().clone()  # noqa: NPY002
-    audit.run(**held, attacks="default,svc_mia")
+    audit.run(**held, attacks="gated,svc_mia")
     assert (np.random.get_state()[1] == before[0]).all()  # noqa: NPY002
     assert torch.equal(torch.get_rng_state(), before[1])
 
