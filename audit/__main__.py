@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 
 from .commands.supervise import supervised
@@ -15,6 +16,10 @@ def main() -> None:
     """Run the command line and exit; an uncaught exception is 4, never 1."""
     level = logging.getLevelNamesMapping().get(os.environ.get("AUDIT_LOGLEVEL", "").upper(), logging.CRITICAL)
     logging.basicConfig(level=level, stream=sys.stderr)
+    if any(name in os.environ for name in ("_AUDIT_COMPLETE", "_UNLEARN_AUDIT_COMPLETE")):  # a shell asks for words
+        from .commands.app import app
+
+        app()
     sys.exit(supervised(sys.argv[1:], _run))
 
 
@@ -25,9 +30,13 @@ def _run() -> int:
         code = app(standalone_mode=False)
     except AuditError as error:
         return _fail(f"error: {error}", error.exit_code)
+    except BrokenPipeError:
+        return _unread()
     except KeyboardInterrupt:
         code = int(ExitCode.INTERRUPTED)
     except SystemExit as error:  # user code, or the command line library on a closed pipe: its status is no verdict
+        if isinstance(error.__context__, BrokenPipeError):
+            return _unread()
         return _fail(
             f"error: could not run: something ended the program (exit {error.code})\nThis is not a verdict.",
             ExitCode.COULD_NOT_RUN,
@@ -46,6 +55,12 @@ def _run() -> int:
     if code == ExitCode.INTERRUPTED:  # the library turns a keyboard interrupt into this status
         return _fail("interrupted: run the same command again to continue", ExitCode.INTERRUPTED)
     return code if isinstance(code, int) else int(ExitCode.PASS)
+
+
+def _unread() -> int:
+    """Nobody reads standard output any more: end quietly, as any filter does, and never with a verdict's code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return 128 + signal.SIGPIPE
 
 
 def _fail(message: str, code: ExitCode) -> int:

@@ -28,6 +28,14 @@ REFERENCES = 8
 FORGOTTEN_CLASS = 1
 ARCH = "audit.demo:network"
 
+#: what an audit should say of each candidate
+EXPECTED = {
+    "honest-retrain": "PASS",
+    "fine-tuned": "FAIL",
+    "head-masked": "FAIL",
+    "last-layer-retrained": "FAIL",
+}
+
 Rows = dict[str, Ints]
 
 
@@ -163,6 +171,17 @@ def save_model(path: Path, model: torch.nn.Module) -> None:
     from safetensors.torch import save_file
 
     save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, path)
+
+
+def recipe(folder: Path) -> Path:
+    """Write how the demo's models are trained, for shadow models, as a configuration file; return its path."""
+    rows = len(class_rows(digits(0), 0)["retain"])
+    path = folder / "recipe.toml"
+    path.write_text(
+        f'[recipe]\noptimizer = "adam"\nlr = {LEARNING_RATE}\nepochs = {STEPS * BATCH // rows}\nbatch_size = {BATCH}\n',
+        encoding="utf-8",
+    )
+    return path
 
 
 def build(folder: Path, seed: int = 0, progress: Callable[[str], Any] = lambda _: None) -> dict[str, list[Path]]:

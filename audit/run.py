@@ -239,17 +239,21 @@ def _record_and_certify(
     event: str, run: RunDir, result: AuditResult, signer: Signer, commitments: Mapping[str, str], **fields: Any
 ) -> Finished:
     """Record, render, certify; what is certified is what is in hand, whatever becomes of the files."""
+    from datetime import UTC, datetime
+
     from reports.render import Options, render_bytes
 
-    from .certify.issue import issue
+    from .certify.issue import foreseen, issue
     from .record.files import write_bytes
     from .record.result import to_json
 
     content = to_json(result).encode("ascii")
     run.replace_result(content, signed=signer.key is not None)
-    report = render_bytes(result, "html", Options(run=run, run_json=content))
+    now = datetime.now(UTC)
+    issued = foreseen(result, signer, commitments, at=now, run_json=content)
+    report = render_bytes(result, "html", Options(run=run, run_json=content, issued=issued))
     write_bytes(run.report, report)
-    certificate = issue(run, result, signer, commitments, run_json=content, report=report)
+    certificate = issue(run, result, signer, commitments, at=now, run_json=content, report=report)
     run.log(event, verdict=result.verdict.outcome.value, **fields)
     return Finished(result, run, certificate)
 

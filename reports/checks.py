@@ -12,6 +12,7 @@ from enum import StrEnum
 from audit.record.findings import Finding, FindingStatus, Gate
 from audit.record.result import AuditResult, Outcome, Verdict
 
+from .effects import size
 from .numbers import level_text, margin_text, num, p_text
 from .words import decides, headline
 
@@ -116,4 +117,6 @@ def opening(verdict: Verdict) -> tuple[str, str]:
 def _verdict(result: AuditResult) -> Check:
     word, sentence = opening(result.verdict)
     marks = {Outcome.PASS: Mark.PASSED, Outcome.FAIL: Mark.FAILED, Outcome.INCONCLUSIVE: Mark.OPEN}
-    return Check(VERDICT, VERDICT, "Verdict of the audit", marks[result.verdict.outcome], word, sentence)
+    return Check(
+        VERDICT, VERDICT, "Verdict of the audit", marks[result.verdict.outcome], word, f"{sentence} {size(result)}"
+    )

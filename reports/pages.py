@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,27 @@ from .numbers import ABSENT, visible
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def render_page(template: str, **values: Any) -> str:
+def render_page(template: str, *, charts: bool = False, **values: Any) -> str:
     """Render a page of ``templates/`` with the common style sheet and a policy that lets nothing else in.
 
     Args:
         template: file name.
+        charts: the page holds drawings, and needs their rules.
         values: what the template shows; untrusted text is escaped, control characters become visible.
 
     Returns:
         A complete HTML document.
     """
-    css = asset("page.css")
+    css = asset("page.css") + (_drawn() if charts else Markup(""))
     page = environment().get_template(template)
     return page.render(css=css, css_hash=digest_of(css), **values)
+
+
+def _drawn() -> Markup:
+    """The colours and rules of drawings, out of the report's style sheet."""
+    css = asset("report.css")
+    colours = css[: css.index("* { box-sizing")]
+    return Markup("\n").join([colours, *map(Markup, re.findall(r"^\.chart\b[^{]*\{[^}]*\}", css, re.MULTILINE))])
 
 
 def asset(name: str) -> Markup:

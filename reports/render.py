@@ -20,6 +20,7 @@ from audit.errors import UsageError
 from reports import formats
 
 if TYPE_CHECKING:
+    from audit.certify.issued import Issued
     from audit.record.result import AuditResult
     from audit.record.rundir import RunDir
 
@@ -50,7 +51,9 @@ class Options:
     Args:
         run: html: the run whose ``run.json`` the report names by its digest. mlflow: the run that is exported.
         run_json: html: the bytes of that ``run.json``, where they are in hand; else the file is read.
-        frameworks: html, compliance: ids of the frameworks whose clauses are listed; all where none is named.
+        issued: html, pdf, compliance: the head of the certificate; else that of the certificate in ``run``.
+        frameworks: html: ids of the frameworks whose clauses are listed, none where none is named. compliance: the
+            same, all where none is named.
         markdown: compliance: Markdown in place of a page.
         junit_inconclusive: junit: what INCONCLUSIVE becomes.
         sarif_location: sarif: the file that results point to, relative to the repository.
@@ -63,6 +66,7 @@ class Options:
 
     run: RunDir | None = None
     run_json: bytes | None = None
+    issued: Issued | None = None
     frameworks: tuple[str, ...] = ()
     markdown: bool = False
     junit_inconclusive: Inconclusive = Inconclusive.ERROR

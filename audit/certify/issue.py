@@ -7,8 +7,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -20,7 +21,8 @@ from audit.record.rundir import RunDir
 
 from .certificate import build_statement
 from .envelope import encode, sign
-from .keys import load_private_key
+from .issued import Issued, head
+from .keys import key_id, load_private_key
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ def issue(
     signer: Signer,
     commitments: Mapping[str, str],
     *,
+    at: datetime,
     run_json: bytes,
     report: bytes,
 ) -> Path | None:
@@ -50,6 +53,7 @@ def issue(
         result: the record.
         signer: who signs.
         commitments: keyed digest of every data file, by role.
+        at: when it is issued.
         run_json: the bytes of the record as they were written.
         report: the bytes of the report.
 
@@ -58,24 +62,54 @@ def issue(
     """
     for stale in (run.certificate, run.statement):
         stale.unlink(missing_ok=True)
-    if any(item.sha256 is None for item in result.inputs if item.kind != "data"):
+    if not _named(result):
         return None
-    statement = build_statement(
-        result,
-        subjects=[(item.name, item.sha256 or "") for item in result.inputs if item.role == "unlearned"],
-        commitments=commitments,
-        issued=datetime.now(UTC),
-        valid_days=int(result.policy.values["valid_days"]),
-        signer_name=signer.name,
-        signer_role=signer.role,
-        run_json_sha256=hashlib.sha256(run_json).hexdigest(),
-        report_sha256=hashlib.sha256(report).hexdigest(),
-    )
+    statement = _statement(result, signer, commitments, at, run_json, hashlib.sha256(report).hexdigest())
     if signer.key is None:
         write_bytes(run.statement, encode(statement))
         return run.statement
     write_bytes(run.certificate, sign(encode(statement), signer.key))
     return run.certificate
+
+
+def foreseen(
+    result: AuditResult, signer: Signer, commitments: Mapping[str, str], *, at: datetime, run_json: bytes
+) -> Issued | None:
+    """The head of the certificate that `issue` is about to write, for the report that it will bind.
+
+    Raises:
+        UsageError: see `issue`.
+    """
+    if not _named(result):
+        return None
+    key = "" if signer.key is None else key_id(signer.key.public_key())
+    return head(_statement(result, signer, commitments, at, run_json, None), key)
+
+
+def _named(result: AuditResult) -> bool:
+    """Every model has a digest."""
+    return all(item.sha256 is not None for item in result.inputs if item.kind != "data")
+
+
+def _statement(
+    result: AuditResult,
+    signer: Signer,
+    commitments: Mapping[str, str],
+    at: datetime,
+    run_json: bytes,
+    report_sha256: str | None,
+) -> dict[str, Any]:
+    return build_statement(
+        result,
+        subjects=[(item.name, item.sha256 or "") for item in result.inputs if item.role == "unlearned"],
+        commitments=commitments,
+        issued=at,
+        valid_days=int(result.policy.values["valid_days"]),
+        signer_name=signer.name,
+        signer_role=signer.role,
+        run_json_sha256=hashlib.sha256(run_json).hexdigest(),
+        report_sha256=report_sha256,
+    )
 
 
 def signing_key(path: Path | None) -> Ed25519PrivateKey | None:

@@ -6,12 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-Status = Literal["done", "reused", "skipped", "error"]
+Status = Literal["running", "done", "reused", "skipped", "error"]
 
 
 @dataclass(frozen=True)
 class Event:
-    """Progress of a run: ``done`` of ``total`` work units, ``models`` of them per attack."""
+    """Progress of a run: ``done`` of ``total`` work units, ``models`` of them per attack.
+
+    A unit is announced as ``running`` when it begins; of a forward pass, ``rows`` are those that it has.
+    """
 
     kind: Literal["train", "observe", "attack"]
     name: str
@@ -21,6 +24,7 @@ class Event:
     total: int
     models: int
     seconds: float
+    rows: int = 0
 
 
 Notify = Callable[[Event], None]

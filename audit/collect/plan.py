@@ -111,6 +111,12 @@ def make_plan(case: LoadedCase, policy: Policy, suite: Suite, training: Training
     )
 
 
+def ruled_out(case: LoadedCase, policy: Policy) -> tuple[str, ...]:
+    """What already rules out a PASS, whatever the attacks find."""
+    sets = {role: len(chosen.rows) for role, chosen in case.selection.items()}
+    return _missing(case, policy, sets, len(case.references))
+
+
 def _note(attack: Attack, case: LoadedCase, training: TrainingSection, attack_case: Case) -> str:
     shadows = {"trained": training.shadows, "unlearned": training.pipelines}
     if attack.design and not shadows[attack.design]:

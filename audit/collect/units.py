@@ -100,6 +100,7 @@ class Units:
             return AttackRun(**named, status="skipped", reason=reason)
         for at, (name, view) in enumerate(views.items()):
             started = time.monotonic()
+            self.notify(Event("attack", attack.name, name, "running", self.done, self.total, len(views), 0.0))
             status, reason = self._tried(attack, name, view)  # a reason may be shared
             self.done += len(views) - at if reason else 1
             seconds = time.monotonic() - started

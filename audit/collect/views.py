@@ -35,8 +35,10 @@ def observe_all(
     """
     views: Views = {}
     problems: list[str] = []
+    rows = sum(len(data) for data in observations.files.values())
     for done, (name, model) in enumerate(models.items(), 1):
         started = time.monotonic()
+        notify(Event("observe", "forward pass", name, "running", done - 1, len(models), len(models), 0.0, rows))
         own = getattr(model, "architecture", "") or (name if getattr(model, "unnamed", "") else "")
         views[name] = ModelView(model, _marked(model.digest(), build, own), observations, selection)
         problems += _forward(name, views[name], observations)
@@ -45,7 +47,7 @@ def observe_all(
         if isinstance(model, TorchTarget):  # a cached forward pass leaves the head unknown
             model.look_for_head(observations.files["forget"].batch(np.arange(1)))
         seconds = time.monotonic() - started
-        notify(Event("observe", "forward pass", name, "done", done, len(models), len(models), seconds))
+        notify(Event("observe", "forward pass", name, "done", done, len(models), len(models), seconds, rows))
     if problems:
         raise InputError(problems)
     return views

@@ -15,7 +15,9 @@ from audit.record.version import VERSION
 from . import certificate, policy, references, upkeep
 from .compare import compare
 from .demo import demo
+from .grouped import GroupedCommand
 from .look import init, inspect
+from .new import new
 from .report import report
 from .run import run
 from .score import score
@@ -23,7 +25,7 @@ from .score import score
 app = typer.Typer(
     name="audit",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="Audit a model that is said to have unlearned data: attack it as an adversary would, and issue a verdict "
@@ -47,8 +49,8 @@ def root(
     """Audit machine unlearning."""
 
 
+app.command(cls=GroupedCommand)(run)
 for command in (
-    run,
     init,
     inspect,
     upkeep.attacks,
@@ -60,6 +62,7 @@ for command in (
     certificate.verify,
     certificate.gate,
     upkeep.ledger,
+    new,
     upkeep.selftest,
     upkeep.purge,
     demo,

@@ -20,13 +20,21 @@ def compare(
     forget set) are flagged. A comparison is no verdict: the exit code is 0 whatever the verdicts are.
     """
     from audit.certify.issue import read_bound
-    from audit.record.files import write_bytes
+    from audit.certify.issued import issued_of
+    from audit.record.files import write_output
     from audit.record.rundir import open_run
     from reports.comparison.compare import compare as compared
 
     if len(runs) < 2:
         raise UsageError("a comparison needs two runs or more: name another run directory.")
-    comparison = compared([read_bound(open_run(path))[0] for path in runs])
+    records, dates = [], []
+    for path in runs:
+        opened = open_run(path)
+        record, content = read_bound(opened)
+        issued = issued_of(opened, content)
+        records.append(record)
+        dates.append("" if issued is None else issued.on)
+    comparison = compared(records, dates)
     if output is None:
         from rich.console import Console
 
@@ -36,5 +44,5 @@ def compare(
         return
     from reports.comparison.page import render_compare
 
-    write_bytes(output, render_compare(comparison).encode("utf-8"))
+    write_output(output, render_compare(comparison).encode("utf-8"))
     typer.echo(output)

@@ -50,6 +50,17 @@ def print_inputs(console: Console, settings: Config, origin: dict[str, str], pre
         console.print(f"  left out: {overlap.dropped} {overlap.role} rows that {what}", soft_wrap=True)
 
 
+def print_ruled_out(console: Console, prepared: Prepared) -> None:
+    """What keeps this run from a PASS whatever the attacks find, before any of them runs."""
+    from audit.collect.plan import ruled_out
+
+    reasons = ruled_out(prepared.case, prepared.policy)
+    if reasons:
+        console.print("a PASS is already ruled out (a FAIL is not):")
+    for reason in reasons:
+        console.print(f"  {reason}", soft_wrap=True)
+
+
 def print_plan(console: Console, prepared: Prepared) -> None:
     """The plan on standard output: cost, the smallest visible leak, and what already rules out a PASS."""
     from audit.collect.plan import make_plan

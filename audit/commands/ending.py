@@ -49,7 +49,7 @@ def told(console: Console) -> Callable[[str], None]:
 
 def finish(console: Console, finished: Finished) -> None:
     """Print the verdict and where its evidence is, and exit with its code."""
-    from reports.formats.terminal import render_terminal
+    from reports.formats.terminal import render_answer, render_terminal
 
     from .proof import digests_of, line_of
 
@@ -60,6 +60,7 @@ def finish(console: Console, finished: Finished) -> None:
     console.print(f"report: {run.report}", soft_wrap=True)
     note = "" if certificate == run.certificate else " (unsigned: make a key with `audit keygen` and pass --sign-key)"
     console.print(f"certificate: {certificate}{note}", soft_wrap=True)
+    render_answer(result, console)
     code = int(VERDICT_EXIT[result.verdict.outcome.value])
     line = line_of(finished, code)
     if channel.current is None:

@@ -51,7 +51,7 @@ def report(
     MLFLOW_TRACKING_URI names and prints the id. The exit code says whether it was rendered, not the verdict.
     """
     from audit.certify.issue import read_bound
-    from audit.record.files import write_bytes
+    from audit.record.files import write_bytes, write_output
     from audit.record.rundir import open_run
 
     run = open_run(run_dir)
@@ -83,5 +83,5 @@ def report(
     if target is None:
         typer.echo(content, nl=False)
         return
-    write_bytes(target, content)
+    (write_bytes if output is None else write_output)(target, content)
     typer.echo(target)

@@ -132,7 +132,7 @@ def run(
     from audit.interface.progress import progress, training_progress
     from audit.run import prepare, run_audit
 
-    from .console import print_inputs, print_plan
+    from .console import print_inputs, print_plan, print_ruled_out
 
     given = {k: _plain(v) for k, v in locals().items() if k in OPTIONS}
     console = human()
@@ -141,6 +141,8 @@ def run(
     with training_progress(console, quiet) as trained, redirect_stdout(sys.stderr):  # the user's own code may print
         prepared = prepare(settings, train=not dry_run, notify=trained)
     print_inputs(console, settings, origin, prepared)
+    if not dry_run:
+        print_ruled_out(console, prepared)
     if dry_run:
         print_plan(console, prepared)
         return

@@ -48,7 +48,7 @@ def supervised(arguments: Sequence[str], work: Callable[[], int]) -> int:
         _work(work, write, life)
     os.close(write)
     os.close(life)
-    judges = command in JUDGING and not {"--dry-run", "--help"} & set(arguments)
+    judges = command in JUDGING and not {"--dry-run", "--help", "-h"} & set(arguments)
     return _Parent(child, read, judges).wait()
 
 
@@ -229,6 +229,8 @@ class _Parent:
         except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             return _failed("nobody reads standard output")
+        if sys.stdout.isatty() and sys.stderr.isatty():
+            print(self.record["line"]["verdict"], file=sys.stderr)  # noqa: T201 - the last word on the screen
         return code
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -13,22 +15,61 @@ from audit.errors import CouldNotRun, UsageError
 
 from .ending import listing
 
+if TYPE_CHECKING:
+    from attacks.base import Attack
+    from audit.policy.policy import Policy
 
-def attacks() -> None:
+
+def attacks(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="One attack: what it does, needs, costs.")] = "",
+) -> None:
     """List the attacks: the access that each needs, and where `standard` gates it."""
     from attacks.base import discover
     from audit.policy.policy import load_policy
     from audit.policy.primaries import KINDS
 
     policy = load_policy("standard")[0]
+    if name:
+        _describe(name, discover(), policy)
+        return
     table = Table("attack", "access", "needs original", "gated for claims", "what it does", box=None)
-    for name, attack in discover().items():
+    for listed, attack in discover().items():
         doc = (attack.__doc__ or "").strip().splitlines()[0]
-        gated = policy.kinds(name)
+        gated = policy.kinds(listed)
         claims = "all" if len(gated) == len(KINDS) else ", ".join(gated)
         original = "yes" if attack.needs_original else "no"
-        table.add_row(name, attack.access.name.lower(), original, claims or "on request", doc)
+        table.add_row(listed, attack.access.name.lower(), original, claims or "on request", doc)
     listing(160).print(table)
+
+
+def _describe(name: str, found: Mapping[str, type[Attack]], policy: Policy) -> None:
+    """All that is known of one attack without a case."""
+    from inspect import cleandoc
+
+    from reports.groups import GROUPS, group_of
+
+    if name not in found:
+        near = difflib.get_close_matches(name, found, 3)
+        hint = f"do you mean {' or '.join(near)}?" if near else "`audit attacks` lists them."
+        raise UsageError(f"no attack {name!r}: {hint}")
+    attack = found[name]()
+    asks = next((text for key, _, text, _ in GROUPS if key == group_of(name)), "")
+    facts = {
+        "group": f"{group_of(name)}: {asks}" if asks else group_of(name),
+        "access": attack.access.name.lower(),
+        "needs the original": "yes" if attack.needs_original else "no",
+        "gated for claims": ", ".join(policy.kinds(name)) or "none (supplementary)",
+        "by default": "runs where it is gated" if policy.kinds(name) else f"left out: --attacks gated,{name}",
+        "parameters": ", ".join(f"{key} = {value}" for key, value in attack.parameters.items()) or "none",
+        "version": attack.version,
+        "source": attack.source,
+    }
+    out = listing()
+    out.print(f"{name}: {attack.title}\n")
+    out.print(cleandoc(attack.__doc__ or ""))
+    out.print()
+    for key, fact in facts.items():
+        out.print(f"{key:<20}{fact}")
 
 
 def schema() -> None:

@@ -1,17 +1,19 @@
-"""Progress on standard error: a bar with the time left on a terminal, one line per attack elsewhere."""
+"""Progress on standard error: a bar on a terminal, a line an attack elsewhere. It names what is running.
+
+No time left is shown: the units of an audit take from milliseconds to minutes, and an estimate would be none.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
 from audit.collect.events import Event, Notify
@@ -23,7 +25,7 @@ _COLUMNS = (
     TextColumn("{task.description}", markup=False),
     BarColumn(),
     TextColumn("{task.completed}/{task.total}"),
-    TimeRemainingColumn(),
+    TimeElapsedColumn(),
 )
 
 
@@ -39,7 +41,7 @@ def progress(console: Console, quiet: bool) -> Iterator[Notify]:
             def draw(event: Event) -> None:
                 if event.kind not in tasks:
                     tasks[event.kind] = bars.add_task("", total=event.total)
-                bars.update(tasks[event.kind], completed=event.done, description=f"{event.name} on {event.model}")
+                bars.update(tasks[event.kind], completed=event.done, description=_named(event))
 
             yield draw
     else:
@@ -93,29 +95,38 @@ def _shows_bars(console: Console) -> bool:
     return console.is_terminal and not os.environ.get("CI")
 
 
+def _named(event: Event) -> str:
+    """What is running, and on how many rows."""
+    rows = f" ({event.rows} rows)" if event.rows else ""
+    return f"{event.name} on {event.model}{rows}"
+
+
 class _Lines:
-    """One line per finished attack, with an estimate of the time left."""
+    """A line when an attack begins and one when it has ended, with how much of the whole is done."""
 
     def __init__(self) -> None:
-        self.started = time.monotonic()
         self.counts: dict[str, int] = {}
         self.current = ""
         self.seconds = 0.0
 
     def __call__(self, event: Event) -> None:
         if event.kind != "attack":
+            if event.status != "running":
+                self._say(f"{_named(event)}: {event.done} of {event.total}")
             return
         if event.name != self.current:
             self.current, self.seconds = event.name, 0.0
+            self._say(f"{event.name}: running on {event.models} models")
+        if event.status == "running":
+            return
         self.seconds += event.seconds
         self.counts[event.name] = self.counts.get(event.name, 0) + 1
         ended = event.status in ("skipped", "error")
         if not ended and event.done % event.models != 0:
             return
-        left = (time.monotonic() - self.started) / max(event.done, 1) * (event.total - event.done)
-        print(  # noqa: T201 - this module is the terminal's
-            f"{event.name}: {event.status} on {self.counts[event.name]} models in {self.seconds:.1f} s, "
-            f"about {left:.0f} s left",
-            file=sys.stderr,
-            flush=True,
-        )
+        share = f"{event.done} of {event.total} units done"
+        self._say(f"{event.name}: {event.status} on {self.counts[event.name]} models in {self.seconds:.1f} s, {share}")
+
+    @staticmethod
+    def _say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)  # noqa: T201 - this module is the terminal's

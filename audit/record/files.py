@@ -8,6 +8,7 @@ import io
 import os
 import re
 import secrets
+import stat
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -96,6 +97,33 @@ def write_bytes(path: Path, content: bytes, *, private: bool = False) -> None:
     """Replace a file atomically."""
     with replacing(path, private=private) as stream:
         stream.write(content)
+
+
+def write_output(path: Path, content: bytes) -> None:
+    """Write where a person asked for it: a file atomically, a link's target and not the link; a device or a pipe is
+    written through.
+
+    Raises:
+        CouldNotRun: it cannot be written, or is neither a file nor something to write through.
+    """
+    try:
+        target = path.resolve()
+        mode = target.stat().st_mode if target.exists() else stat.S_IFREG
+        if stat.S_ISREG(mode):
+            write_bytes(target, content)
+        elif stat.S_ISCHR(mode) or stat.S_ISFIFO(mode):
+            with path.open("wb", buffering=0) as stream:
+                left = memoryview(content)
+                while left:
+                    left = left[stream.write(left) or 0 :]
+        else:
+            raise CouldNotRun(f"cannot write {path}: it is no file; name a file, a pipe or a device.")
+    except BrokenPipeError:
+        raise
+    except (OSError, RuntimeError) as error:
+        raise CouldNotRun(
+            f"cannot write {path} ({getattr(error, 'strerror', None) or error}): name a file in a writable folder."
+        ) from error
 
 
 def write_private(path: Path, content: bytes | memoryview, *, durable: bool = True) -> None:

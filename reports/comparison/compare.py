@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from audit.record.findings import Finding, FindingStatus
 from audit.record.result import AuditResult, Outcome
+from reports.charts.compared import Line
 from reports.checks import opening
-from reports.numbers import ABSENT, interval_text, margin_text, num, p_text
+from reports.effects import leading, place
+from reports.numbers import ABSENT, interval_text, margin_text, null_mean, num, p_text
 from reports.words import decides
 
 _TONES = {
@@ -56,16 +58,19 @@ class Comparison:
     obstacles: tuple[str, ...]
     notes: tuple[str, ...]
     sections: tuple[Section, ...]
+    lines: tuple[Line, ...] = ()
+    figure: str = ""
 
 
 Fact = tuple[str, Callable[[AuditResult], str]]
 
 
-def compare(runs: Sequence[AuditResult]) -> Comparison:
+def compare(runs: Sequence[AuditResult], dates: Sequence[str] = ()) -> Comparison:
     """Set runs side by side.
 
     Args:
         runs: the records, at least two, in the order of the columns.
+        dates: of their certificates, "" where there is none; with them the picture is a timeline.
 
     Returns:
         The tables. Runs with another claim, forget set, policy or access are shown, and flagged as not comparable.
@@ -75,8 +80,11 @@ def compare(runs: Sequence[AuditResult]) -> Comparison:
         for title, fact in _SAME
         if len({fact(r) for r in runs}) > 1
     )
+    figure = _shared(runs)
     return Comparison(
         columns=tuple(_column(r, runs) for r in runs),
+        lines=_lines(runs, figure, dates),
+        figure=figure,
         obstacles=obstacles,
         notes=_notes(runs),
         sections=(
@@ -87,6 +95,25 @@ def compare(runs: Sequence[AuditResult]) -> Comparison:
             Section("Supplementary findings", "Check", _findings(runs, deciding=False)),
         ),
     )
+
+
+def _shared(runs: Sequence[AuditResult]) -> str:
+    """The figure of the picture: the leading one of the first run that has one in every run; "" where none is."""
+    placed = [{f.id for f in r.findings if place(f) is not None} for r in runs]
+    common = set.intersection(*placed)
+    named = [f.id for r in runs if (f := leading(r)) is not None]
+    return next((name for name in named if name in common), min(common, default=""))
+
+
+def _lines(runs: Sequence[AuditResult], figure: str, dates: Sequence[str]) -> tuple[Line, ...]:
+    """A line of the picture for each run: in the order given, or by the dates of the certificates."""
+    given = list(zip(runs, dates or [""] * len(runs), strict=True))
+    lines = []
+    for run, date in sorted(given, key=lambda pair: pair[1]) if all(dates) else given:
+        found = next((f for f in run.findings if f.id == figure), None)
+        title = f"{date} {_column(run, runs)}".strip()
+        lines.append(Line(title, opening(run.verdict)[0], None if found is None else place(found)))
+    return tuple(lines)
 
 
 def _column(run: AuditResult, runs: Sequence[AuditResult]) -> str:
@@ -176,9 +203,13 @@ def _finding(f: Finding | None) -> Cell:
     if f is None:
         return Cell("not in this run")
     parts = []
-    if f.estimate is not None:
-        value = num(f.estimate) + ("" if f.interval is None else f" {interval_text(f.interval, f.margin)}")
-        parts.append(f"{value} {f.unit}".rstrip())
+    if f.estimate is not None or f.interval is not None:
+        shown = ["" if f.estimate is None else num(f.estimate), f.interval and interval_text(f.interval, f.margin)]
+        parts.append(" ".join(part for part in (*shown, f.unit) if part))
+    if f.control is not None:
+        parts.append(f"original {num(f.control)}")
+    if f.null is not None and f.null.source == "references":
+        parts.append(f"honest retrains {num(null_mean(f.null))} ± {num(f.null.sd)}")
     p = f.p if f.p_adjusted is None else f.p_adjusted
     if p is not None:
         parts.append(f"p {p_text(p)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reports.charts.compared import compared_svg
 from reports.pages import render_page
 
 from .compare import Comparison
@@ -9,4 +10,6 @@ from .compare import Comparison
 
 def render_compare(comparison: Comparison) -> str:
     """Render a comparison as one HTML page."""
-    return render_page("compare.html.j2", c=comparison)
+    return render_page(
+        "compare.html.j2", charts=True, c=comparison, picture=compared_svg(comparison.lines, comparison.figure)
+    )

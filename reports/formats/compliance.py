@@ -9,6 +9,7 @@ from audit.record.result import AuditResult, Outcome
 from reports.checks import opening
 from reports.clause_rules import Level
 from reports.clauses import Clause, by_framework, clauses
+from reports.effects import size
 from reports.frameworks import Framework, choose
 from reports.pages import render_page
 from reports.render import Options
@@ -55,6 +56,7 @@ def render_compliance_html(result: AuditResult, chosen: Sequence[Framework] = ()
         result=result,
         word=word,
         sentence=sentence,
+        size=size(result),
         tone="open" if result.verdict.qualifier else _VERDICT_TONES[result.verdict.outcome],
         preface=_PREFACE,
         groups=_groups(result, chosen),

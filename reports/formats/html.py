@@ -1,6 +1,8 @@
 """The HTML report: one file, nothing loaded from anywhere, the same bytes for the same run.
 
-It is complete without JavaScript. The one small script, allowed by its digest alone, sorts and filters the findings.
+It leads with the answer (`reports.front`), then come the groups of attacks, the worst first, and the whole record.
+It is complete without JavaScript. The one small script, allowed by its digest alone, folds the details, and sorts and
+filters the findings.
 """
 
 from __future__ import annotations
@@ -15,18 +17,24 @@ from functools import lru_cache
 from jinja2 import Environment
 from markupsafe import Markup
 
-from audit.record.digest import sha256_file
-from audit.record.findings import Finding, Interval, Null
-from audit.record.result import AuditResult, Outcome, to_json
+from audit.certify.issued import Issued, issued_of
+from audit.record.attack_record import Chart
+from audit.record.findings import Finding, FindingStatus, Interval, Null
+from audit.record.result import AuditResult, Outcome, read_record, to_json
+from reports.charts.answer import answer_svg
 from reports.charts.draw import chart_svg
 from reports.charts.forest import forest_svg, placeable
 from reports.clauses import Clause
 from reports.clauses import clauses as clauses_of
+from reports.effects import effect, key_finding, title_of
 from reports.frameworks import choose
+from reports.front import front
+from reports.glossary import TERMS
+from reports.groups import Group
 from reports.numbers import ABSENT, interval_text, level_text, margin_text, null_mean, num, p_text
 from reports.pages import asset, digest_of, environment
 from reports.render import Options
-from reports.words import STATUS_LEGEND, WORST_FIRST, decides, evidence, headline, reasons
+from reports.words import STATUS_LEGEND, WORST_FIRST, decides, evidence, reasons
 
 FILE = "report.html"
 _KINDS = {
@@ -48,7 +56,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Group:
+class Table:
     """One table of findings: rows by kind."""
 
     anchor: str
@@ -57,16 +65,50 @@ class Group:
     kinds: tuple[tuple[str, tuple[Row, ...]], ...]
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """One chart of an attack, with the prefix of its element ids."""
+
+    attack: str
+    chart: Chart
+    uid: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """One group of attacks as the page shows it: key figure and chart, what is certain without a figure, the rest."""
+
+    group: Group
+    effect: str
+    key_chart: Drawing | None
+    plain: tuple[Finding, ...]
+    charts: tuple[Drawing, ...]
+    several: bool
+
+
 def render(result: AuditResult, options: Options) -> str:
-    """The report with the clauses that its evidence bears on; see `reports.render.render`."""
-    if options.run_json is not None:
-        digest: str | None = hashlib.sha256(options.run_json).hexdigest()
-    else:
-        digest = None if options.run is None else sha256_file(options.run.result)
-    return render_html(result, clauses=clauses_of(result, choose(options.frameworks)), run_sha256=digest)
+    """The report, with clauses where frameworks are named; see `reports.render.render`."""
+    content = options.run_json
+    if content is None and options.run is not None:
+        content = read_record(options.run.result)
+    issued = options.issued
+    if issued is None and options.run is not None and content is not None:
+        issued = issued_of(options.run, content)
+    return render_html(
+        result,
+        clauses=clauses_of(result, choose(options.frameworks)) if options.frameworks else (),
+        run_sha256=None if content is None else hashlib.sha256(content).hexdigest(),
+        issued=issued,
+    )
 
 
-def render_html(result: AuditResult, *, clauses: Sequence[Clause] = (), run_sha256: str | None = None) -> str:
+def render_html(
+    result: AuditResult,
+    *,
+    clauses: Sequence[Clause] = (),
+    run_sha256: str | None = None,
+    issued: Issued | None = None,
+) -> str:
     """Render the report of one audit.
 
     Args:
@@ -74,21 +116,29 @@ def render_html(result: AuditResult, *, clauses: Sequence[Clause] = (), run_sha2
         clauses: lines of the section "Clauses"; without any there is no such section.
         run_sha256: digest of ``run.json`` as it stands on disk. By default that of the record as this version writes
             it, which differs for a run of an older schema.
+        issued: the head of the certificate, where there is one: date, auditor, key.
 
     Returns:
         A complete HTML document with ``\\n`` line ends, which depends on the arguments alone.
     """
     css, script = asset("report.css"), asset("report.js")
     rows = tuple(Row(f"finding-{i}", f) for i, f in enumerate(result.findings, 1))
-    unlearned = tuple(i for i in result.inputs if i.role == "unlearned" and i.kind == "model")
+    first = front(result)
+    parts = _parts(result, first.groups)
+    skipped = tuple(a for a in result.attacks if a.status == "skipped")
     return (
         _environment()
         .get_template("report.html.j2")
         .render(
             result=result,
             verdict=result.verdict,
-            word=headline(result.verdict)[0],
-            sentence=_sentence(headline(result.verdict)[1]),
+            front=first,
+            issued=issued,
+            answer=answer_svg(first.groups),
+            parts=parts,
+            skipped=skipped,
+            contents=_contents(parts, bool(clauses)),
+            terms=TERMS,
             reasons=reasons(result),
             anchors={r.finding.id: r.anchor for r in reversed(rows)},
             evidence=evidence(result),
@@ -97,7 +147,7 @@ def render_html(result: AuditResult, *, clauses: Sequence[Clause] = (), run_sha2
             script=script,
             script_hash=digest_of(script),
             rows=rows,
-            groups=_groups(rows, result.verdict.outcome),
+            groups=_tables(rows, result.verdict.outcome),
             statuses=[word for word in WORST_FIRST if any(f.status == word for f in result.findings)],
             attacks=sorted({f.attack for f in result.findings}),
             legend=STATUS_LEGEND,
@@ -105,11 +155,45 @@ def render_html(result: AuditResult, *, clauses: Sequence[Clause] = (), run_sha2
             not_drawn=sum(f.kind == "equivalence" for f in result.findings) - len(placeable(result.findings)),
             policy_values=_flatten(result.policy.values),
             clauses=clauses,
-            unlearned=unlearned,
-            verify=_verify_command(tuple(i.name for i in unlearned)),
+            unlearned=tuple(i for i in result.inputs if i.role == "unlearned" and i.kind == "model"),
+            verify=_verify_command(tuple(i.name for i in result.inputs if i.role == "unlearned" and i.kind == "model")),
             run_digest=run_sha256 or hashlib.sha256(to_json(result).encode()).hexdigest(),
         )
     )
+
+
+def _contents(parts: Sequence[Part], clauses: bool) -> list[tuple[str, str]]:
+    """Anchors and titles of the sections, in their order."""
+    own = [(f"group-{part.group.key}", part.group.title) for part in parts]
+    return [
+        ("next", "What to do"),
+        ("not-tested", "Not tested"),
+        *own,
+        ("utility", "Utility"),
+        ("skipped", "Did not run"),
+        ("glossary", "Glossary"),
+        ("appendix", "Appendix"),
+        *([("clauses", "Clauses")] if clauses else []),
+        ("certificate", "Certificate"),
+    ]
+
+
+def _parts(result: AuditResult, found: Sequence[Group]) -> tuple[Part, ...]:
+    """Each group with its key figure, the chart of the attack that has it, and the other charts."""
+    numbers = {a.name: number for number, a in enumerate(result.attacks, 1)}
+    parts = []
+    for group in found:
+        f = key_finding(group.findings)
+        drawn = [
+            Drawing(a.title, chart, f"chart-{numbers[a.name]}-{at}")
+            for a in sorted(group.attacks, key=lambda a: f is None or a.name != f.attack)
+            for at, chart in enumerate(a.charts, 1)
+        ]
+        plain = tuple(x for x in group.findings if x.kind == "structural" or x.status is FindingStatus.ERROR)
+        several = len({x.attack for x in group.findings}) > 1
+        said = "" if f is None else effect(f, title_of(result, f.attack))
+        parts.append(Part(group, said, drawn[0] if drawn else None, plain, tuple(drawn[1:]), several))
+    return tuple(parts)
 
 
 @lru_cache(maxsize=1)
@@ -123,6 +207,10 @@ def _environment() -> Environment:
         null=_null,
         level=level_text,
         chart=chart_svg,
+        plain=num,
+        span=interval_text,
+        bounds=margin_text,
+        exact=_parameter,
     )
     return made
 
@@ -153,9 +241,9 @@ def _null(null: Null) -> Markup | str:
     return _number(null_mean(null))
 
 
-def _sentence(text: str) -> str:
-    """A sentence that begins with a capital."""
-    return text[:1].upper() + text[1:]
+def _parameter(value: object) -> str:
+    """A parameter of an attack as ``run.json`` writes it."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _data(exact: str, text: str) -> Markup:
@@ -163,7 +251,7 @@ def _data(exact: str, text: str) -> Markup:
     return Markup('<data value="{}">{}</data>').format(exact, text)
 
 
-def _groups(rows: tuple[Row, ...], outcome: Outcome) -> tuple[Group, ...]:
+def _tables(rows: tuple[Row, ...], outcome: Outcome) -> tuple[Table, ...]:
     """Findings that decide, then the others; within each by kind, what decides this verdict first."""
     order = list(_KINDS)
     if outcome is not Outcome.FAIL:
@@ -174,13 +262,13 @@ def _groups(rows: tuple[Row, ...], outcome: Outcome) -> tuple[Group, ...]:
         return tuple((title, members) for title, members in kinds if members)
 
     return (
-        Group(
+        Table(
             "findings-deciding",
             "Findings that decide",
             "The verdict rests on these findings together with the test families and the gates.",
             by_kind([r for r in rows if decides(r.finding)]),
         ),
-        Group(
+        Table(
             "findings-supplementary",
             "Supplementary findings",
             "Reported in full; no PASS rests on them.",

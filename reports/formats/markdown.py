@@ -7,7 +7,9 @@ from collections.abc import Iterable, Sequence
 
 from audit.record.findings import Finding
 from audit.record.result import AuditResult, Outcome
+from reports.advice import Step, steps
 from reports.checks import Mark, deciding_first, finding_mark, opening
+from reports.effects import size
 from reports.numbers import interval_text, margin_text, num, p_text, visible
 from reports.render import DEFAULTS, Options
 from reports.words import decides, evidence, reasons
@@ -44,7 +46,7 @@ def render_markdown(result: AuditResult, *, limit: int = LIMIT) -> str:
     verdict = result.verdict
     word, sentence = opening(verdict)
     icon = "⚠️" if verdict.qualifier else _ICONS[verdict.outcome]
-    head = [f"### {icon} {escape(word)}", "", escape(sentence)]
+    head = [f"### {icon} {escape(word)}", "", f"**{escape(size(result))}**", "", escape(sentence)]
     for warning in verdict.warnings[:10]:
         head += ["", f"**Warning:** {escape(warning)}."]
     head += [
@@ -58,7 +60,7 @@ def render_markdown(result: AuditResult, *, limit: int = LIMIT) -> str:
     parts = [text]
     for title, lines in (
         ("What was found", [_reason(r.text, r.findings) for r in reasons(result)]),
-        ("What would settle it", [escape(line) for line in verdict.settle]),
+        ("What to do", [_step(step) for step in steps(result)]),
         ("What was not tested", [escape(line) for line in result.not_tested]),
         ("On what evidence", [f"{escape(name)}: {escape(fact)}" for name, fact in evidence(result)]),
     ):
@@ -126,6 +128,10 @@ def _reason(text: str, ids: Sequence[str]) -> str:
     named = ", ".join(code(name, cell=False) for name in ids[:20])
     more = f" and {len(ids) - 20} more" if len(ids) > 20 else ""
     return f"{escape(text)} ({named}{more})" if ids else escape(text)
+
+
+def _step(step: Step) -> str:
+    return f"{escape(step.text)} {code(step.command, cell=False)}" if step.command else escape(step.text)
 
 
 def _list(title: str, lines: Sequence[str], room: Room) -> str:

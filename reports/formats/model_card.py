@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from audit.record.findings import Finding
 from audit.record.result import AuditResult
 from reports.checks import opening
+from reports.effects import size
 from reports.numbers import interval_text, margin_text, num
 from reports.render import Options
 from reports.words import decides
@@ -65,7 +66,7 @@ def _section(result: AuditResult) -> Iterator[str]:
     word, sentence = opening(result.verdict)
     yield "## Unlearning audit"
     yield ""
-    yield f"**{escape(word)}.** {escape(sentence)}"
+    yield f"**{escape(word)}.** {escape(sentence)} {escape(size(result))}"
     for warning in result.verdict.warnings:
         yield ""
         yield f"**Warning:** {escape(warning)}."

@@ -14,6 +14,7 @@ from audit.errors import CouldNotRun, UsageError
 from audit.record.result import AuditResult, to_json
 from reports.render import Options
 
+from .html import render as render_page
 from .html import render_html
 
 FILE = "report.pdf"
@@ -21,18 +22,19 @@ _WIDEST, _TALLEST = 130.0, 145.0  # mm of a drawing on a page in landscape
 _PRINT = Path(__file__).parents[1] / "templates" / "pdf.css"
 
 
-def render(result: AuditResult, options: Options) -> bytes:  # noqa: ARG001 - one signature for all formats
+def render(result: AuditResult, options: Options) -> bytes:
     """See `reports.render.render`."""
-    return render_pdf(result)
+    return render_pdf(result, render_page(result, options))
 
 
-def render_pdf(result: AuditResult) -> bytes:
+def render_pdf(result: AuditResult, page: str = "") -> bytes:
     """Render the HTML report of a run as PDF.
 
     Nothing is loaded from anywhere: the fetcher refuses every address but ``data:``. Scripts do not run.
 
     Args:
         result: the run record.
+        page: its HTML report; made anew where none is given.
 
     Returns:
         A PDF document, the same bytes for the same run, version of WeasyPrint and fonts.
@@ -53,7 +55,7 @@ def render_pdf(result: AuditResult) -> bytes:
         ) from error
     for name in ("weasyprint", "fontTools"):  # they report each CSS property that print ignores
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    document = HTML(string=printable(render_html(result)), url_fetcher=URLFetcher(allowed_protocols=["data"]))
+    document = HTML(string=printable(page or render_html(result)), url_fetcher=URLFetcher(allowed_protocols=["data"]))
     identifier = hashlib.sha256(to_json(result).encode()).digest()[:16]
     with _fixed_time():
         written: bytes = document.write_pdf(pdf_identifier=identifier)

@@ -11,6 +11,8 @@ from rich.text import Text
 
 from audit.record.findings import Finding, FindingStatus
 from audit.record.result import AuditResult, Outcome
+from reports.advice import steps
+from reports.effects import size
 from reports.numbers import ABSENT, interval_text, margin_text, num, p_text, visible
 from reports.render import Options
 from reports.words import SHORT, decides, headline, sizes
@@ -57,6 +59,17 @@ def render_terminal(result: AuditResult, console: Console) -> None:
         _print_notes(result, shown, console)
     _list("Why", verdict.reasons, console)
     _list("What would settle it", verdict.settle, console)
+
+
+def render_answer(result: AuditResult, console: Console) -> None:
+    """Print what stands last on the screen: what to do next, then the verdict with the size of the effect."""
+    console.print()
+    for step in steps(result):
+        console.print(plain(f"next: {step.text}", console))
+        if step.command:
+            console.print(plain(f"      {step.command}", console), soft_wrap=True)
+    line = Text(f"{headline(result.verdict)[0]}: ", style=_STYLES[result.verdict.outcome])
+    console.print(line.append_text(plain(size(result), console, "default not bold")))
 
 
 def plain(text: str, console: Console, style: str = "") -> Text:

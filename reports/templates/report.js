@@ -1,7 +1,28 @@
 "use strict";
-// Sorts and filters the findings. Without it the page is complete: the controls stay hidden.
+// Folds the details; sorts and filters the findings. Without it the page is complete and open, the controls hidden.
 (() => {
   const get = (id) => document.getElementById(id);
+  const folds = [...document.querySelectorAll("details.fold")];
+  const unfold = (element) => {
+    for (let at = element; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
+  };
+  const toTarget = () => {
+    const target = get(location.hash.slice(1));
+    if (!target) return;
+    unfold(target);
+    unfold(target.querySelector("summary"));
+    target.scrollIntoView();
+  };
+  for (const fold of folds) fold.open = false;
+  let closed = [];
+  addEventListener("beforeprint", () => {
+    closed = folds.filter((fold) => !fold.open);
+    for (const fold of closed) fold.open = true;
+  });
+  addEventListener("afterprint", () => { for (const fold of closed) fold.open = false; });
+  addEventListener("hashchange", toTarget);
+  toTarget();
+
   const bar = get("filter"), tables = [...document.querySelectorAll("table.findings")];
   if (!bar || !tables.length) return;
   const [status, attack, text, sort] = ["status", "attack", "text", "sort"].map((name) => get("filter-" + name));
@@ -89,6 +110,7 @@
   document.addEventListener("click", (event) => {
     const link = event.target.closest('a[href^="#finding-"]');
     if (link && get(link.hash.slice(1)).hidden) reset();
+    if (link) unfold(get(link.hash.slice(1)));
   });
   bar.hidden = false;
   reset();

@@ -94,7 +94,7 @@ def test_the_summary_can_be_left_out(runner: Runner) -> None:
 
 def test_the_action_is_pinned_and_interpolates_no_input_into_a_shell() -> None:
     action = yaml.safe_load((ACTION / "action.yml").read_text(encoding="utf-8"))
-    assert set(action["outputs"]) == {"verdict", "report", "certificate"}
+    assert set(action["outputs"]) == {"verdict", "run", "report", "certificate"}
     steps = action["runs"]["steps"]
     for step in steps:
         assert "${{" not in step.get("run", "")

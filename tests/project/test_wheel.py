@@ -49,7 +49,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_holds_the_three_packages_and_their_data(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     top = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
-    assert top == {"audit", "attacks", "reports"}
+    assert top == {"audit", "attacks", "reports", "unlearn_audit"}
     assert "audit/inputs/audit.toml" in names
     for folder, pattern in (("audit/policy", "*.toml"), ("reports/templates", "*"), ("reports/frameworks", "*.toml")):
         ours = {f"{folder}/{path.name}" for path in (ROOT / folder).glob(pattern) if path.is_file()}

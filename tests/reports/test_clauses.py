@@ -12,7 +12,8 @@ from reports.frameworks import Rule, choose, frameworks
 from tests.reports.conftest import example
 
 IDS = {
-    "gdpr", "edpb-28-2024", "eu-ai-act", "nist-ai-rmf", "nist-ai-600-1", "iso-42001", "iso-27559", "ico", "ccpa",
+    "gdpr", "edpb-28-2024", "eu-ai-act", "nist-ai-rmf", "nist-ai-600-1", "iso-42001", "iso-27559", "ico",
+    "ccpa", "cnil", "owasp-aisvs",
 }  # fmt: skip
 
 

@@ -73,8 +73,9 @@ def test_options_reach_their_formats() -> None:
         return render_bytes(result, name, options).decode("utf-8")
 
     gdpr = Options(frameworks=("gdpr",))
+    assert 'id="clauses"' not in text("html", Options())
     for name, other in (("html", "eu-ai-act"), ("compliance", "AI Act")):
-        assert other in text(name, Options())
+        assert other in text(name, Options(frameworks=("gdpr", "eu-ai-act")))
         assert other not in text(name, gdpr)
         with pytest.raises(UsageError, match="no framework 'gdrp'"):
             render(result, name, Options(frameworks=("gdrp",)))

@@ -44,7 +44,7 @@ def test_subjects_are_called_subjects(failing: AuditResult) -> None:
 def test_a_warning_stands_above_the_scope(any_result: AuditResult) -> None:
     verdict = any_result.verdict.model_copy(update={"warnings": ("the data <speak> against it",)})
     page = render_html(any_result.model_copy(update={"verdict": verdict}))
-    assert page.index("Warning:</strong> the data &lt;speak&gt; against it.") < page.index("Scope:</strong>")
+    assert page.index("<dt>Warning</dt><dd>the data &lt;speak&gt; against it.") < page.index("<dt>Scope</dt>")
     console = Console(file=io.StringIO(), width=100)
     render_terminal(any_result.model_copy(update={"verdict": verdict}), console)
     assert "WARNING: the data <speak> against it." in console.file.getvalue()  # type: ignore[attr-defined]

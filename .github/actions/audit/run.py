@@ -15,7 +15,7 @@ from pathlib import Path
 
 AUDIT = (sys.executable, "-m", "audit")
 FLAGS = {"UNLEARN_FORGET": "--forget", "UNLEARN_CONFIG": "--config", "UNLEARN_UNLEARNED": "--unlearned"}
-FLAGS |= {"UNLEARN_POLICY": "--policy"}
+FLAGS |= {"UNLEARN_POLICY": "--policy", "UNLEARN_ARCH": "--arch"}
 SUMMARY_LIMIT = 1024 * 1024  # bytes: GitHub drops a larger one
 
 

@@ -37,10 +37,13 @@ def test_candidates_of_one_case_are_comparable(two: Comparison) -> None:
     found = rows(two)
     assert [(c.word, c.tone) for c in found["Verdict"].cells] == [("PASS", "good"), ("FAIL", "bad")]
     auc = found["membership.auc"].cells[0]
-    assert (auc.word, auc.text) == ("PASS", "0.512 [0.471, 0.554] AUC, margin (0.4, 0.6)")
+    assert (auc.word, auc.text) == (
+        "PASS",
+        "0.512 [0.471, 0.554] AUC, original 0.871, honest retrains 0.498 ± 0.0127, margin (0.4, 0.6)",
+    )
     assert [c.text for c in found["recovery.auc"].cells] == [
         "not in this run",
-        "0.844 [0.790, 0.887], margin (0.4, 0.6)",
+        "0.844 [0.790, 0.887], original 0.992, honest retrains 0.498 ± 0.0127, margin (0.4, 0.6)",
     ]
     assert found["Gate: positive control"].cells[0].word == "holds"
     assert found["Accuracy on never-seen rows"].cells[0].text == "0.871, original 0.884"

@@ -55,8 +55,9 @@ def test_axe_finds_nothing_on_paper(watched: Browser, page: Path) -> None:
 def test_the_keyboard_goes_through_the_page_in_its_order(watched: Browser, page: Path) -> None:
     watched.look(1280)
     watched.open(page)
-    expected = watched.evaluate("""[...document.querySelectorAll('a[href], button, select, input, [tabindex="0"]')]
-        .filter(e => e.getClientRects().length).map((e, i) => { e.dataset.at = i; return i; })""")
+    expected = watched.evaluate("""[
+        ...document.querySelectorAll('a[href], button, select, input, summary, [tabindex="0"]')]
+        .filter(e => e.checkVisibility()).map((e, i) => { e.dataset.at = i; return i; })""")
     visited = []
     for _ in expected:
         watched.press("Tab", 9)
@@ -64,6 +65,7 @@ def test_the_keyboard_goes_through_the_page_in_its_order(watched: Browser, page:
         if len(visited) == 1:
             assert watched.evaluate("document.activeElement.className") == "skip"
     assert visited == expected
+    watched.evaluate("document.querySelector('#findings details').open = true")
     watched.evaluate("document.querySelectorAll('.findings th button')[5].focus()")
     watched.press("Enter", 13, text="\r")
     assert watched.evaluate("document.activeElement.closest('th').getAttribute('aria-sort')") == "ascending"

@@ -162,7 +162,7 @@ def test_hostile_names_are_text_in_the_real_page(watched: Browser, hostile: Audi
     assert watched.evaluate("document.styleSheets.length") == 1
     handlers = "e => e.getAttributeNames().some(name => name.startsWith('on'))"
     assert watched.evaluate(f"[...document.querySelectorAll('*')].some({handlers})") is False
-    assert watched.evaluate("document.querySelectorAll('section').length") == 14
+    assert watched.evaluate("document.querySelectorAll('section').length") >= 14
     shown = HOSTILE.replace("\u202e", "\\u202e").replace("\x1b", "\\u001b")
     assert watched.evaluate("document.title").endswith(shown)
     names = watched.evaluate("[...document.querySelectorAll('#inputs td.name bdi')].map(e => e.textContent)")

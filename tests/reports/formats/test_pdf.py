@@ -29,7 +29,8 @@ def test_a_reader_finds_the_verdict_and_every_finding() -> None:
     text, pages = text_of(content)
     assert pages > 3
     assert "FAIL" in text[:200]
-    assert "relearning recovers it too fast" in text[:400]
+    assert "AUC 0.84 (0.79 to 0.89, 90% interval)" in text[:400]
+    assert "relearning recovers it too fast" in text[:1500]
     assert "Attacks that see the training gradients." in text
     squeezed = text.replace(" ", "")
     for f in failing.findings:
@@ -49,7 +50,7 @@ def test_nothing_is_fetched(hostile: AuditResult, monkeypatch: pytest.MonkeyPatc
         '<img src="https://evil.example/a.png"><img src="file:///etc/passwd"><link rel="stylesheet" href="http://x/">'
     )
     monkeypatch.setattr(
-        "reports.formats.pdf.render_html", lambda _result: render_html(hostile).replace("</main>", page)
+        "reports.formats.pdf.render_html", lambda *_given: render_html(hostile).replace("</main>", page)
     )
     text, _ = text_of(render_pdf(hostile))
     assert "Findings" in text
