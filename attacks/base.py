@@ -130,6 +130,8 @@ class Attack(ABC):
     #: Shadow models that it cannot do without; the engine skips it, with the remedy, where there are none.
     design: ClassVar[Design] = ""
     source: ClassVar[str] = ""
+    #: Data file beyond the usual ones that it reads; giving one asks for the attack.
+    reads: ClassVar[str] = ""
     #: Compares single rows, and so says nothing about a class as a whole.
     rows_alone: ClassVar[bool] = False
     #: Reads hidden layers (``View.activations``), which the shared forward pass then keeps.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 
 from .commands.supervise import supervised
@@ -60,7 +59,7 @@ def _run() -> int:
 def _unread() -> int:
     """Nobody reads standard output any more: end quietly, as any filter does, and never with a verdict's code."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    return 128 + signal.SIGPIPE
+    return int(ExitCode.NOT_READ)
 
 
 def _fail(message: str, code: ExitCode) -> int:

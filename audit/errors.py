@@ -31,6 +31,7 @@ class ExitCode(IntEnum):
     INCONCLUSIVE = 3
     COULD_NOT_RUN = 4
     INTERRUPTED = 130
+    NOT_READ = 141  # 128 + SIGPIPE, as a shell says it
 
 
 class AuditError(Exception):

@@ -115,7 +115,7 @@ def prepare(
         check_outputs(case, config.batch_size)
     if train and order.wanted.asked:
         case, trained = with_trained(case, order, notify)
-    suite = choose(all_attacks(), config.attacks, case.claim, policy, order.wanted.designs)
+    suite = choose(all_attacks(), config.attacks, case.claim, policy, {*order.wanted.designs, *case.files})
     run_id = run_identifier(case, suite.chosen, policy_sha256=policy_sha256, seed=config.seed)
     return Prepared(
         case=case,

@@ -52,6 +52,7 @@ class Concepts(Attack):
     """
 
     name = "concepts"
+    reads = ROLE
     title = "Sensitivity to given concepts (TCAV)"
     access = Access.GRADIENTS
     reads_layers = True

@@ -56,16 +56,17 @@ def choose(
     section: AttacksSection,
     claim: ClaimRecord,
     policy: Policy,
-    designs: Collection[str] = (),
+    given: Collection[str] = (),
 ) -> Suite:
-    """The attacks that are asked for: by default those that can change the verdict, and what asked-for shadows serve.
+    """The attacks that are asked for: by default those that can change the verdict, and those that something was given
+    for: shadow models, or data that no other attack reads.
 
     Args:
         classes: every attack there is, by name.
         section: what is asked for.
         claim: what is audited.
         policy: says which attacks decide about it.
-        designs: of the shadow models that were asked for.
+        given: designs of the shadow models that were asked for, and roles of the data.
 
     Raises:
         UsageError: an attack or a parameter that does not exist, or a value that it refuses.
@@ -75,7 +76,8 @@ def choose(
     for name, attack in classes.items():
         given = {**attack.efforts.get(section.effort, {}), **section.parameters.get(name, {})}
         made = _made(attack, given)  # wrong parameters are told of what is left out, too
-        reason = _reason(attack, section, needed=needed(attack, claim, policy) or attack.design in designs)
+        called_for = attack.design in given or attack.reads in given
+        reason = _reason(attack, section, needed=needed(attack, claim, policy) or called_for)
         if reason:
             left_out[name] = LEFT_OUT + reason
         else:

@@ -25,9 +25,9 @@ from tests.conftest import ARCH, Cli
 POLICY = load_policy("standard")[0].model_copy(update={"permutations": 999, "shams": 0})
 
 
-def suite(kind: str = "random", access: str = "features", designs: Sequence[str] = (), **asked: Any) -> Suite:
+def suite(kind: str = "random", access: str = "features", given: Sequence[str] = (), **asked: Any) -> Suite:
     claim = ClaimRecord(kind=kind, split="assumed", access=access)  # type: ignore[arg-type]
-    return choose(discover(), AttacksSection.model_validate(asked), claim, POLICY, designs)
+    return choose(discover(), AttacksSection.model_validate(asked), claim, POLICY, given)
 
 
 def gated(kind: str = "random", access: str = "features") -> set[str]:
@@ -54,10 +54,11 @@ def test_nothing_runs_by_default_that_cannot_change_the_verdict(kind: str, acces
     assert names(suite(kind, access, run="default")) == names(found)  # the word of earlier configurations
 
 
-def test_shadow_models_that_were_asked_for_bring_their_attacks_along() -> None:
+def test_what_was_given_for_an_attack_brings_it_along() -> None:
     assert discover()["shadow_xgboost"].design == "trained"
     assert "shadow_xgboost" not in gated()
-    assert names(suite(designs=["trained"])) == gated() | {n for n, a in discover().items() if a.design == "trained"}
+    assert names(suite(given=["trained"])) == gated() | {n for n, a in discover().items() if a.design == "trained"}
+    assert names(suite(given=["forget", "concepts"])) == gated() | {"concepts"}
     assert TrainingSection(shadows=16).designs == {"trained"}
     assert TrainingSection(references=4, pipelines=16).designs == {"unlearned"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -65,7 +66,7 @@ def read_folder(path: Path, options: DataOptions) -> Raw:
 
 
 def decoded(stream: IO[bytes], where: str, size: tuple[int, int] | None) -> Array:
-    """One picture, (height, width) where it is grey, else (3, height, width), uint8.
+    """One picture, (1, height, width) where it is grey, else (3, height, width), uint8: as ToTensor of torchvision.
 
     Args:
         stream: its bytes.
@@ -80,7 +81,7 @@ def decoded(stream: IO[bytes], where: str, size: tuple[int, int] | None) -> Arra
     except ImportError:
         raise needs("Pillow", "images", f"{where} is a picture, which") from None
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _strictly():
             warnings.simplefilter("ignore")  # odd EXIF; the size is looked at below
             with Image.open(stream, formats=FORMATS) as image:
                 if image.width * image.height > MOST_PIXELS:
@@ -97,7 +98,19 @@ def decoded(stream: IO[bytes], where: str, size: tuple[int, int] | None) -> Arra
     except (OSError, SyntaxError, Image.DecompressionBombError, EOFError, OverflowError) as error:
         raise ValueError(f"{where} is a damaged picture ({describe(error)}): save it again") from None
     array = np.asarray(plain)
-    return array if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))
+    return array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))
+
+
+@contextmanager
+def _strictly() -> Iterator[None]:
+    """Truncated pictures are refused, whatever another library of the process told Pillow (WeasyPrint does)."""
+    from PIL import ImageFile
+
+    before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
 def stacked(pictures: Sequence[Array], where: str) -> Array:

@@ -54,9 +54,9 @@ def test_mean_and_spread_by_channel(folder: Path) -> None:
 def test_grey_and_resized(folder: Path) -> None:
     for file in folder.glob("*/*.png"):
         Image.open(file).convert("L").save(file)
-    assert ready(folder, PLAIN).arrays["x"].shape == (4, 5, 6)
+    assert ready(folder, PLAIN).arrays["x"].shape == (4, 1, 5, 6)
     raw = ready(folder, DataOptions(size=(3, 2)))
-    assert raw.arrays["x"].shape == (4, 3, 2)
+    assert raw.arrays["x"].shape == (4, 1, 3, 2)
     assert any("resized to 3 x 2" in line for line in raw.said)
 
 
@@ -88,6 +88,13 @@ def test_a_wrong_picture_is_one_line(folder: Path, name: str) -> None:
         ready(folder, PLAIN)
     assert expected in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_another_librarys_leniency_does_not_count(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("PIL.ImageFile.LOAD_TRUNCATED_IMAGES", True)
+    (folder / "cat/9.png").write_bytes(declares(6, 5))
+    with pytest.raises(ValueError, match="is a damaged picture"):
+        ready(folder, PLAIN)
 
 
 def test_a_folder_of_something_else(tmp_path: Path) -> None:
