@@ -27,6 +27,7 @@ BATCH = 128
 REFERENCES = 8
 FORGOTTEN_CLASS = 1
 ARCH = "audit.demo:network"
+CASES = ("random", "class")
 
 #: what an audit should say of each candidate
 EXPECTED = {
@@ -160,6 +161,11 @@ def class_rows(data: Digits, seed: int, label: int = FORGOTTEN_CLASS, trained: i
     return {"forget": train_rows[own], "retain": train_rows[~own], "test": test_rows}
 
 
+def split(data: Digits, case: str, seed: int) -> Rows:
+    """The rows of one of the two cases."""
+    return random_rows(data, seed) if case == "random" else class_rows(data, seed)
+
+
 def save_data(folder: Path, data: Digits, rows: Rows) -> None:
     """Write one ``.npz`` file per set, with the row number as id."""
     for role, index in rows.items():
@@ -184,33 +190,61 @@ def recipe(folder: Path) -> Path:
     return path
 
 
-def build(folder: Path, seed: int = 0, progress: Callable[[str], Any] = lambda _: None) -> dict[str, list[Path]]:
+def build(
+    folder: Path, seed: int = 0, progress: Callable[[str], Any] = lambda _: None, mapped: Callable[..., Any] = map
+) -> dict[str, list[Path]]:
     """Train and write the demo: ``random/`` and ``class/`` below ``folder``.
+
+    Args:
+        folder: where.
+        seed: of labels and splits.
+        progress: told what begins.
+        mapped: ``map``, or the ``map`` of an executor: trainings do not depend on each other.
 
     Returns:
         for each of the two cases, the paths of its three unlearned models.
     """
     data = digits(seed)
-    cases: dict[str, list[Path]] = {}
-    for case, rows in (("random", random_rows(data, seed)), ("class", class_rows(data, seed))):
+    for case in CASES:
         place = folder / case
         place.mkdir(parents=True, exist_ok=True)
-        save_data(place, data, rows)
-        everything = np.concatenate([rows["forget"], rows["retain"]])
-        progress(f"{case} forget set: training the original and {REFERENCES} honest retrains")
-        original = train(data, everything, seed=1000)
-        save_model(place / "original.safetensors", original)
-        for k in range(REFERENCES):
-            save_model(place / f"retrained-{k}.safetensors", train(data, rows["retain"], seed=2000 + k))
-        candidates = {"honest-retrain": train(data, rows["retain"], seed=3000)}
-        if case == "random":
-            candidates["fine-tuned"] = fine_tune(data, original, rows["retain"], seed=3001)
+        save_data(place, data, split(data, case, seed))
+    wanted = ["honest-retrain", "original", *(f"retrained-{k}" for k in range(REFERENCES))]
+    tasks = [Task(folder / case, case, name, seed) for name in wanted for case in CASES]
+    progress(f"two cases: training an original, {REFERENCES} honest retrains and three candidates for each")
+    written = [path for paths in mapped(make, tasks) for path in paths if path.stem.startswith("candidate-")]
+    return {case: [path for path in written if path.parent.name == case] for case in CASES}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One training: ``original`` (with the candidates made from it), ``honest-retrain`` or ``retrained-<k>``."""
+
+    place: Path
+    case: str
+    name: str
+    seed: int
+
+
+def make(task: Task) -> list[Path]:
+    """Train and write what a task names; the paths, in the order in which the demo shows them."""
+    data = digits(task.seed)
+    rows = split(data, task.case, task.seed)
+    retain = rows["retain"]
+    if task.name == "honest-retrain":
+        found = {"candidate-honest-retrain": train(data, retain, seed=3000)}
+    elif task.name != "original":
+        found = {task.name: train(data, retain, seed=2000 + int(task.name.rpartition("-")[2]))}
+    else:
+        original = train(data, np.concatenate([rows["forget"], retain]), seed=1000)
+        found = {"original": original}
+        if task.case == "random":
+            found["candidate-fine-tuned"] = fine_tune(data, original, retain, seed=3001)
         else:
-            candidates["head-masked"] = mask_head(original, (FORGOTTEN_CLASS,))
-        candidates["last-layer-retrained"] = retrain_last_layer(data, original, rows["retain"], seed=3002)
-        cases[case] = []
-        for name, model in candidates.items():
-            path = place / f"candidate-{name}.safetensors"
-            save_model(path, model)
-            cases[case].append(path)
-    return cases
+            found["candidate-head-masked"] = mask_head(original, (FORGOTTEN_CLASS,))
+        found["candidate-last-layer-retrained"] = retrain_last_layer(data, original, retain, seed=3002)
+    paths = []
+    for name, model in found.items():
+        paths.append(task.place / f"{name}.safetensors")
+        save_model(paths[-1], model)
+    return paths

@@ -33,13 +33,21 @@ class Issued:
 
 def issued_of(run: RunDir, run_json: bytes) -> Issued | None:
     """The head of the certificate beside a record; None where there is none, or where it is another record's."""
+    with suppress(ValueError, KeyError, TypeError, IndexError, AttributeError):
+        found = statement_of(run, run_json)
+        return None if found is None else head(*found)
+    return None
+
+
+def statement_of(run: RunDir, run_json: bytes) -> tuple[dict[str, Any], str] | None:
+    """The statement beside a record and the key that signed it ("" for none), unverified; None as in `issued_of`."""
     for path in (run.certificate, run.statement):
         with suppress(OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
             document = json.loads(read_once(path))
             signed = path == run.certificate
             statement = json.loads(base64.b64decode(document["payload"])) if signed else document
             if _bound(statement) == hashlib.sha256(run_json).hexdigest():
-                return head(statement, str(document["signatures"][0]["keyid"]) if signed else "")
+                return statement, str(document["signatures"][0]["keyid"]) if signed else ""
     return None
 
 

@@ -19,6 +19,7 @@ from .grouped import GroupedCommand
 from .look import init, inspect
 from .new import new
 from .report import report
+from .requests import requests
 from .run import run
 from .score import score
 
@@ -57,6 +58,7 @@ for command in (
     score,
     report,
     compare,
+    requests,
     upkeep.schema,
     certificate.keygen,
     certificate.verify,

@@ -15,7 +15,7 @@ import typer
 from .ending import human, listing
 
 SHADOWS = 16  # as few as online attacks take: our choice, for the sake of the minute
-_PROCESSES = 2  # audits at a time: our choice
+_PROCESSES = 2  # trainings and audits at a time: our choice
 
 
 @dataclass(frozen=True)
@@ -56,15 +56,16 @@ def demo(
     from audit.demo import EXPECTED, build
 
     console, started = human(), time.monotonic()
-    cases = build(folder, progress=console.print)
-    jobs = [
-        Job(folder, case, path, shadows=(case, path.stem) == ("random", "candidate-fine-tuned"))
-        for case, candidates in cases.items()
-        for path in candidates
-    ]
     out, reports, left_out = listing(), [], dict[str, None]()
-    console.print(f"auditing {len(jobs)} models, {_PROCESSES} at a time; {SHADOWS} shadow models for one of them")
-    with ProcessPoolExecutor(_PROCESSES, mp_context=multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(_PROCESSES, mp_context=context, initializer=_one_thread) as pool:
+        cases = build(folder, progress=console.print, mapped=pool.map)
+        jobs = [
+            Job(folder, case, path, shadows=(case, path.stem) == ("random", "candidate-fine-tuned"))
+            for case, candidates in cases.items()
+            for path in candidates
+        ]
+        console.print(f"auditing {len(jobs)} models, {_PROCESSES} at a time; {SHADOWS} shadow models for one of them")
         for job, answer in zip(jobs, pool.map(audited, jobs), strict=True):
             expected = EXPECTED[job.name]
             mark = "" if answer.verdict == expected else "  (not as expected: read the reason)"
@@ -79,6 +80,13 @@ def demo(
     shown = next((answer for answer in reports if answer.verdict == "FAIL"), reports[0]).report
     out.print(f"open a report:     {sys.executable} -m webbrowser {shown.resolve().as_uri()}")
     out.print("audit your own:    audit new my-audit")
+
+
+def _one_thread() -> None:
+    """Two processes share the machine, and tiny networks gain nothing from threads."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def audited(job: Job) -> Answer:

@@ -27,6 +27,7 @@ def main() -> int:
     result = _last_line(done.stdout)
     for name in ("verdict", "run", "report", "certificate"):
         _output(name, str(result.get(name, "")))
+    _output("artifact", _artifact(result))
     _annotate(result, done.returncode)
     if os.environ.get("UNLEARN_SUMMARY", "true") == "true":
         _summary(result)
@@ -62,6 +63,12 @@ def _output(name: str, value: str) -> None:
     """One step output; the random delimiter keeps a value from beginning another."""
     end = secrets.token_hex(16)
     _append("GITHUB_OUTPUT", f"{name}<<{end}\n{value}\n{end}\n")
+
+
+def _artifact(result: dict[str, object]) -> str:
+    """One name a run, and so one for each model and claim: two audits of a workflow do not overwrite each other."""
+    wanted = os.environ.get("UNLEARN_ARTIFACT", "")
+    return f"{wanted}-{Path(str(result['run'])).name}" if wanted and "run" in result else ""
 
 
 def _annotate(result: dict[str, object], code: int) -> None:

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from audit.record.result import Outcome
+from reports.comparison.compare import compare
+from reports.comparison.page import render_compare
 from reports.formats.html import render_html
+from reports.render import Options, render
 from tests.reports.chromium import Browser
 from tests.reports.example_audit import example
 from tests.reports.page import CLAUSE
@@ -43,6 +46,27 @@ def test_axe_finds_nothing(watched: Browser, tmp_path: Path, width: int, dark: b
     watched.look(width, dark=dark)
     watched.open(path)
     assert violations(watched) == []
+
+
+@needs_axe
+@pytest.mark.parametrize(("width", "dark"), LOOKS)
+@pytest.mark.parametrize("name", ["compare", "compliance"])
+def test_axe_finds_nothing_on_other_pages(watched: Browser, tmp_path: Path, width: int, dark: bool, name: str) -> None:
+    path = tmp_path / f"{name}.html"
+    path.write_text(other_page(name), encoding="utf-8")
+    watched.look(width, dark=dark)
+    watched.open(path)
+    assert violations(watched) == []
+
+
+def other_page(name: str) -> str:
+    """A comparison of a re-audit with dates, or all clauses of a FAIL."""
+    if name == "compare":
+        runs = [example(Outcome.FAIL), example(Outcome.PASS)]
+        return render_compare(compare(runs, ["2026-01-31", "2026-02-28"]))
+    page = render(example(Outcome.FAIL), "compliance", Options())
+    assert isinstance(page, str)
+    return page
 
 
 @needs_axe
