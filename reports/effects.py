@@ -172,5 +172,6 @@ def _remainder(result: AuditResult, attack: str) -> str:
         return ""
     by = "" if chosen.attack == attack else f", by {chosen.attack.replace('_', ' ')}"
     ends = chosen.interval
-    span = "" if ends is None else f" ({percent(max(0.0, ends.low))} to {percent(ends.high)}, {level_text(ends.level)})"
+    low, high = (None, None) if ends is None else (max(0.0, ends.low), max(0.0, ends.high))
+    span = "" if ends is None else f" ({percent(low)} to {percent(high)}, {level_text(ends.level)})"
     return f"; as visible as {percent(max(0.0, chosen.estimate))} of the rows fully retained{span}{by}"

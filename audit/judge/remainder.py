@@ -106,5 +106,5 @@ def _said(finding: Finding) -> str:
     assert interval is not None
     return (
         f"as visible as {max(share, 0):.0%} of the {finding.counted} fully retained ({max(interval.low, 0):.0%} to "
-        f"{interval.high:.0%}, {interval.level:.0%} interval)"
+        f"{max(interval.high, 0):.0%}, {interval.level:.0%} interval)"
     )

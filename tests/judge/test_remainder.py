@@ -10,9 +10,11 @@ from cases.synthetic import audit
 
 from audit.certify.strictness import weaker
 from audit.errors import UsageError
+from audit.judge.remainder import _said
 from audit.policy.policy import load_policy
 from audit.record.findings import Finding, FindingStatus
 from audit.record.result import AuditResult, Outcome
+from reports.effects import _remainder as size_of_remainder
 
 POLICY = load_policy("standard")[0].model_copy(update={"permutations": 999, "shams": 0})
 BOUNDED = POLICY.model_copy(
@@ -99,3 +101,17 @@ def test_policies_that_bound_it_are_checked_and_compared(tmp_path: Path) -> None
         load_policy(str(path))
     path.write_text(path.read_text().replace("share_margin", "remainder_margin = 0.2\nshare_margin"))
     assert load_policy(str(path))[0].remainder_margin == 0.2
+
+
+def test_a_share_below_zero_is_said_as_none_at_both_ends() -> None:
+    """An over-forgotten set is less visible than never-seen rows: "0% to -21%" stood on a report."""
+    result = audit(POLICY, seed=1, **SIZE)
+    found = remainder(result)
+    assert found.interval is not None
+    below = found.model_copy(
+        update={"estimate": -0.3, "interval": found.interval.model_copy(update={"low": -0.5, "high": -0.2})}
+    )
+    assert "as visible as 0%" in _said(below)
+    assert "(0% to 0%, " in _said(below)
+    shown = size_of_remainder(result.model_copy(update={"findings": (below,)}), "membership")
+    assert "as visible as 0% of the rows fully retained (0% to 0%, " in shown

@@ -32,6 +32,8 @@ def load(path: Path, content: bytes, sha256: str) -> CalledTarget:
     Raises:
         ValueError: with the remedy.
     """
+    if not content.lstrip().startswith(b"{"):  # both forms begin so; the library ends the process on an empty file
+        raise ValueError(f"{path} is no readable xgboost model (it does not begin as one): save it with save_model")
     xgboost = library("xgboost", "xgboost", path)
     booster = xgboost.Booster()
     try:

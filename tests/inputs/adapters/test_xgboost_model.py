@@ -43,7 +43,7 @@ def test_early_stopping_counts_and_regression_is_refused(tmp_path: Path) -> None
     assert "trained with the objective reg:squarederror: classifiers are audited" in said(tmp_path / "r.json")
 
 
-@pytest.mark.parametrize("content", [b"{}", b"{" * 3000, b'{"learner": 1}', b"{L\x07" + b"\xff" * 40, b"binf"])
+@pytest.mark.parametrize("content", [b"", b"{}", b"{" * 3000, b'{"learner": 1}', b"{L\x07" + b"\xff" * 40, b"binf"])
 def test_what_is_no_xgboost_model(tmp_path: Path, content: bytes) -> None:
     for name in ("m.json", "m.ubj"):
         (tmp_path / name).write_bytes(content)
