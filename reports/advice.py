@@ -86,9 +86,8 @@ def _after_pass(result: AuditResult) -> tuple[Step, ...]:
 
 
 def _again(result: AuditResult, more: str) -> str:
-    forget = next((i.name for i in result.inputs if i.role == "forget"), "forget.npz")
-    quoted = shlex.quote(f"./{forget}" if forget.startswith("-") else forget)
-    return f"audit run --forget {quoted} {more}".rstrip()
+    """The same audit from its kept configuration: flags, lists and factories included, which no record repeats."""
+    return f"audit run --config runs/{result.run_id}/config.toml {more}".rstrip()
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -117,6 +117,13 @@ def test_an_unknown_log_level_is_ignored() -> None:
     assert ended.out.startswith("unlearn-audit ")
 
 
+def test_the_kept_configuration_is_the_whole_command(finished: Path, cli: Cli) -> None:
+    """What the report tells to type next (reports/advice.py)."""
+    planned = cli("run", "--config", finished / "config.toml", "--dry-run")
+    assert planned.code == 0, planned.text
+    assert "plan: " in planned.out
+
+
 def test_help_verify_and_report_import_no_torch(
     finished: Path, keys: tuple[Path, Path], built: Path, tmp_path: Path, lenient: Path
 ) -> None:

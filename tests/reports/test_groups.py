@@ -100,7 +100,10 @@ def test_next_steps_say_what_found_it_what_survives_and_what_to_run(failing: Aud
     known = failing.findings[4].model_copy(update={"attack": "feature_mapping"})
     again = " ".join(step.text for step in steps(failing.model_copy(update={"findings": (known,)})))
     assert "Retrain the encoder as well" in again
-    assert any(step.command.startswith("audit run --forget forget.npz --unlearned") for step in steps(failing))
+    assert any(
+        step.command.startswith(f"audit run --config runs/{failing.run_id}/config.toml --unlearned")
+        for step in steps(failing)
+    )
     reason = "over-unlearned: the forget set is recognisable as the deleted set, which reveals it as well"
     over: Finding = failing.findings[4].model_copy(update={"reason": reason})
     stood_out = failing.model_copy(update={"findings": (over,)})
