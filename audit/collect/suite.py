@@ -74,8 +74,8 @@ def choose(
     _check_names(classes, [*section.run, *section.skip, *section.parameters], section)
     chosen, left_out = [], {}
     for name, attack in classes.items():
-        given = {**attack.efforts.get(section.effort, {}), **section.parameters.get(name, {})}
-        made = _made(attack, given)  # wrong parameters are told of what is left out, too
+        parameters = {**attack.efforts.get(section.effort, {}), **section.parameters.get(name, {})}
+        made = _made(attack, parameters)  # wrong parameters are told of what is left out, too
         called_for = attack.design in given or attack.reads in given
         reason = _reason(attack, section, needed=needed(attack, claim, policy) or called_for)
         if reason:
