@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from attacks.base import Case, Floats, Ints
+from attacks.base import Access, Case, Floats, Ints
 from audit.inputs.data import Arrays
 from audit.inputs.sets import Selection
 from audit.inputs.votes import saturated
@@ -40,6 +40,7 @@ def evidence_arrays(
         found |= _correctness(name, view, case, roles)
     found |= closer(case, views, seed)
     found |= _saturated(case, views["unlearned"])
+    found |= _as_original(views)
     blind = blind_scores(*sides, seed)
     if blind is not None:
         found["blind/forget"], found["blind/holdout"] = blind
@@ -66,6 +67,18 @@ def _saturated(case: Case, view: ModelView) -> Found:
     return {
         f"saturated/{role}": saturated(view.logits(role), case.labels[role], step) for role in ("forget", "holdout")
     }
+
+
+def _as_original(views: Mapping[str, ModelView]) -> Found:
+    """Retain and test rows that the audited model answers bit for bit as the original does, and how many there are.
+
+    Labels, and probabilities in coarse steps, agree by chance: nothing is said of them.
+    """
+    mine, original = views["unlearned"], views.get("original")
+    if original is None or min(mine.access, original.access) < Access.LOGITS or getattr(mine.target, "step", None):
+        return {}
+    same = [(mine.logits(role) == original.logits(role)).all(axis=1) for role in ("retain", "test")]
+    return {"as_original": np.array([sum(int(rows.sum()) for rows in same), sum(len(rows) for rows in same)])}
 
 
 def _subjects(forget: Arrays, holdout: Arrays) -> Found:

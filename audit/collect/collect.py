@@ -26,6 +26,8 @@ from .suite import Suite
 from .units import Units, unit_context
 from .views import Views, observe_all, shadow_views
 
+ENOUGH = 30  # our choice: rows of one set on which equal answers are no chance, however coarse they are
+
 
 def collect(
     case: LoadedCase,
@@ -92,10 +94,11 @@ def _refuse_copies(case: LoadedCase, views: Views) -> None:
     """Models that must be independent and compute the same function; labels alone may well agree on every row."""
     if case.claim.access == "labels" or case.coinciding is not None:  # a recipe without randomness makes equals
         return
-    problems = copies(
-        {name: np.concatenate([v.logits("forget"), v.logits("holdout")]) for name, v in views.items()},
-        {record.role: record.name for record in case.inputs},
-    )
+    files = {record.role: record.name for record in case.inputs}
+    logits = {name: [v.logits(role) for role in ("forget", "holdout")] for name, v in views.items()}
+    problems = copies({name: np.concatenate(both) for name, both in logits.items()}, files)
+    if not problems and len(case.selection["forget"].rows) >= ENOUGH:  # answers borrowed for these rows alone
+        problems = copies({name: forget for name, (forget, _) in logits.items()}, files, " on the forget set")
     if problems:
         raise InputError(problems)
 

@@ -87,7 +87,8 @@ class Evidence:
             shift check, ``ids/forget`` and ``names/forget`` (n_F,) strings; of the shadow models ``member/<design>``
             (S, n_F + n_H) booleans and ``accuracy/<design>`` (S,) on the test set; ``closer`` (5,) of
             `audit.collect.closer`, not in a run of an older version; where the audited model gives probabilities alone,
-            ``saturated/forget`` and ``saturated/holdout`` booleans of the rows tied at 0 or 1.
+            ``saturated/forget`` and ``saturated/holdout`` booleans of the rows tied at 0 or 1;
+            ``as_original`` (2,) retain and test rows with the original's very answers, and all of them.
         signals: (attack, model) -> signals.
     """
 

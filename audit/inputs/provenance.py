@@ -63,13 +63,14 @@ def closest(
     return found
 
 
-def copies(logits: Mapping[str, Floats], files: Mapping[str, str]) -> list[str]:
+def copies(logits: Mapping[str, Floats], files: Mapping[str, str], where: str = "") -> list[str]:
     """Problems: pairs among the models that compute the same function, where they must be independent: every
     reference from every other model, and every further unlearned run from the other runs.
 
     Args:
         logits: model name -> logits on the same rows, (n, C).
         files: model name -> what the user knows it by.
+        where: which rows these are, for messages; "" = the function in general.
     """
     problems = []
     runs = [name for name in logits if name.startswith("unlearned/")]
@@ -82,7 +83,8 @@ def copies(logits: Mapping[str, Floats], files: Mapping[str, str]) -> list[str]:
     pairs += [(name, other, again) for i, name in enumerate(runs) for other in ["original", "unlearned", *runs[:i]]]
     for name, other, remedy in pairs:
         if other in logits and _distance(logits[name], logits[other]) < COPY_DISTANCE:
-            problems.append(f"{_called(name, files)} computes the same function as {_called(other, files)}: {remedy}")
+            same = f"computes the same function as {_called(other, files)}{where}"
+            problems.append(f"{_called(name, files)} {same}: {remedy}")
     return problems
 
 

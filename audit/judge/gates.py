@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from audit.collect.evidence import Evidence
-from audit.collect.suite import LEFT_OUT
 from audit.policy.policy import Policy
+from audit.record.attack_record import LEFT_OUT
 from audit.record.findings import Finding, FindingStatus, Gate
 from audit.record.result import UtilityRecord
 
@@ -18,6 +18,7 @@ from .inside import inside_gate
 from .shams import sham_gates
 from .utility import interval
 
+AS_ORIGINAL = 0.5  # our choice: share of rows with equal floats; of two trainings it is next to none
 PROVENANCE = {
     "exact": "declared as exact retrains from scratch",
     "checkpoint": "declared as trained on from weights that never saw the forget set: not checked",
@@ -41,6 +42,7 @@ def gates(
         _references(evidence, policy),
         _unaware(families),
         inside_gate(findings),
+        _own_answers(evidence),
     ]
     return tuple(gate for gate in found if gate is not None)
 
@@ -99,6 +101,24 @@ def _unaware(families: Families) -> Gate | None:
         effect="blocks PASS, family D2 and family D1",
         reason=families.aware.reason,
     )
+
+
+def _own_answers(evidence: Evidence) -> Gate | None:
+    """Does another model answer for the forget rows alone? None where outputs do not tell, or are the model's own.
+
+    Two trainings never give equal floats on nearly every row; the original with other answers in place does. Exact
+    learners of single neighbours may as well, so that it fails nobody.
+    """
+    if evidence.facts.claim.access == "labels" or "as_original" not in evidence.arrays:
+        return None
+    same, rows = (int(count) for count in evidence.arrays["as_original"])
+    if evidence.facts.structure.identical or rows == 0 or same < AS_ORIGINAL * rows:
+        return None
+    reason = (
+        f"{same} of {rows} retain and test rows have bit for bit the original's outputs: this is the original with "
+        "other answers for some rows, not a model trained again"
+    )
+    return Gate(name="answers of its own", ok=False, effect="blocks PASS", reason=reason)
 
 
 def _seed_budget(findings: Sequence[Finding]) -> Gate | None:
