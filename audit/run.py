@@ -96,8 +96,8 @@ def prepare(
     from .collect.suite import all_attacks, choose
     from .inputs.case import load_case
     from .inputs.given import given_of
-    from .inputs.resolve import to_toml
     from .inputs.training_order import training_order
+    from .inputs.written import to_toml
     from .policy.policy import load_policy
     from .record.rundir import RunDir
     from .training.references import check_order, with_trained

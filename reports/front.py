@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from audit.record.attack_record import LEFT_OUT, NOTHING, AttackRecord
 from audit.record.result import AuditResult
 
 from .advice import Step, steps
@@ -47,15 +48,21 @@ def front(result: AuditResult) -> Front:
 
 
 def untested(result: AuditResult) -> str:
-    """How many attacks did not run, and the first thing that no attack of this suite covers."""
-    skipped = [a.name.replace("_", " ") for a in result.attacks if a.status == "skipped"]
-    broke = [a.name.replace("_", " ") for a in result.attacks if a.status == "error"]
-    parts = [_count(skipped, len(result.attacks), "did not run")] if skipped else []
-    parts += [_count(broke, len(result.attacks), "broke")] if broke else []
+    """Attacks that broke, could not run or were left out, and the first thing that no attack of this suite covers."""
+    skipped = [a for a in result.attacks if a.status == "skipped"]
+    idle = [a for a in skipped if a.reason.startswith(LEFT_OUT + NOTHING)]
+    kinds = {
+        "broke": [a for a in result.attacks if a.status == "error"],
+        "could not run": [a for a in skipped if not a.reason.startswith(LEFT_OUT)],
+        "were left out": [a for a in skipped if a.reason.startswith(LEFT_OUT) and a not in idle],
+        "decide nothing about this claim and did not run": idle,
+    }
+    parts = [_count(found, len(result.attacks), what) for what, found in kinds.items() if found]
     parts += [result.not_tested[0].rstrip(".")] if result.not_tested else []
     return ". ".join(parts) or "Nothing was recorded; stronger attacks may exist"
 
 
-def _count(names: list[str], of: int, what: str) -> str:
+def _count(attacks: list[AttackRecord], of: int, what: str) -> str:
+    names = [attack.name.replace("_", " ") for attack in attacks]
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return f"{len(names)} of {of} attacks {what} ({', '.join(names[:_NAMED])}{more})"

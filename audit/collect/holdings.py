@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audit.inputs.targets import numpy_of
+from audit.inputs.tensors import numpy_of
 
 if TYPE_CHECKING:
     import torch

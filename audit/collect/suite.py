@@ -12,10 +12,10 @@ from audit.inputs.config import AttacksSection
 from audit.inputs.contained import contained
 from audit.policy.policy import Policy
 from audit.policy.primaries import LEVELS
+from audit.record.attack_record import LEFT_OUT, NOTHING
 from audit.record.inputs import ClaimRecord
 
 WORDS = ("default", "gated", "all")  # the first two say the same; ``default`` stands in earlier configurations
-LEFT_OUT = "left out: "
 LAYERS = "layers"  #: stands among the parameters of a run where the user named hidden layers (--layers)
 
 
@@ -105,9 +105,7 @@ def _reason(attack: type[Attack], section: AttacksSection, *, needed: bool) -> s
         return ""
     if not {"gated", "default"} & set(section.run):
         return "not asked for (--attacks)"
-    return (
-        "" if needed else "it decides nothing about this claim; --attacks gated,NAME runs one, --attacks all every one"
-    )
+    return "" if needed else f"{NOTHING}; --attacks gated,NAME runs one, --attacks all every one"
 
 
 def _check_names(classes: Mapping[str, type[Attack]], names: Iterable[str], section: AttacksSection) -> None:

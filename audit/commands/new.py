@@ -21,6 +21,8 @@ class Starter(StrEnum):
     OUTPUTS = "outputs"
 
 
+#: kinds whose networks one preparation trains
+NETWORKS = (Starter.TORCH, Starter.HUGGINGFACE)
 #: private by nature: never committed
 _IGNORED = "*.npz\n*.safetensors\n.audit/\nruns/\n__pycache__/\n"
 
@@ -35,7 +37,8 @@ def new(
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is not empty: name another folder.")
-    found = [source for part in ("common", kind.value) for source in (files("audit") / "starters" / part).iterdir()]
+    parts = ("common", *(("network",) if kind in NETWORKS else ()), kind.value)
+    found = [source for part in parts for source in (files("audit") / "starters" / part).iterdir()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for source in found:

@@ -14,7 +14,8 @@ from .code import Unnamed
 from .npz import array_of
 from .outputs import PrecomputedOutputs, outputs_target
 from .state import FLOATS, check_network, check_values
-from .targets import TorchTarget, numpy_of
+from .targets import TorchTarget
+from .tensors import numpy_of
 from .usercode import describe
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import Any
 
 from .contained import forward_pass
 from .forward import call, logits_of
-from .targets import TorchTarget, two_columns
+from .targets import TorchTarget
+from .tensors import two_columns
 
 PASS = "a forward pass of the network"
 

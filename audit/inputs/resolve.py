@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
@@ -16,7 +14,7 @@ from audit.errors import UsageError, brief, wrong_values
 from audit.record.readonce import read_once
 from audit.record.toml import LONGEST, parse_toml
 
-from .adapters.formats import FOUND, is_folder, suffix_of
+from .beside import fill_in, folder_of
 from .config import DATA_ROLES, INDEX_ROLES, Config
 from .naming import is_odd, shown
 from .options import hook_of
@@ -114,10 +112,10 @@ def resolve(
         section, key = OPTIONS[name]
         target = document.setdefault(section, {}) if section else document
         target[key] = _absolute(value, base) if name in _PATHS else value
-    for line in _unread_lines(path, _beside(document.get("data", {}))) if search else ():
+    for line in _unread_lines(path, folder_of(document.get("data", {}))) if search else ():
         tell(line)
     if discover:
-        _discover(document, origin)
+        fill_in(document, origin)
     try:
         config = Config.model_validate(document)
     except ValidationError as error:
@@ -176,12 +174,6 @@ def _config_lines(path: Path | None, document: Mapping[str, Any], *, named: bool
         return []
     where = "named by --config" if named else "found in the working directory"
     return [f"configuration: {path} ({where}) sets {', '.join(_keys(document)) or 'nothing'}"]
-
-
-def _beside(data: Mapping[str, Any]) -> Path | None:
-    """The folder that the forget set, or the one data set, lies in; None where a function makes it."""
-    given = [data[key] for key in ("forget", "data") if data.get(key) and hook_of(data[key]) is None]
-    return Path(str(given[0])).parent if given else None
 
 
 def _unread_lines(path: Path | None, folder: Path | None) -> list[str]:
@@ -247,61 +239,3 @@ def _make_absolute(document: dict[str, Any], base: Path) -> None:
     policy = document.get("policy")
     if isinstance(policy, str) and policy.endswith(".toml"):
         document["policy"] = str(base / policy)
-
-
-def _discover(document: dict[str, Any], origin: dict[str, str]) -> None:
-    """Fill in what lies beside the forget set under the standard names."""
-    data, model = document.setdefault("data", {}), document.setdefault("model", {})
-    folder = _beside(data) if isinstance(data, dict) and isinstance(model, dict) else None
-    if folder is None:
-        return
-    beside = str(data.get("forget") or data.get("data"))
-    listed = [role for role in DATA_ROLES if f"{role}_index" in data] + (["retain"] if "data" in data else [])
-    for role in [role for role in DATA_ROLES[1:] if role not in (*data, *listed)]:
-        found = [folder / name for name in _standard_names(role, beside)]
-        found = [path for path in found if path.is_file() or (path.is_dir() and Path(beside).is_dir())]
-        if found:
-            data[role], origin[role] = str(found[0]), "found beside the forget set"
-    for role in ("original", "unlearned"):
-        found = [folder / f"{role}{s}" for s in FOUND if (folder / f"{role}{s}").is_file()]
-        found += [folder / role] if is_folder(folder / role) else []
-        if role not in model and found:
-            model[role], origin[role] = str(found[0]), "found beside the forget set"
-    found = sorted(filter(_is_model, folder.glob("retrained*"))) if folder.is_dir() else []
-    if not model.get("retrained") and found:
-        model["retrained"], origin["retrained"] = [str(p) for p in found], "found beside the forget set"
-
-
-def _standard_names(role: str, forget: str) -> list[str]:
-    """Names of a set beside the forget set: first in its format, then ``.npz``."""
-    name = Path(forget).name
-    first = [re.sub(r"(?<![a-z])forget(?![a-z])", role, name)] if re.search(r"(?<![a-z])forget(?![a-z])", name) else []
-    return [*first, f"{role}{Path(forget).suffix}", f"{role}.npz"]
-
-
-def _is_model(path: Path) -> bool:
-    return is_folder(path) if path.is_dir() else suffix_of(path) in FOUND
-
-
-def to_toml(config: Config) -> str:
-    """The resolved configuration as ``audit.toml`` (paths as given to this run)."""
-    document = config.model_dump(mode="json", exclude_none=True)
-    lines = [f"{key} = {_value(value)}" for key, value in document.items() if not isinstance(value, dict)]
-    for section, table in document.items():
-        if isinstance(table, dict):
-            lines += _table(section, table)
-    return "\n".join(lines) + "\n"
-
-
-def _table(name: str, table: Mapping[str, Any]) -> list[str]:
-    """A table with the tables inside it; empty ones inside are left out."""
-    plain = [f"{key} = {_value(value)}" for key, value in table.items() if not isinstance(value, dict)]
-    tables = {f"{name}.{key}": value for key, value in table.items() if isinstance(value, dict)}
-    inside = [line for path, value in tables.items() for line in _table(path, value)]
-    own = ["", f"[{name}]", *plain] if plain or "." not in name else []
-    return [*own, *inside]
-
-
-def _value(value: object) -> str:
-    """Strings, numbers, booleans and lists are written alike in TOML and JSON."""
-    return json.dumps(value, ensure_ascii=False)

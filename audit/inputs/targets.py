@@ -16,6 +16,7 @@ from .forward import NoLogits, call, logits_of
 from .heads import Call, Head, calls_of, candidates, head_of, matching
 from .layers import check_named, find_layers, pooled, reading
 from .probabilities import last_activation
+from .tensors import numpy_of, two_columns
 
 if TYPE_CHECKING:
     import torch
@@ -292,20 +293,3 @@ class TorchTarget:
         if isinstance(inputs, Mapping):
             return {name: self.tensor(array) for name, array in inputs.items()}
         return self.tensor(inputs)
-
-
-def two_columns(logits: torch.Tensor) -> torch.Tensor:
-    """Logits (b, C) with C >= 2: one logit is that of the second of two classes."""
-    if logits.ndim == 2 and logits.shape[1] == 1:
-        import torch
-
-        return torch.cat([torch.zeros_like(logits), logits], dim=1)
-    return logits
-
-
-def numpy_of(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
-    """A tensor as an array; bfloat16, which numpy lacks, as float32."""
-    import torch
-
-    tensor = tensor.detach().cpu()
-    return tensor.float().numpy() if tensor.dtype == torch.bfloat16 else tensor.numpy()

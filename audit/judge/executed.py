@@ -5,9 +5,9 @@ from __future__ import annotations
 from attacks.base import GRANTS, Access, Attack
 from attacks.plugins import distribution_of
 from audit.collect.evidence import AttackRun, Evidence
-from audit.collect.suite import LEFT_OUT, changed, gates
+from audit.collect.suite import changed, gates
 from audit.policy.policy import Policy
-from audit.record.attack_record import AttackRecord
+from audit.record.attack_record import LEFT_OUT, AttackRecord
 from audit.record.findings import Finding, FindingStatus
 
 from .charts import charts

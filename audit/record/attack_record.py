@@ -71,6 +71,10 @@ class Chart(Record):
         return self
 
 
+LEFT_OUT = "left out: "  #: how the reason of an attack begins that was not to run
+NOTHING = "it decides nothing about this claim"  #: the commonest such reason
+
+
 class AttackRecord(Record):
     """One attack of the plan: what it is, whether it ran, and its charts."""
 

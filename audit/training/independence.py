@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from audit.errors import CouldNotRun, InputError, UsageError
 from audit.inputs.kinship import KINSHIP, Sample, kinship, sample, shared
 from audit.inputs.provenance import closest
-from audit.inputs.targets import Target, TorchTarget, numpy_of
+from audit.inputs.targets import Target, TorchTarget
+from audit.inputs.tensors import numpy_of
 from audit.inputs.training_order import TrainingOrder
 from audit.record.inputs import ClaimRecord
 from audit.record.readonce import read_once, sha256_of

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attacks.base import Floats, Ints
-from audit.inputs.targets import numpy_of
+from audit.inputs.tensors import numpy_of
 from audit.inputs.training_order import TrainingOrder
 
 from .descent import Batches

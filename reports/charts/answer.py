@@ -70,8 +70,11 @@ def _words(group: Group) -> str:
 
 def _figure(p: Place) -> str:
     f = p.finding
+    attack = f.attack.replace("_", " ")
+    if f.metric == "auc" and f.margin is not None and f.margin[0] <= 0:  # of retrains, not of chance
+        return f"{attack}, AUC {num(f.estimate)} off retrains"
     name = {"auc": "AUC", "share": "share left", "d1": "difference", "d2": "difference"}.get(f.metric, f.metric)
-    return f"{f.attack.replace('_', ' ')}, {name.replace('_', ' ')} {num(f.estimate)}"
+    return f"{attack}, {name.replace('_', ' ')} {num(f.estimate)}"
 
 
 def in_words(p: Place) -> str:

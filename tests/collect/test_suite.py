@@ -11,13 +11,15 @@ import pytest
 from cases.synthetic import Setup
 
 from attacks.base import GRANTS, discover
-from audit.collect.suite import LEFT_OUT, Suite, changed, choose
+from audit.collect.suite import Suite, changed, choose
 from audit.errors import UsageError
 from audit.inputs.config import AttacksSection, TrainingSection
-from audit.inputs.resolve import resolve, to_toml
+from audit.inputs.resolve import resolve
+from audit.inputs.written import to_toml
 from audit.judge.judge import judge
 from audit.policy.policy import load_policy
 from audit.policy.primaries import LEVELS
+from audit.record.attack_record import LEFT_OUT
 from audit.record.inputs import ClaimRecord
 from audit.record.result import AuditResult, Outcome
 from tests.conftest import ARCH, Cli

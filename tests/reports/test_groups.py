@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from attacks.base import discover
+from audit.record.attack_record import LEFT_OUT, NOTHING
 from audit.record.findings import Finding, FindingStatus
 from audit.record.result import AuditResult, Outcome
 from reports.advice import steps
-from reports.charts.answer import answer_svg
+from reports.charts.answer import _figure, answer_svg
 from reports.effects import effect, leading, place, size
 from reports.formats.html import render_html
 from reports.front import front, untested
@@ -120,6 +121,29 @@ def test_a_bare_run_has_a_first_screen(bare: AuditResult) -> None:
     assert first.groups == ()
     assert "no data" in answer_svg(first.groups)
     assert untested(bare).startswith("Nothing was recorded")
+
+
+def test_what_could_not_run_is_not_what_decides_nothing(failing: AuditResult) -> None:
+    first = failing.attacks[0]
+    changed = {
+        "one": {"status": "skipped", "reason": f"{LEFT_OUT}{NOTHING}; --attacks all"},
+        "two": {"status": "skipped", "reason": f"{LEFT_OUT}skipped on request (--skip)"},
+        "three": {"status": "skipped", "reason": "needs 200 auxiliary rows"},
+        "four": {"status": "error", "reason": "ValueError"},
+    }
+    attacks = tuple(first.model_copy(update={"name": name, **update}) for name, update in changed.items())
+    said = untested(failing.model_copy(update={"attacks": attacks}))
+    for part in ("1 of 4 attacks broke (four)", "could not run (three)", "were left out (two)", "did not run (one)"):
+        assert part in said
+
+
+def test_an_auc_off_retrains_is_no_auc(failing: AuditResult) -> None:
+    """An "AUC 0.005" stood in the picture of an honest retrain."""
+    found = next(f for f in failing.findings if f.metric == "auc" and f.margin)
+    off = found.model_copy(update={"estimate": 0.005, "margin": (-0.1, 0.1)})
+    placed = place(off)
+    assert placed is not None
+    assert _figure(placed).endswith("AUC 0.00500 off retrains")
 
 
 def test_the_picture_says_in_words_what_it_shows(failing: AuditResult) -> None:

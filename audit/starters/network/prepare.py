@@ -6,6 +6,8 @@ any; the audit trains more by the [recipe] of audit.toml.
 """
 
 import copy
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,16 +15,16 @@ from digits import save, sets
 from nets import make
 from safetensors.torch import save_file
 
-EPOCHS, BATCH, RATE = 40, 128, 3e-3  # as in [recipe] of audit.toml
+RECIPE = tomllib.loads(Path("audit.toml").read_text())["recipe"]  # how the audit trains its references, too
 
 
 def train(model: torch.nn.Module, x: np.ndarray, y: np.ndarray, epochs: int, seed: int) -> torch.nn.Module:
     """Your training."""
     torch.manual_seed(seed)
     rows, labels = torch.from_numpy(x), torch.from_numpy(y)
-    optimiser = torch.optim.Adam(model.parameters(), lr=RATE)
+    optimiser = torch.optim.Adam(model.parameters(), lr=RECIPE["lr"])
     for _ in range(epochs):
-        for batch in torch.randperm(len(rows)).split(BATCH):
+        for batch in torch.randperm(len(rows)).split(RECIPE["batch_size"]):
             optimiser.zero_grad()
             torch.nn.functional.cross_entropy(model(rows[batch]), labels[batch]).backward()
             optimiser.step()
@@ -33,7 +35,7 @@ data = sets()
 save(data)
 everything = [np.concatenate([data["forget"][k], data["retain"][k]]) for k in (0, 1)]
 torch.manual_seed(0)
-original = train(make(), *everything, EPOCHS, seed=0)
+original = train(make(), *everything, RECIPE["epochs"], seed=0)
 unlearned = train(copy.deepcopy(original), *data["retain"], 1, seed=1)
 for name, model in (("original", original), ("unlearned", unlearned)):
     save_file({key: value.contiguous() for key, value in model.state_dict().items()}, f"{name}.safetensors")
