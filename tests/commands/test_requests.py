@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from audit.certify.requests import Line, table
 from tests.conftest import Cli, arrays, rewrite
 
 Rows = list[dict[str, str]]
@@ -92,3 +93,9 @@ def test_what_is_wrong_is_said(tmp_path: Path, run: Path, built: Path, cli: Cli)
         assert (ended.code, words in ended.text) == (2, True), (words, ended.err)
     (run / "run.json").write_text((run / "run.json").read_text().replace("PASS", "FAIL", 1))
     assert cli("requests", tmp_path / "forget.npz", "--runs", run.parent).code == 4
+
+
+def test_a_request_is_no_formula_of_a_spreadsheet() -> None:
+    line = Line("=HYPERLINK(1)", 3, "forget.npz", "model", "abc", "PASS")
+    (row,) = csv.DictReader(io.StringIO(table([line])))
+    assert (row["request"], row["rows"], row["model"]) == ("'=HYPERLINK(1)", "3", "model")
