@@ -396,6 +396,7 @@ def test_names_with_spaces_brackets_and_emoji(case: Path, cli: Cli, keys: tuple[
     assert "🦊" in ended.text
 
 
+@pytest.mark.slow
 def test_score_signs_a_run_below_an_emoji_path(case: Path, cli: Cli, keys: tuple[Path, Path]) -> None:
     odd = case.parent / "🦊"
     case.rename(odd)
