@@ -60,7 +60,7 @@ def main() -> None:
 def _child(what: str, folder: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.audit", "--child", what, folder]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True, cwd=folder)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, check=True, cwd=folder)
     return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
 
 
@@ -125,13 +125,14 @@ def floor() -> dict[str, Any]:
     import torch
     from safetensors.torch import load_file
 
+    from audit.inputs.config import DATA_ROLES
     from audit.inputs.resolve import resolve
 
     settings = resolve({}, Path("audit.toml"))[0]
     module, factory = str(settings.model.arch).split(":")
     network = getattr(importlib.import_module(module), factory)().eval()
     paths = [settings.model.original, settings.model.unlearned, *settings.model.retrained]
-    sets = [np.load(path)["x"] for path in settings.data.model_dump().values() if path is not None]
+    sets = [np.load(path)["x"] for role in DATA_ROLES if (path := getattr(settings.data, role)) is not None]
     with torch.no_grad():
         for path in paths:
             network.load_state_dict(load_file(str(path)))
