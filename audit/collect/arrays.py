@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from attacks.base import Access, Case, Floats, Ints
+from attacks.base import Access, Case, Ints
+from attacks.signals import log_label
 from audit.inputs.data import Arrays
 from audit.inputs.sets import Selection
+from audit.inputs.spool import steps
 from audit.inputs.votes import saturated
 
 from .closer import closer
@@ -77,8 +79,12 @@ def _as_original(views: Mapping[str, ModelView]) -> Found:
     mine, original = views["unlearned"], views.get("original")
     if original is None or min(mine.access, original.access) < Access.LOGITS or getattr(mine.target, "step", None):
         return {}
-    same = [(mine.logits(role) == original.logits(role)).all(axis=1) for role in ("retain", "test")]
-    return {"as_original": np.array([sum(int(rows.sum()) for rows in same), sum(len(rows) for rows in same)])}
+    same = total = 0
+    for role in ("retain", "test"):
+        ours, theirs = mine.stored(role), original.stored(role)
+        same += sum(int((ours[rows] == theirs[rows]).all(axis=1).sum()) for rows in steps(ours))
+        total += len(ours)
+    return {"as_original": np.array([same, total])}
 
 
 def _subjects(forget: Arrays, holdout: Arrays) -> Found:
@@ -110,16 +116,15 @@ def _task(case: Case, roles: tuple[str, ...]) -> Found:
 
 def _correctness(name: str, view: ModelView, case: Case, roles: tuple[str, ...]) -> Found:
     """Which rows one model labels correctly, and its loss."""
-    hits = {role: view.logits(role).argmax(axis=1) == case.labels[role] for role in (*roles, "retain")}
+    hits = {role: view.stored(role).argmax(axis=1) == case.labels[role] for role in (*roles, "retain")}
     return {
         f"correct/{name}": np.concatenate([hits[role] for role in roles]),
         f"correct_retain/{name}": hits["retain"],
-        f"loss/{name}": np.array([_loss(view.logits(role), case.labels[role]) for role in ("retain", "test")]),
+        f"loss/{name}": np.array([_loss(view.stored(role), case.labels[role]) for role in ("retain", "test")]),
     }
 
 
-def _loss(logits: Floats, labels: Ints) -> float:
+def _loss(logits: np.ndarray[Any, Any], labels: Ints) -> float:
     """Mean cross-entropy."""
-    top = logits - logits.max(axis=1, keepdims=True)
-    own = top[np.arange(len(labels)), labels]
-    return float((np.log(np.exp(top).sum(axis=1)) - own).mean()) if len(labels) else 0.0
+    losses = [-log_label(logits[rows], labels[rows]) for rows in steps(logits)]
+    return float(np.concatenate(losses).mean()) if losses else 0.0

@@ -15,6 +15,7 @@ from scipy.optimize import linear_sum_assignment
 from attacks.base import Floats, Ints
 from audit.errors import AuditError, InputError
 from audit.inputs.case import LoadedCase
+from audit.inputs.spool import pick
 from audit.statistics.skill import LEAST_ROWS, Skill, skill
 
 from .guard import Guard
@@ -47,7 +48,7 @@ def check_outputs(case: LoadedCase, batch_size: int) -> None:
             raise
         except Exception as error:  # the user's forward pass may raise anything
             raise InputError([failing(name, chosen.source, error)]) from error
-        return found[chosen.rows]
+        return pick(found, chosen.rows)
 
     guard = Guard(case.models)
     _refuse(case, logits)
@@ -63,7 +64,7 @@ def refuse_meaningless(case: LoadedCase, views: Views) -> tuple[str, ...]:
     Raises:
         InputError: outputs without meaning.
     """
-    return _refuse(case, lambda name, role: views[name].logits(role))
+    return _refuse(case, lambda name, role: views[name].stored(role))
 
 
 def _judged(case: LoadedCase) -> list[str]:
@@ -77,8 +78,9 @@ def _refuse(case: LoadedCase, logits: Outputs) -> tuple[str, ...]:
     problems, unknown = [], []
     for name in _judged(case):
         for roles in _trained_on(name):
-            outputs = np.concatenate([logits(name, role) for role in roles])
-            labels = np.concatenate([case.rows_of(role).y for role in roles])
+            parts = [logits(name, role) for role in roles]
+            outputs = parts[0] if len(parts) == 1 else np.concatenate(parts)  # the retain set may be larger than memory
+            labels = np.concatenate([case.files[c.source].y[c.rows] for c in map(case.selection.__getitem__, roles)])
             found = skill(outputs, labels, np.random.default_rng(0))
             if found is not None:
                 break

@@ -7,6 +7,7 @@ import io
 import json
 import mmap
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,8 +21,9 @@ from audit.inputs.data import Arrays
 from audit.inputs.network import PrivateNetwork
 from audit.inputs.outputs import PrecomputedOutputs
 from audit.inputs.sets import Selection
+from audit.inputs.spool import pick, steps
 from audit.inputs.targets import Target, TorchTarget
-from audit.record.files import write_private
+from audit.record.files import replacing
 from audit.record.readonce import opened
 from audit.record.seal import is_ours, put_seal
 
@@ -87,7 +89,7 @@ class Observations:
         found = [self._mapped(path) for path in paths]
         if any(array is None for array in found):
             arrays = [array for array in self._passed(target, digest, source) if array is not None]
-            if len(arrays) < len(parts) or not all(np.isfinite(array).all() for array in arrays):
+            if len(arrays) < len(parts) or not all(_finite(array) for array in arrays):
                 raise ValueError(f"outputs on the {source} set are not finite: the model is broken, export it again")
             # float32 is what the network computed; features last, so that both exist once the second does
             found = [self._kept(path, array) for path, array in zip(paths, arrays, strict=False)]
@@ -130,7 +132,7 @@ class Observations:
         names = self.layers_of(target)
         logits, features, hidden = target.read(self.files[source], self.batch_size, names, outputs=named)
         for name, values in hidden.items():
-            if not np.isfinite(values).all():
+            if not _finite(values):
                 raise ValueError(f"outputs on the {source} set are not finite: the model is broken, export it again")
             self._kept(self._layer_path(digest, source, name), values)
         return logits, features
@@ -190,10 +192,12 @@ class Observations:
 
     def _kept(self, path: Path, values: Floats) -> np.ndarray[Any, Any] | None:
         """Keep an array as float32, and map it."""
-        content = io.BytesIO()
-        np.save(content, np.ascontiguousarray(values, np.float32), allow_pickle=False)
-        write_private(path, content.getbuffer(), durable=False)  # sealed: damage is noticed
-        put_seal(path, self._key, hashlib.sha256(content.getbuffer()).hexdigest())
+        digest = hashlib.sha256()
+        with replacing(path, private=True, durable=False) as stream:  # sealed: damage is noticed
+            for block in _saved(values):
+                stream.write(block)
+                digest.update(block)
+        put_seal(path, self._key, digest.hexdigest())
         self._held.pop(path, None)
         return self._mapped(path)
 
@@ -214,6 +218,20 @@ class Observations:
             x = self.files[source].x
             self._spreads[source] = float(np.std(x)) if isinstance(x, np.ndarray) else 0.0
         return self._spreads[source]
+
+
+def _finite(values: np.ndarray[Any, Any]) -> bool:
+    return all(bool(np.isfinite(values[rows]).all()) for rows in steps(values))
+
+
+def _saved(values: np.ndarray[Any, Any]) -> Iterator[bytes]:
+    """The bytes of an ``.npy`` file of float32, block by block: an array may be larger than memory."""
+    head = io.BytesIO()
+    shape = {"descr": "<f4", "fortran_order": False, "shape": values.shape}
+    np.lib.format.write_array_header_1_0(head, shape)
+    yield head.getvalue()
+    for rows in steps(values):
+        yield np.ascontiguousarray(values[rows], "<f4").tobytes()
 
 
 def _map(path: Path) -> tuple[np.ndarray[Any, Any], str] | None:
@@ -251,6 +269,12 @@ class ModelView:
         """Logits on a set, (n, C), float64."""
         chosen = self._selection[role]
         return self._observations.get(self.target, self.digest, chosen.source)[0][chosen.rows].astype(np.float64)
+
+    def stored(self, role: str) -> np.ndarray[Any, Any]:
+        """The same as they are kept, float32 or float64: mapped and not copied where the set is a whole file."""
+        chosen = self._selection[role]
+        found = self._observations.get(self.target, self.digest, chosen.source)[0]
+        return found if np.array_equal(chosen.rows, np.arange(len(found))) else pick(found, chosen.rows)
 
     def features(self, role: str) -> Floats:
         """Penultimate features on a set, (n, d), float64."""

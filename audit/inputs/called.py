@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from attacks.base import Access, Floats, Inputs
 
 from .contained import contained, timed
 from .data import Arrays
+from .spool import gathered
 from .votes import as_logits, step_of
 
 ABSENT = 30.0  # our choice: a class that a model does not know lies so far (in logits) below all that it knows
@@ -58,12 +59,17 @@ class CalledTarget:
         Raises:
             ValueError: they are no finite numbers, one row a row.
         """
-        starts = range(0, len(data), batch_size)
         with contained("the model"):
-            parts = [self._batch(data, start, min(start + batch_size, len(data))) for start in starts]
-        if len({part.shape[1] for part in parts}) > 1:
-            raise ValueError("the number of its outputs differs from batch to batch: give one column a class")
-        return np.concatenate(parts)
+            return gathered(self._batches(data, batch_size), "outputs")
+
+    def _batches(self, data: Arrays, batch_size: int) -> Iterator[np.ndarray[Any, Any]]:
+        width = 0
+        for start in range(0, len(data), batch_size):
+            found = self._batch(data, start, min(start + batch_size, len(data)))
+            if width not in (0, found.shape[1]):
+                raise ValueError("the number of its outputs differs from batch to batch: give one column a class")
+            width = found.shape[1]
+            yield found
 
     def _batch(self, data: Arrays, start: int, stop: int) -> np.ndarray[Any, Any]:
         try:
@@ -88,12 +94,16 @@ class CalledTarget:
 
     def outputs(self, role: str, data: Arrays, batch_size: int) -> tuple[Floats, None]:  # noqa: ARG002
         """Logits (n, C), C >= 2, of a whole set; probabilities as their logarithms (`audit.inputs.votes`)."""
-        found = self.raw(data, batch_size).astype(np.float64)
+        with contained("the model"):
+            return gathered(map(self._logits, self._batches(data, batch_size)), "outputs"), None
+
+    def _logits(self, raw: np.ndarray[Any, Any]) -> Floats:
+        found = raw.astype(np.float64)
         if self.probabilities:
             found = as_logits(found, self.step or 0.0)
         elif found.shape[1] == 1:
             found = np.column_stack([np.zeros(len(found)), found])
-        return self._widened(found), None
+        return self._widened(found)
 
     def _widened(self, logits: Floats) -> Floats:
         """One column a class of the task: those that the model never saw lie below all others."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,10 +83,13 @@ class Arrays:
 
         The same picture saved as float64 in one set and float32 in another is the same row.
         """
+        return None if self.x is None else list(self.hashes())
+
+    def hashes(self) -> Iterator[bytes]:
+        """The same one by one, for a set of so many rows that their hashes fill the memory; nothing without inputs."""
         if self.x is None:
-            return None
+            return
         parts = dict(self.x) if isinstance(self.x, Mapping) else {"x": self.x}
-        found: list[bytes] = []
         longest = max(parts.values(), key=lambda part: part[:1].nbytes)
         for rows in steps(longest):
             digests = [hashlib.sha256() for _ in range(rows.stop - rows.start)]
@@ -96,8 +99,7 @@ class Arrays:
                 array = np.ascontiguousarray(seen)  # + 0 turned -0.0 into 0.0
                 for digest, row in zip(digests, array, strict=True):
                     digest.update(row.tobytes())
-            found += [digest.digest() for digest in digests]
-        return found
+            yield from (digest.digest() for digest in digests)
 
 
 def positions(bad: np.ndarray[Any, Any]) -> str:

@@ -184,7 +184,11 @@ def drop_duplicates(sets: Sets, files: dict[str, Arrays]) -> tuple[Sets, list[Ov
     also in forget or retain (they are not never-seen). Repetitions within the forget and the holdout set: copies of
     one row are no independent evidence. Without inputs nothing can be compared.
     """
-    hashes = {name: data.row_hashes() for name, data in files.items()}
+    hashes = {name: data.row_hashes() for name, data in files.items() if name != "retain"}
+    known = {value for rows in hashes.values() for value in rows or ()}
+    contents = {name: None if rows is None else frozenset(rows) for name, rows in hashes.items()}
+    retain = files["retain"]  # may be far larger than all others: what none of them holds is not kept
+    contents["retain"] = None if retain.x is None else frozenset(v for v in retain.hashes() if v in known)
     selection = dict(sets.selection)
     found: list[Overlap] = []
 
@@ -200,7 +204,7 @@ def drop_duplicates(sets: Sets, files: dict[str, Arrays]) -> tuple[Sets, list[Ov
         ("auxiliary", ("retain", "forget")),
     ):
         for other in others:
-            mine, theirs = content(role), _contents(hashes[other])
+            mine, theirs = content(role), contents[other]
             if mine is None or theirs is None:
                 continue
             keep = np.array([value not in theirs for value in mine], dtype=bool)
@@ -216,10 +220,6 @@ def drop_duplicates(sets: Sets, files: dict[str, Arrays]) -> tuple[Sets, list[Ov
                 found.append(Overlap(role, role, int((~keep).sum()), len(keep)))
                 selection[role] = Selection(selection[role].source, selection[role].rows[keep])
     return Sets(sets.claim, selection, sets.assumptions), found
-
-
-def _contents(rows: list[bytes] | None) -> frozenset[bytes] | None:
-    return None if rows is None else frozenset(rows)
 
 
 def shared_ids(files: dict[str, Arrays]) -> list[str]:

@@ -16,6 +16,7 @@ from .forward import NoLogits, call, logits_of
 from .heads import Call, Head, calls_of, candidates, head_of, matching
 from .layers import check_named, find_layers, pooled, reading
 from .probabilities import last_activation
+from .spool import Gathered
 from .tensors import numpy_of, two_columns
 
 if TYPE_CHECKING:
@@ -216,14 +217,24 @@ class TorchTarget:
             layers: of ``layers``.
             outputs: the layers' outputs are read, else what they read.
         """
+        logits, features = Gathered("logits"), Gathered("features")
+        hidden = {name: Gathered(f"layer {name}") for name in layers}
+        headed = True
         with contained("the network"):
-            parts = [
-                self._call(data.batch(np.arange(start, min(start + batch_size, len(data)))), layers, outputs=outputs)
-                for start in range(0, len(data), batch_size)
-            ]
-        hidden = {name: np.concatenate([p[2][name] for p in parts]) for name in layers}
-        features = [p[1] for p in parts if p[1] is not None]
-        return np.concatenate([p[0] for p in parts]), np.concatenate(features) if features else None, hidden
+            for start in range(0, len(data), batch_size):
+                rows = np.arange(start, min(start + batch_size, len(data)))
+                found, vector, read = self._call(data.batch(rows), layers, outputs=outputs)
+                logits.add(found)
+                headed = vector is not None
+                if vector is not None:
+                    features.add(vector)
+                for name, part in hidden.items():
+                    part.add(read[name])
+        return (
+            logits.array(),
+            features.array() if headed else None,
+            {name: part.array() for name, part in hidden.items()},
+        )
 
     def head(self) -> tuple[Floats, Floats]:
         """Weight (C, d) and bias (C,) of the head, C >= 2. Call after ``outputs``."""

@@ -71,7 +71,7 @@ def skill(logits: Floats, labels: Ints, rng: np.random.Generator) -> Skill | Non
     """What outputs know of the labels of their rows.
 
     Args:
-        logits: (n, C), finite.
+        logits: (n, C), finite, in any precision; a mapped array stays where it is.
         labels: (n,) in [0, C).
         rng: for the permutations.
 
@@ -83,6 +83,7 @@ def skill(logits: Floats, labels: Ints, rng: np.random.Generator) -> Skill | Non
     if len(labels) - counts.max(initial=0) < LEAST_ROWS:
         return None
     chosen = _sample(labels != constant, rng)
+    looked = np.asarray(logits[chosen], dtype=np.float64)
     right, guessed = logits.argmax(axis=1) == labels, labels == constant
     gained, lost = int((right & ~guessed).sum()), int((guessed & ~right).sum())
     found = Skill(
@@ -90,12 +91,12 @@ def skill(logits: Floats, labels: Ints, rng: np.random.Generator) -> Skill | Non
         accuracy=float(right.mean()),
         constant=float(guessed.mean()),
         accuracy_p=float(stats.binom.sf(gained - 1, gained + lost, 0.5)),
-        explained=explained(logits[chosen], labels[chosen]),
+        explained=explained(looked, labels[chosen]),
         signal_p=1.0,
     )
     if found.better_guess or not found.explains:
         return found
-    return replace(found, signal_p=_permuted(logits[chosen], labels[chosen], rng))
+    return replace(found, signal_p=_permuted(looked, labels[chosen], rng))
 
 
 def _sample(rare: Bools, rng: np.random.Generator) -> Ints:

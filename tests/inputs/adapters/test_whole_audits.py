@@ -106,6 +106,20 @@ def test_the_same_model_in_four_forms_gives_the_same_findings(forms: dict[str, P
             assert (mine.estimate, mine.status) == (pytest.approx(first.estimate, abs=1e-4), first.status), name
 
 
+@pytest.mark.parametrize("form", ["own", "pt"])
+def test_outputs_larger_than_memory_give_the_same_findings(
+    forms: dict[str, Path], stored: Any, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    for name, size in (("LARGE", 2**10), ("BLOCK", 2**9)):
+        monkeypatch.setattr(f"audit.inputs.spool.{name}", size)
+    suffix, how = (".own", {"predict": f"{HERE}:ask"}) if form == "own" else (".pt", {"arch": f"{HERE}:linear"})
+    models = {name: forms[form] / f"{name}{suffix}" for name in ("original", "unlearned")}
+    found = run(forms[form], attacks=ATTACKS, access="logits", fresh=True, batch_size=7, **how, **models)
+    alone = {f.id: f.estimate for f in stored.findings if f.attack in ("membership", "utility") and f.estimate}
+    assert alone
+    assert {f.id: pytest.approx(f.estimate, abs=1e-4) for f in found.findings if f.id in alone} == alone
+
+
 def test_a_network_beside_stored_logits(forms: dict[str, Path], stored: Any) -> None:
     mixed = run(forms["npz"], original=forms["pt"] / "original.pt", arch=f"{HERE}:linear", attacks=ATTACKS)
     assert mixed.result.claim.access == "logits"
