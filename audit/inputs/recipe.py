@@ -54,6 +54,7 @@ class RecipeSection(BaseModel):
         label_smoothing: in [0, 1).
         engine: how many models are trained at once; ``auto`` measures.
         workers: processes of the pool; None = one a core, or one a GPU.
+        output: name or position of the logits among what the network returns; None = ``--output``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -74,6 +75,7 @@ class RecipeSection(BaseModel):
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     engine: Literal["auto", "vectorised", "pool"] = "auto"
     workers: int | None = Field(default=None, ge=1)
+    output: str | None = None
 
     @field_validator("train", "unlearn")
     @classmethod
@@ -126,4 +128,6 @@ class RecipeSection(BaseModel):
         if self.train is not None:
             return {"train": self.train}
         values = {name: getattr(self, name) for name in BUILT_IN}
+        if self.output is not None:
+            values["output"] = self.output
         return values | {"lr": self.rate, "momentum": self.sgd_momentum if self.optimizer == "sgd" else None}

@@ -41,9 +41,12 @@ class TrainingOrder:
 
 def training_order(config: Config, project: Path) -> TrainingOrder:
     """The order of a configuration; the store is by default in ``.audit/`` of the project folder."""
+    recipe = config.recipe
+    if recipe.defined and recipe.output is None and config.model.output is not None:
+        recipe = recipe.model_copy(update={"output": config.model.output})
     return TrainingOrder(
         wanted=config.training,
-        recipe=config.recipe,
+        recipe=recipe,
         arch=config.model.arch,
         device=config.device,
         seed=config.seed,

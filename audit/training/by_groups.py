@@ -42,7 +42,7 @@ def run_groups(work: Work, session: Session, crew: Crew, tasks: Sequence[Task], 
             steps = steps_of(work.recipe, len(task.job.rows), task.job.steps_rows)
             by_steps.setdefault(steps, []).append(task)
     _unlearn(work, session, crew, later)
-    batches = Batches(work.pool, work.recipe.augmentation, work.device) if by_steps else None
+    batches = Batches(work.pool, work.recipe.augmentation, work.device, work.recipe.output) if by_steps else None
     for steps, alike in by_steps.items():
         assert batches is not None
         size = group_limit(work.recipe, work.arch, batches, alike[0].job, steps)

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from audit.inputs.contained import Meddling, contained, timed
+from audit.inputs.forward import NoLogits
 from audit.inputs.recipe import RecipeSection
 from audit.inputs.usercode import describe
 
@@ -85,9 +86,11 @@ def check_network(recipe: RecipeSection, arch: str, batches: Batches, job: Job) 
         network = fresh(arch, job.seed, batches.device).eval()
         said = f"--arch {arch}"
         with contained(said), timed(said), torch.no_grad(), seeded(job.seed, batches.device):
-            logits = network(batches.inputs(index, None))
+            logits = batches.logits(network, batches.inputs(index, None))
     except Meddling as error:
         raise TrainingError(str(error)) from error
+    except NoLogits as error:
+        raise TrainingError(f"--arch {arch}: {error}") from error
     except (Exception, SystemExit) as error:  # the user's network may raise anything
         if isinstance(error, TrainingError) or is_out_of_memory(error):
             raise in_training(recipe, error) from error

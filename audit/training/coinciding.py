@@ -69,7 +69,8 @@ def coinciding(
         return None
     forget = files[selection["forget"].source]
     retain = len(files["retain"])
-    batches = Batches(joined([files["retain"], forget]).canonical(), order.recipe.augmentation, order.device)
+    pool, recipe = joined([files["retain"], forget]).canonical(), order.recipe
+    batches = Batches(pool, recipe.augmentation, order.device, recipe.output)
     made = [retrained(order, batches, np.arange(rows)) for rows in (retain, retain + len(forget))]
     rows = np.arange(retain, retain + len(forget))
     retrain, replica = (None if m is None else _point(m, batches, rows) for m in made)

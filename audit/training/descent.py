@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audit.inputs.forward import call, logits_of
 from audit.inputs.recipe import RecipeSection
 
 from .jobs import Pool, Steps
@@ -28,15 +29,16 @@ class Batches:
         pool: canonical pool.
         augmentation: as in the recipe.
         device: of the tensors.
+        output: name or position of the logits among what a network returns, where that cannot be told.
 
     Raises:
         ValueError: the augmentation does not fit the inputs.
     """
 
-    def __init__(self, pool: Pool, augmentation: str, device: str) -> None:
+    def __init__(self, pool: Pool, augmentation: str, device: str, output: str | None = None) -> None:
         import torch
 
-        self.device = device
+        self.device, self.output = device, output
         self.y = torch.from_numpy(pool.y).to(device)
         tensors = {name: torch.from_numpy(a).to(device) for name, a in pool.arrays().items() if name != "y"}
         self._x: Any = tensors["x"] if "x" in tensors else {name[2:]: t for name, t in tensors.items()}
@@ -54,6 +56,11 @@ class Batches:
         source = self._changes.index_select(0, change)
         flat = x.reshape(len(x), -1, source.shape[1])
         return flat.gather(2, source[:, None].expand(-1, flat.shape[1], -1)).reshape(x.shape)
+
+    def logits(self, module: torch.nn.Module, x: Any, state: Mapping[str, Any] | None = None) -> torch.Tensor:
+        """Logits of a network on ``inputs``, as an audit asks it; ``state`` in place of its own."""
+        logits: torch.Tensor = logits_of(call(module, x, state), self.output)
+        return logits
 
 
 @dataclass(frozen=True, eq=False)

@@ -94,7 +94,8 @@ def outputs_of(module: torch.nn.Module, batches: Batches, rows: Ints) -> Floats:
 
     index = torch.from_numpy(rows).to(batches.device)
     with torch.no_grad():
-        parts = [module(batches.inputs(some, None)).double().cpu().numpy() for some in torch.split(index, FORWARD)]
+        found = (batches.logits(module, batches.inputs(some, None)) for some in torch.split(index, FORWARD))
+        parts = [logits.double().cpu().numpy() for logits in found]
     logits = np.concatenate(parts)
     centred = logits - logits.mean(axis=1, keepdims=True) if logits.shape[1] > 1 else logits
     return np.asarray(centred).reshape(-1)

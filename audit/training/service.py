@@ -189,7 +189,7 @@ def _measure(work: Work, jobs: Sequence[Job]) -> Choice:
 
 def _batches(work: Work) -> Batches:
     try:
-        return Batches(work.pool, work.recipe.augmentation, work.device)
+        return Batches(work.pool, work.recipe.augmentation, work.device, work.recipe.output)
     except ValueError as error:
         raise TrainingError(str(error)) from error
 

@@ -72,7 +72,8 @@ def train_single(
 ) -> Descent:
     """Train a module in place with the built-in recipe and leave it in eval mode."""
     with seeded(noise_seed(seed), batches.device):
-        result = descend(recipe, batches, module, trained_parameters(module), [stream], steps)
+        parameters = trained_parameters(module)
+        result = descend(recipe, batches, lambda x: batches.logits(module, x), parameters, [stream], steps)
     module.eval()
     return result
 

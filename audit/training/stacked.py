@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,15 +56,15 @@ class Stack:
         }
         self.module.to(device)
 
-    def forward(self, x: Any) -> torch.Tensor:
+    def forward(self, batches: Batches, x: Any) -> torch.Tensor:
         """Logits (K * b, C) of K batches one behind the other; updates the buffers."""
-        from torch.func import functional_call, vmap
+        from torch.func import vmap
 
         def call(
             parameters: dict[str, torch.Tensor], buffers: dict[str, torch.Tensor], own: Any
         ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
             state = {**parameters, **buffers}
-            logits = functional_call(self.module, state, (own,))
+            logits = batches.logits(self.module, own, state)
             return logits, {name: state[name] for name in buffers}
 
         models = len(self.seeds)
@@ -77,7 +78,7 @@ class Stack:
         """Train all of them with the built-in recipe."""
         trained = [p for p in self.parameters.values() if p.requires_grad]
         with seeded(noise_seed(*self.seeds), self.device):
-            return descend(recipe, batches, self.forward, trained, streams, steps)
+            return descend(recipe, batches, partial(self.forward, batches), trained, streams, steps)
 
     def networks(self) -> Iterator[torch.nn.Module]:
         """Each network in turn, in eval mode: the same module, refilled."""
@@ -116,7 +117,7 @@ def group_limit(recipe: RecipeSection, arch: str, batches: Batches, job: Job, st
 
     try:
         with seeded(job.seed, batches.device), torch.autograd.graph.saved_tensors_hooks(count, same):
-            losses_of(recipe, module(batches.inputs(index, change)), batches.y[index], 1)
+            losses_of(recipe, batches.logits(module, batches.inputs(index, change)), batches.y[index], 1)
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
             return 1

@@ -130,7 +130,7 @@ def _train(
     """Train a module in place with the built-in recipe; raises TrainingError."""
     steps = steps_of(recipe, len(pool), nominal)
     try:
-        batches = Batches(pool, recipe.augmentation, device)
+        batches = Batches(pool, recipe.augmentation, device, recipe.output)
         stream = Stream(np.arange(len(pool)), steps.batch, batches.ways, seed)
         with contained("the network of --arch"):
             result = train_single(recipe, module, batches, stream, steps, seed)

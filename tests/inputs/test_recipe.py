@@ -2,13 +2,16 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from attacks import queries
+from audit.inputs.config import Config
 from audit.inputs.recipe import QUERIES, RecipeSection
+from audit.inputs.training_order import training_order
 from audit.training.descent import factor
 from audit.training.jobs import Steps, steps_of
 from audit.training.streams import Stream, changes
@@ -33,6 +36,14 @@ from audit.training.streams import Stream, changes
 def test_what_cannot_be_meant_is_refused_with_the_remedy(given: dict, said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         RecipeSection(**given)
+
+
+def test_the_logits_that_are_audited_are_those_that_are_trained(tmp_path: Path) -> None:
+    base = {"data": {"forget": tmp_path / "forget.npz"}, "model": {"output": 1}}
+    order = training_order(Config.model_validate({**base, "recipe": {"lr": 0.1}}), tmp_path)
+    assert order.recipe.resolved()["output"] == "1"
+    assert not training_order(Config.model_validate(base), tmp_path).recipe.defined  # nothing was described
+    assert "output" not in RecipeSection(lr=0.1).resolved()  # models of earlier versions keep their addresses
 
 
 def test_defaults_and_what_was_given() -> None:

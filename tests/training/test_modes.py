@@ -15,6 +15,7 @@ from scipy.stats import ks_2samp
 from audit.inputs.models import build_module
 from audit.inputs.recipe import RecipeSection
 from audit.training.jobs import Job, Pool
+from audit.training.problems import TrainingError
 from audit.training.service import Trained, estimate
 from audit.training.store import Store
 from tests.training.conftest import MLP, Train, coin_jobs
@@ -125,6 +126,19 @@ def test_named_inputs_one_output_odd_sizes(train: Train, store: Store, digits: P
     network.load_state_dict(states(store, made)["shadow 0"])
     said = network(torch.tensor(np.asarray(digits.x), dtype=torch.float32)).detach().numpy()[:, 0] > 0
     assert (said == (digits.y > 4)).mean() > 0.85
+
+
+def test_inputs_by_name_and_several_outputs_train_the_same_models(train: Train, store: Store, digits: Pool) -> None:
+    named = Pool({"numbers": digits.x, "kind": digits.y % 4}, digits.y)
+    jobs = coin_jobs(2)
+    plain = states(store, train(jobs, "hooks.nets:NamedInputs", named))
+    assert_alike(states(store, train(jobs, "hooks.nets:ByKeyword", named)), plain)
+    with ThreadPoolExecutor(1) as executor:
+        for arch, output in (("hooks.nets:ByKeyword", None), ("hooks.nets:InTuple", "1")):
+            made = train(jobs, arch, named, output=output, engine="pool", executor=executor)
+            assert_alike(states(store, made), plain)
+    with pytest.raises(TrainingError, match="several outputs: name the logits with --output, one of 0"):
+        train(coin_jobs(1, first=9), "hooks.nets:InTuple", named)
 
 
 def test_with_dropout_the_modes_agree_in_distribution(train: Train, store: Store, digits: Pool) -> None:
