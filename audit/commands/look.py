@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from contextlib import redirect_stdout
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -38,7 +39,8 @@ def inspect(
 
     if hook_of(file) is None and not file.exists():
         raise UsageError(f"{file} does not exist: check the path.")
-    with redirect_stdout(sys.stderr):  # the user's own code may print
+    with redirect_stdout(sys.stderr), warnings.catch_warnings():  # the user's own code may print
+        warnings.simplefilter("ignore")  # what a library thinks of a file is not what an audit would do with it
         seen = _seen(file, arch, label)
     if as_json:
         typer.echo(json.dumps({"file": str(file), **asdict(seen)}, sort_keys=True))
@@ -196,6 +198,7 @@ def _ask(found: Detected) -> None:
 def _document(found: Detected, base: Path) -> str:
     """The text of an ``audit.toml``, paths relative to its folder."""
     from audit.inputs.options import hook_of
+    from audit.inputs.propose import proposed
 
     def written(path: Path) -> str:
         inside = hook_of(path) is None and path.is_absolute() is base.is_absolute() and path.is_relative_to(base)
@@ -207,6 +210,7 @@ def _document(found: Detected, base: Path) -> str:
     ]
     lines += ["[data]", *(f"{role} = {written(path)}" for role, path in found.sets.items())]
     lines += [f"{role}_index = {written(path)}" for role, path in found.indices.items()]
+    lines += proposed(found.sets.values())
     lines += ["", "[model]", *(f"{role} = {written(path)}" for role, path in found.models.items())]
     lines += [f"retrained = [{', '.join(map(written, found.retrained))}]"] if found.retrained else []
     if len(found.arch) == 1:

@@ -24,6 +24,7 @@ from . import channel
 #: commands that import or call code of the user or of plug-ins
 WATCHED = ("run", "inspect", "commit", "score", "references", "demo", "selftest", "attacks")
 JUDGING = ("run", "score")
+CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
 NO_VERDICT = "This is not a verdict."
 TWICE = 0.5  # seconds: a terminal interrupts the child itself, and the parent passes it on once more
 
@@ -205,9 +206,12 @@ class _Parent:
         if code < 0 and signal.SIGINT in self.passed:
             return _failed("interrupted: run the same command again to continue", ExitCode.INTERRUPTED)
         if code < 0:
-            return _failed(
-                f"the process of the audit was killed ({signal.Signals(-code).name}): out of memory, perhaps"
+            why = (
+                "a library met what it cannot read, perhaps a damaged file; `audit inspect FILE` finds which"
+                if -code in CRASHES
+                else "out of memory, perhaps"
             )
+            return _failed(f"the process of the audit was killed ({signal.Signals(-code).name}): {why}")
         if self.ended is None or self.ended != code:
             if code == ExitCode.INTERRUPTED and signal.SIGINT in self.passed:
                 return code

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .checks import check_keys
+from .checks import check_keys, checked
 from .formats.hf import is_saved
 from .indices import SUFFIXES as INDEX_SUFFIXES
 from .indices import read_indices
@@ -51,7 +51,9 @@ def inspect_data(path: Path, options: DataOptions) -> Seen:
     try:
         raw = read_source(path, options, "it")
         check_keys(raw.arrays, str(path), need_inputs=True)
-        return _set(path, prepared(raw, options, str(path)))
+        raw = prepared(raw, options, str(path))
+        checked(raw.arrays, np.zeros(len(raw.arrays["y"]), dtype=np.int64), str(path))
+        return _set(path, raw)
     except ValueError as error:
         return Seen(_kind(path), problems=tuple(str(error).splitlines()))
 

@@ -16,6 +16,8 @@ from .memory import IN_MEMORY, described
 from .outputs import PrecomputedOutputs
 from .targets import Target, TorchTarget
 
+COARSE = 1e-4  # our choice: finer steps tie no rows that anybody would miss
+
 
 def by_content(digests: Mapping[str, str]) -> dict[str, str]:
     """New name of each model: references, and further runs, are numbered in the order of their digests.
@@ -113,6 +115,10 @@ def loading_lines(models: Mapping[str, Target], build: Build) -> list[str]:
         if isinstance(model, (TorchTarget, CalledTarget)):
             for step in model.steps:
                 said.setdefault(step, []).append(name)
+        coarse = getattr(model, "step", None) or 0.0
+        if getattr(model, "probabilities", False) and coarse >= COARSE:
+            text = f"probabilities in steps of {coarse:.3g}: rows at 0 or 1 are tied and counted"
+            said.setdefault(text, []).append(name)
         if isinstance(model, TorchTarget) and model.headless:
             said.setdefault(f"outputs alone, no features: {model.headless}", []).append(name)
     lines = [f"{_few(names)}: {text}" for text, names in said.items()]

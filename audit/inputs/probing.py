@@ -9,6 +9,7 @@ from audit.errors import AuditError
 from .called import CalledTarget
 from .contained import contained
 from .data import Arrays, layout
+from .naming import listed
 from .outputs import PrecomputedLabels, PrecomputedOutputs
 from .probabilities import probabilities, stored_probabilities
 from .targets import DETERMINISM, Target, TorchTarget
@@ -53,13 +54,15 @@ def probe_models(models: dict[str, Target], files: dict[str, Arrays], problems: 
                 f"preprocess the inputs as in training{_bytes(rows)}"
             )
             found.setdefault(text, []).append(name)
-    problems += [f"{', '.join(names)}: {text}" for text, names in found.items()]
+    problems += [f"{listed(list(dict.fromkeys(names)))}: {text}" for text, names in found.items()]
     widest = max(widths.values(), default=0)
     for name, model in models.items():
         if isinstance(model, CalledTarget) and model.classes is not None and name in widths:
             model.width = widths[name] = widest  # of classes that it never saw it says nothing
     if len(set(widths.values())) > 1:
-        problems.append(f"the models have different numbers of classes ({widths}): give models of one task")
+        of = {width: listed([name for name, own in widths.items() if own == width]) for width in widths.values()}
+        said = "; ".join(f"{width}: {names}" for width, names in of.items())
+        problems.append(f"the models have different numbers of classes ({said}): give models of one task")
     return widest
 
 

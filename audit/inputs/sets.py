@@ -9,13 +9,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from attacks.base import ClaimKind, Ints
+from attacks.base import Bools, ClaimKind, Ints
 from audit.record.inputs import ClaimRecord
 
 from .concepts import CONCEPTS
 from .config import ClaimSection, Provenance
 from .data import Arrays
 
+HASH = np.dtype("S32")  # compares all 32 bytes: those that it drops, zeros at the end, every digest has in full
+Hashes = np.ndarray[Any, Any]
 AUXILIARY_SHARE = 4  # our choice: where no auxiliary set is given, every fourth test row (by content) becomes it
 
 Grants = Literal["labels", "logits", "features"]  # the most that the models given let an adversary have
@@ -159,11 +161,11 @@ def _lent(claim: ClaimRecord, holdout: Arrays, count: int) -> str:
 
 def _content_rank(data: Arrays) -> Ints:
     """Rank of each row by a hash of its content (of its position where there are no inputs): no order matters."""
-    hashes = data.row_hashes()
+    hashes = _hashes(data)
     if hashes is None:
-        hashes = [hashlib.sha256(str(i).encode()).digest() for i in range(len(data))]
+        hashes = np.array([hashlib.sha256(str(i).encode()).digest() for i in range(len(data))], dtype=HASH)
     ranks = np.empty(len(data), dtype=np.int64)
-    ranks[sorted(range(len(data)), key=lambda i: (hashes[i], i))] = np.arange(len(data))
+    ranks[np.argsort(hashes, kind="stable")] = np.arange(len(data))
     return ranks
 
 
@@ -184,18 +186,20 @@ def drop_duplicates(sets: Sets, files: dict[str, Arrays]) -> tuple[Sets, list[Ov
     also in forget or retain (they are not never-seen). Repetitions within the forget and the holdout set: copies of
     one row are no independent evidence. Without inputs nothing can be compared.
     """
-    hashes = {name: data.row_hashes() for name, data in files.items() if name != "retain"}
-    known = {value for rows in hashes.values() for value in rows or ()}
-    contents = {name: None if rows is None else frozenset(rows) for name, rows in hashes.items()}
-    retain = files["retain"]  # may be far larger than all others: what none of them holds is not kept
-    contents["retain"] = None if retain.x is None else frozenset(v for v in retain.hashes() if v in known)
+    hashes = {name: _hashes(data) for name, data in files.items()}
+    ordered = {name: None if rows is None else np.sort(rows) for name, rows in hashes.items()}
     selection = dict(sets.selection)
     found: list[Overlap] = []
 
-    def content(role: str) -> list[bytes] | None:
-        chosen = selection[role]
-        rows = hashes[chosen.source]
-        return None if rows is None else [rows[i] for i in chosen.rows]
+    def kept(role: str, other: str, keep: Bools) -> None:
+        """Leave out the rows of a set that also stand in another one."""
+        if not keep.all():
+            found.append(Overlap(role, other, int((~keep).sum()), len(keep)))
+            selection[role] = Selection(selection[role].source, selection[role].rows[keep])
+
+    def content(role: str) -> Hashes | None:
+        rows = hashes[selection[role].source]
+        return None if rows is None else rows[selection[role].rows]
 
     for role, others in (
         ("forget", ("retain",)),
@@ -204,22 +208,27 @@ def drop_duplicates(sets: Sets, files: dict[str, Arrays]) -> tuple[Sets, list[Ov
         ("auxiliary", ("retain", "forget")),
     ):
         for other in others:
-            mine, theirs = content(role), contents[other]
-            if mine is None or theirs is None:
-                continue
-            keep = np.array([value not in theirs for value in mine], dtype=bool)
-            if not keep.all():
-                found.append(Overlap(role, other, int((~keep).sum()), len(keep)))
-                selection[role] = Selection(selection[role].source, selection[role].rows[keep])
+            mine, theirs = content(role), ordered[other]
+            if mine is not None and theirs is not None:
+                kept(role, other, ~_among(mine, theirs))
     for role in ("forget", "holdout"):
         mine = content(role)
         if mine is not None:
-            first = {value: i for i, value in reversed(list(enumerate(mine)))}
-            keep = np.array([first[value] == i for i, value in enumerate(mine)], dtype=bool)
-            if not keep.all():
-                found.append(Overlap(role, role, int((~keep).sum()), len(keep)))
-                selection[role] = Selection(selection[role].source, selection[role].rows[keep])
+            first = np.zeros(len(mine), dtype=bool)
+            first[np.unique(mine, return_index=True)[1]] = True
+            kept(role, role, first)
     return Sets(sets.claim, selection, sets.assumptions), found
+
+
+def _hashes(data: Arrays) -> Hashes | None:
+    """``Arrays.hashes`` as one array, for there may be millions; None without inputs."""
+    return None if data.x is None else np.fromiter(data.hashes(), dtype=HASH, count=len(data))
+
+
+def _among(values: Hashes, ordered: Hashes) -> Bools:
+    """Which values stand among sorted ones."""
+    at = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
+    return np.asarray(ordered[at] == values)
 
 
 def shared_ids(files: dict[str, Arrays]) -> list[str]:

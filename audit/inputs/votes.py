@@ -15,6 +15,8 @@ from attacks.base import Bools, Floats, Ints
 
 from .probabilities import MOST
 
+SLACK = 1e-2  # of the sum of a row, in any precision
+ROUNDED = 1e-3  # our choice: sums that are further off come of decimals
 DECIMALS = range(1, 5)  # grids of 10^-1 to 10^-4; finer ones cost no attack its sight
 
 
@@ -39,15 +41,31 @@ def as_logits(outputs: Floats, step: float) -> Floats:
     """
     if outputs.shape[1] == 1:
         outputs = np.column_stack([1 - outputs, outputs])
-    sums = outputs.sum(axis=1)
-    if outputs.min() < -1e-6 or np.abs(sums - 1).max() > 1e-2:
-        raise ValueError("its outputs are no probabilities: rows must lie between 0 and 1 and sum to 1")
+    sums, half = outputs.sum(axis=1), step / 2
+    most, least = np.maximum(outputs - half, 0).sum(axis=1), (outputs + half).sum(axis=1)
+    if outputs.min() < -1e-6 or most.max() > 1 + SLACK or least.min() < 1 - SLACK:
+        raise ValueError(
+            "its outputs are no probabilities: rows must lie between 0 and 1 and sum to 1, but for their rounding "
+            f"(steps of {step:.2g})"
+        )
+    whole = outputs / sums[:, None] if np.abs(sums - 1).max() <= ROUNDED else _summing_to_one(outputs)
     classes = outputs.shape[1]
-    p, spread = np.clip(outputs / sums[:, None], 0.0, 1.0), _spread(step, classes)
+    p, spread = np.clip(whole, 0.0, 1.0), _spread(step, classes)
     found = np.log(p + spread)
     near = p > 0.5  # next to 1 by the distance from it, which is the finer number
     found[near] = np.log1p(p[near] - 1 + spread)
     return np.asarray(found)
+
+
+def _summing_to_one(outputs: Floats) -> Floats:
+    """The nearest rows that sum to 1 (Duchi et al. 2008, algorithm 1): each value moves by about half a step.
+
+    Divided by its sum, a row with .9 and nothing else would say more than one with 1 and .1.
+    """
+    ordered = -np.sort(-outputs, axis=1)
+    over = (np.cumsum(ordered, axis=1) - 1) / np.arange(1, outputs.shape[1] + 1)
+    last = (ordered > over).sum(axis=1) - 1
+    return np.asarray(np.maximum(outputs - over[np.arange(len(outputs)), last][:, None], 0.0))
 
 
 def saturated(logits: Floats, labels: Ints, step: float) -> Bools:

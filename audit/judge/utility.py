@@ -66,8 +66,11 @@ def _figure(name: str, difference: Floats, margin: float, alpha: float, what: st
     ok = bounds.low > -margin
     reason = f"{what} is not worse than {against} by {margin:g} or more"
     if not ok:
+        seen = f"{float(difference.mean()):+.3f} ({bounds.low:+.3f} to {bounds.high:+.3f})"
         reason = (
-            f"{what} may be worse than {against} by {margin:g} or more: a broken model is no evidence of forgetting"
+            f"{what} is worse than {against} by over {margin:g}: {seen}; a broken model is no evidence of forgetting"
+            if bounds.high < -margin
+            else f"{what} is not shown to lie less than {margin:g} below {against}: {seen}"
         )
     return UtilityFigure(
         name=name,

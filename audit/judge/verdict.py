@@ -138,7 +138,10 @@ def _open(
     if families.aware is not None and families.aware.aware:
         settle.extend(families.aware.remedy)
     for level in rejecting(checks):
-        settle.append(f"claim --access {level} to have that verdict on its own; a PASS needs further unlearning")
+        settle.append(
+            f"claim --access {level} to have that verdict on its own; a PASS needs further unlearning or, where its p "
+            f"lies near {policy.alpha:g}, more forget and holdout rows, which show whether it came by chance"
+        )
     if "positive control" in blocked:
         settle.append("give the original model")
     if "utility" in blocked:

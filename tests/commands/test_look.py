@@ -6,6 +6,8 @@ import io
 import json
 import shutil
 import sys
+import tomllib
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,9 @@ import torch
 
 from audit.inputs.advice import Having, shortfalls
 from audit.inputs.detect import detect
+from audit.inputs.propose import proposed
 from audit.policy.policy import load_policy
-from tests.conftest import ARCH, Cli
+from tests.conftest import ARCH, Cli, process
 from tests.inputs.test_index_lists import whole_case
 
 
@@ -62,6 +65,7 @@ WRONG: dict[str, tuple[bytes, str]] = {
     "a.parquet": (b"PAR1", "is no readable parquet file"),
     "a.txt": (b"one two", "a.txt"),
     "a.csv": (b"a,b\n1,2\n", "which column holds the labels?"),
+    "inf.csv": (b"a,y\n1,0\ninf,1\n", "x holds NaN or infinite values in 1 rows: repair or drop them (positions 1"),
     "a.xyz": (b"", "unknown model format"),
 }
 
@@ -74,6 +78,14 @@ def test_what_an_audit_would_turn_away(tmp_path: Path, cli: Cli, name: str) -> N
     assert ended.code == 2
     assert expected in ended.out
     assert cli("inspect", tmp_path / "gone").code == 2
+
+
+def test_what_libraries_warn_of_is_not_said(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.save({"w": torch.eye(3).to_sparse_csr()}, tmp_path / "a.pt")
+    ended = process("inspect", tmp_path / "a.pt")
+    assert "Warning" not in ended.text
 
 
 def test_a_folder_and_a_function(case: Path, cli: Cli) -> None:
@@ -109,6 +121,38 @@ def test_init_detects_one_set_and_lists(case: Path, cli: Cli, monkeypatch: pytes
     assert ended.code == 0, ended.err
     assert "rows stand in no index list: they are the retain set" in ended.text
     assert "no test set: rows of the holdout set serve" in ended.out
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_init_proposes_labels_and_categories(
+    tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for role, work in (("forget", ["a", "b"]), ("retain", ["c", "a"]), ("test", ["b", "b"])):
+        rows = {"age": [1.5, 2.5], "work": work, "who": ["x", "y"], "income": ["no", "yes"], "ids": [1, 2]}
+        table = pd.DataFrame({**rows, "ids": [f"{role}{i}" for i in range(2)]})
+        table.to_csv(f"{role}.csv", index=False) if suffix == "csv" else table.to_parquet(f"{role}.parquet")
+    np.savez("unlearned.npz", forget=np.zeros((2, 2)))
+    assert cli("init").code == 0
+    written = tomllib.loads(Path("audit.toml").read_text())["data"]
+    assert written["label"] == "income"
+    assert written["categories"] == {"work": ["a", "b", "c"], "who": ["x", "y"]}
+    assert "a proposal: the last column of few values (2); check it" in Path("audit.toml").read_text()
+    ended = cli("inspect", f"forget.{suffix}", "--label", "income")
+    assert "the column work holds text" in ended.out  # what the file is without the configuration
+
+
+def test_init_proposes_nothing_where_it_cannot_know(tmp_path: Path) -> None:
+    pd.DataFrame({"a": [0.5, 1.5], "b": [0.1, 0.2]}).to_csv(tmp_path / "forget.csv", index=False)
+    assert proposed([tmp_path / "forget.csv"]) == ["# label = ...   # which column holds the labels? It is one of a, b"]
+    names = [f"n{i}" for i in range(200)]
+    pd.DataFrame({"a": range(200), "name": names, "y": [0, 1] * 100}).to_csv(tmp_path / "forget.csv", index=False)
+    assert proposed([tmp_path / "forget.csv"]) == [
+        'label = "y"',
+        'inputs = ["a"]   # left out, of very many texts: name',
+    ]
+    (tmp_path / "forget.csv").write_bytes(b"\xff\xfe")
+    assert proposed([tmp_path / "forget.csv", tmp_path / "gone.npz"]) == []
 
 
 def test_init_asks(case: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import random
 import shutil
 from pathlib import Path
 
-from . import arrays, damage, records, texts, weights
+from . import arrays, damage, learners, records, tables, texts, weights
 from .cases import CRASH, DATA, MODELS, USAGE, Case, Family, Place, Zero, audit, swapped
 from .records import DENIED, verify
 
@@ -87,6 +87,8 @@ FAMILIES: tuple[Family, ...] = (
     *weights.FAMILIES,
     *texts.FAMILIES,
     *records.FAMILIES,
+    *tables.FAMILIES,
+    *learners.FAMILIES,
     *(damaged, replaced, damaged, renamed, damaged, replaced, damaged, discovered),
 )
 

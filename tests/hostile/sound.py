@@ -22,13 +22,17 @@ def network() -> Any:
 
 def build(folder: Path) -> None:
     """Write data, networks, outputs, configurations, keys, a ledger, a certificate and a run directory."""
+    from . import learners, tables  # they damage what is written here
+
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
-    inputs = {}
+    inputs, labels = {}, {}
     for i, (role, n) in enumerate(ROWS.items()):
-        y = np.arange(n) % CLASSES
+        y = labels[role] = np.arange(n) % CLASSES
         x = inputs[role] = (rng.normal(size=(n, WIDTH)) + 3 * np.eye(WIDTH)[y]).astype(np.float32)
         np.savez(folder / f"{role}.npz", x=x, y=y, ids=np.arange(n) + 100 * i)
+    tables.build(folder, {role: (inputs[role], labels[role]) for role in ROWS})
+    learners.build(folder, inputs["retain"], labels["retain"])
     _models(folder, inputs["retain"], rng)
     _texts(folder)
     _certificate(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from .formats import as_table, library
 from .lightgbm_text import sound
 
 FIRST = b"tree\n"
+_SILENT = logging.Logger("audit.lightgbm", logging.CRITICAL)
 OBJECTIVES = ("binary", "multiclass", "multiclassova")
 
 
@@ -33,6 +35,7 @@ def load(path: Path, content: bytes, sha256: str) -> CalledTarget:
     if not content.startswith(FIRST):
         raise ValueError(f"{path} is no LightGBM text model: save it with booster.save_model")
     lightgbm = library("lightgbm", "lightgbm", path)
+    lightgbm.register_logger(_SILENT)  # else it prints on standard output, where others read the verdict
     try:
         text = content.decode("utf-8")
         if not sound(content.decode("latin-1")):  # a character a byte: its sizes count bytes

@@ -14,10 +14,12 @@ from audit.inputs.usercode import describe
 
 from .formats import as_table, library
 from .trees import walkable, within
+from .ubjson import sound
 
 OBJECTIVES = ("binary:logistic", "binary:logitraw", "multi:softprob", "multi:softmax")
 
 
+_JSON = (b'"', b"}", b" ", b"\t", b"\r", b"\n")  # what may follow { in JSON; in UBJSON there stands a length
 MOST_CLASSES = 100_000  # our choice: wider outputs are no classification that is audited here
 
 
@@ -37,6 +39,8 @@ def load(path: Path, content: bytes, sha256: str) -> CalledTarget:
     xgboost = library("xgboost", "xgboost", path)
     booster = xgboost.Booster()
     try:
+        if content.lstrip()[1:2] not in _JSON and not sound(content):
+            raise ValueError("its lengths lead out of the file")
         booster.load_model(bytearray(content))
         if not _sound(json.loads(booster.save_raw("json"))["learner"]):
             raise ValueError("a tree leads to nodes, columns or classes that are not there")

@@ -6,6 +6,7 @@ import csv
 import io
 import itertools
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,28 @@ def read_delimited(path: Path, options: DataOptions) -> Raw:
     Raises:
         ValueError: with the remedy.
     """
+    with _text_of(path) as (text, size):
+        return _read(text, options, path, size)
+
+
+def first_columns(path: Path) -> dict[str, Array]:
+    """The first rows of every column: numbers where all cells are, else text. Raises ValueError as the reader does."""
+    with _text_of(path) as (text, _):
+        names, delimiter = _header(text, path)
+        block = next(_blocks(csv.reader(text, delimiter=delimiter), len(names), path), [])
+        return {name: _column(block, place, name, False, path, 2) for place, name in enumerate(names)}
+
+
+@contextmanager
+def _text_of(path: Path) -> Iterator[tuple[io.TextIOWrapper, int]]:
+    """A file as text, and its size; whatever goes wrong is a ValueError with the remedy."""
     try:
         with opened(path) as stream:
             size = stream.seek(0, 2)
             stream.seek(0)
             text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
             try:
-                return _read(text, options, path, size)
+                yield text, size
             finally:
                 text.detach()
     except FileNotFoundError:
@@ -48,13 +64,18 @@ def read_delimited(path: Path, options: DataOptions) -> Raw:
         raise ValueError(f"{path} is no readable table ({error}): save it again") from None
 
 
-def _read(text: io.TextIOWrapper, options: DataOptions, path: Path, size: int) -> Raw:
+def _header(text: io.TextIOWrapper, path: Path) -> tuple[list[str], str]:
+    """Names of the columns, and the delimiter."""
     first = text.readline(2**20)
     if not first.strip():
         raise ValueError(f"{path} is empty: give a header and at least one row")
     delimiter = max(DELIMITERS, key=first.count)
     (header,) = csv.reader([first], delimiter=delimiter)
-    names = [name.strip() for name in header]
+    return [name.strip() for name in header], delimiter
+
+
+def _read(text: io.TextIOWrapper, options: DataOptions, path: Path, size: int) -> Raw:
+    names, delimiter = _header(text, path)
     table = Table(names, options, str(path), size)
     texts = {table.label, *table.names, *options.categories}
     places = {name: names.index(name) for name in table.wanted}

@@ -47,6 +47,8 @@ def read_saved(path: Path, options: DataOptions) -> Raw:
     odd = [name for name in names if Path(name).name != name]
     if odd or not names:
         raise ValueError(f"{path / STATE} names {listed(odd) or 'no'} files outside the folder: save the set again")
+    if len(set(names)) < len(names):
+        raise ValueError(f"{path / STATE} names a file twice: save the data set again with save_to_disk")
     arrow = pyarrow(f"{path} is a folder of save_to_disk, which")
     try:
         return _read([path / name for name in names], options, str(path))

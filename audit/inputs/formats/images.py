@@ -84,21 +84,29 @@ def decoded(stream: IO[bytes], where: str, size: tuple[int, int] | None) -> Arra
         with warnings.catch_warnings(), _strictly():
             warnings.simplefilter("ignore")  # odd EXIF; the size is looked at below
             with Image.open(stream, formats=FORMATS) as image:
-                if image.width * image.height > MOST_PIXELS:
-                    raise ValueError(
-                        f"{where} declares {image.width} x {image.height} pixels, over {MOST_PIXELS}: give smaller ones"
-                    )
-                if image.mode not in COLOURS:
-                    raise ValueError(f"{where} is a picture of mode {image.mode}: save 8-bit grey or RGB")
+                _check(image, where)
                 plain = image.convert(COLOURS[image.mode])
                 if size is not None:
                     plain = plain.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    except Unfit:
+        raise
     except UnidentifiedImageError:
         raise ValueError(f"{where} is no picture in {', '.join(FORMATS)}: save it again") from None
-    except (OSError, SyntaxError, Image.DecompressionBombError, EOFError, OverflowError) as error:
+    except Exception as error:  # noqa: BLE001 - a parser of the library's
         raise ValueError(f"{where} is a damaged picture ({describe(error)}): save it again") from None
     array = np.asarray(plain)
     return array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))
+
+
+class Unfit(ValueError):
+    """A sound picture that is not read, with the remedy."""
+
+
+def _check(image: Any, where: str) -> None:
+    if image.width * image.height > MOST_PIXELS:
+        raise Unfit(f"{where} declares {image.width} x {image.height} pixels, over {MOST_PIXELS}: give smaller ones")
+    if image.mode not in COLOURS:
+        raise Unfit(f"{where} is a picture of mode {image.mode}: save 8-bit grey or RGB")
 
 
 @contextmanager

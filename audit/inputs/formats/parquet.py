@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from audit.inputs.raw import Raw
 from audit.inputs.usercode import describe
 from audit.record.readonce import opened
 
-from .arrow import columns_of, pyarrow
+from .arrow import Array, columns_of, pyarrow
 
 ROWS = 2**14  # rows at once; our choice
 BUFFER = 2**16  # bytes of a column at once, else all of it in a group of rows is; our choice
@@ -25,6 +27,21 @@ def read_parquet(path: Path, options: DataOptions) -> Raw:
     Raises:
         ValueError: with the remedy.
     """
+    with _file_of(path) as (file, size):
+        return _read(file, options, str(path), size)
+
+
+def first_columns(path: Path) -> dict[str, Array]:
+    """The first rows of every column of numbers or text. Raises ValueError as the reader does."""
+    with _file_of(path) as (file, _):
+        names = [field.name for field in file.schema_arrow if not field.type.num_fields]
+        batch = next(file.iter_batches(batch_size=ROWS, columns=names, use_threads=False), None)
+        return {} if batch is None else columns_of(batch, names, str(path))[0]
+
+
+@contextmanager
+def _file_of(path: Path) -> Iterator[tuple[Any, int]]:
+    """An open file, and its size; whatever goes wrong is a ValueError with the remedy."""
     arrow = pyarrow(f"{path} is parquet, which")
     from pyarrow import parquet
 
@@ -34,7 +51,7 @@ def read_parquet(path: Path, options: DataOptions) -> Raw:
             stream.seek(0)
             file = parquet.ParquetFile(stream, pre_buffer=False, buffer_size=BUFFER)
             _check(file.metadata, path, size)
-            return _read(file, options, str(path), size)
+            yield file, size
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist: check the path") from None
     except (arrow.ArrowException, OSError, MemoryError) as error:
