@@ -72,19 +72,31 @@ def _saturated(case: Case, view: ModelView) -> Found:
 
 
 def _as_original(views: Mapping[str, ModelView]) -> Found:
-    """Retain and test rows that the audited model answers bit for bit as the original does, and how many there are.
+    """Retain and test rows that the audited model, and each reference, answers bit for bit as the original does.
 
-    Labels, and probabilities in coarse steps, agree by chance: nothing is said of them.
+    Labels agree by chance, and so do probabilities: without references nothing is said of them.
     """
     mine, original = views["unlearned"], views.get("original")
-    if original is None or min(mine.access, original.access) < Access.LOGITS or getattr(mine.target, "step", None):
+    references = [view for name, view in views.items() if name.startswith("retrained/")]
+    if original is None or min(view.access for view in (mine, original, *references)) < Access.LOGITS:
         return {}
-    same = total = 0
+    if not references and getattr(mine.target, "step", None):
+        return {}
+    total = sum(len(original.stored(role)) for role in ("retain", "test"))
+    found = {"as_original": np.array([_same(mine, original), total])}
+    if references:
+        found["as_original_references"] = np.array([_same(view, original) for view in references])
+    return found
+
+
+def _same(view: ModelView, original: ModelView) -> int:
+    """Retain and test rows with equal answers of both."""
+    count = 0
     for role in ("retain", "test"):
-        ours, theirs = mine.stored(role), original.stored(role)
-        same += sum(int((ours[rows] == theirs[rows]).all(axis=1).sum()) for rows in steps(ours))
-        total += len(ours)
-    return {"as_original": np.array([same, total])}
+        ours, theirs = view.stored(role), original.stored(role)
+        if ours.shape == theirs.shape:
+            count += sum(int((ours[rows] == theirs[rows]).all(axis=1).sum()) for rows in steps(ours))
+    return count
 
 
 def _subjects(forget: Arrays, holdout: Arrays) -> Found:

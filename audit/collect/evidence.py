@@ -88,7 +88,8 @@ class Evidence:
             (S, n_F + n_H) booleans and ``accuracy/<design>`` (S,) on the test set; ``closer`` (5,) of
             `audit.collect.closer`, not in a run of an older version; where the audited model gives probabilities alone,
             ``saturated/forget`` and ``saturated/holdout`` booleans of the rows tied at 0 or 1;
-            ``as_original`` (2,) retain and test rows with the original's very answers, and all of them.
+            ``as_original`` (2,) retain and test rows with the original's very answers, and all of them;
+            ``as_original_references`` (K,) the former of each reference.
         signals: (attack, model) -> signals.
     """
 

@@ -18,7 +18,9 @@ from .inside import inside_gate
 from .shams import sham_gates
 from .utility import interval
 
-AS_ORIGINAL = 0.5  # our choice: share of rows with equal floats; of two trainings it is next to none
+#: our choice: share of answers of its own, of that of the reference with the fewest, below which a model has none. Of
+#: two trainings of a network all answers are; of two forests many coincide by chance (docs/formats.md)
+OWN = 0.5
 PROVENANCE = {
     "exact": "declared as exact retrains from scratch",
     "checkpoint": "declared as trained on from weights that never saw the forget set: not checked",
@@ -106,19 +108,31 @@ def _unaware(families: Families) -> Gate | None:
 def _own_answers(evidence: Evidence) -> Gate | None:
     """Does another model answer for the forget rows alone? None where outputs do not tell, or are the model's own.
 
-    Two trainings never give equal floats on nearly every row; the original with other answers in place does. Exact
-    learners of single neighbours may as well, so that it fails nobody.
+    Two trainings hardly ever give equal floats on so many more rows than the references do; the original with other
+    answers in place does. Exact learners of single neighbours may as well, so that it fails nobody.
     """
     if evidence.facts.claim.access == "labels" or "as_original" not in evidence.arrays:
         return None
     same, rows = (int(count) for count in evidence.arrays["as_original"])
-    if evidence.facts.structure.identical or rows == 0 or same < AS_ORIGINAL * rows:
+    references = [int(count) for count in evidence.arrays.get("as_original_references", ())]
+    if evidence.facts.structure.identical or rows == 0 or not borrowed(same / rows, [r / rows for r in references]):
         return None
+    most = f", of a reference's at most {max(references)}" if references else ""
     reason = (
-        f"{same} of {rows} retain and test rows have bit for bit the original's outputs: this is the original with "
-        "other answers for some rows, not a model trained again"
+        f"{same} of {rows} retain and test rows have bit for bit the original's outputs{most}: this is the original "
+        "with other answers for some rows, not a model trained again"
     )
     return Gate(name="answers of its own", ok=False, effect="blocks PASS", reason=reason)
+
+
+def borrowed(same: float, references: Sequence[float]) -> bool:
+    """Whether a model has too few answers of its own.
+
+    Args:
+        same: share of rows on which it has the original's.
+        references: the same of each reference.
+    """
+    return 1 - same < OWN * (1 - max(references, default=0.0))
 
 
 def _seed_budget(findings: Sequence[Finding]) -> Gate | None:

@@ -154,8 +154,8 @@ def _parquet(chance: random.Random) -> bytes:
             {"y": np.arange(12) / 3},
         )
     )
-    if chance.random() < 0.3:  # ten million rows in a few kilobytes
-        columns, odd = {"c0": np.zeros(10**7, np.float32)}, {"y": np.zeros(10**7, np.int8)}
+    if chance.random() < 0.3:  # two million rows in a few kilobytes
+        columns, odd = {"c0": np.zeros(2 * 10**6, np.float32)}, {"y": np.zeros(2 * 10**6, np.int8)}
     stream = io.BytesIO()
     parquet(stream, {**columns, **odd}, compression=chance.choice(("none", "snappy", "zstd")))
     return stream.getvalue()
