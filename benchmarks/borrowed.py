@@ -1,4 +1,4 @@
-"""How often do honest retrains answer bit for bit as the original did? The honest rate of the gate "answers of its own".
+"""How often do honest retrains answer bit for bit as the original: the honest rate of the gate "answers of its own".
 
 Each world is a fresh draw of adult rows, an original, and two honest retrains without the forget rows: one stands for
 the audited model, the other for a reference. `python -m benchmarks.borrowed --worlds 64` prints, by learner and size of

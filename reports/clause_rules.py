@@ -58,7 +58,7 @@ class Level(StrEnum):
     AGAINST = "against"
 
 
-#: the evidence in words, its strength, and why it is that strong
+#: the evidence in words (and, on a second line, the ids of its findings), its strength, and why it is that strong
 Judged = tuple[str, Level, str]
 
 
@@ -163,15 +163,16 @@ def _weaker(result: AuditResult) -> str:
 
 
 def _listed(findings: Sequence[Finding]) -> str:
-    """Ids by status, and the sizes behind them."""
+    """What the figures are by status, and the sizes behind them; their ids stand on a line of their own."""
     groups: dict[str, list[str]] = {}
     for f in findings:
-        groups.setdefault(f.status.value, []).append(f.id)
+        groups.setdefault(f.status.value, []).append(f.title)
     if not groups:
         return ""
     counts = sizes(findings)
-    text = "; ".join(f"{status}: {', '.join(ids)}" for status, ids in groups.items())
-    return f"{text}. Sample: {counts}." if counts else f"{text}."
+    text = "; ".join(f"{status}: {', '.join(dict.fromkeys(titles))}" for status, titles in groups.items())
+    said = f"{text}. Sample: {counts}." if counts else f"{text}."
+    return f"{said}\n{', '.join(f.id for f in findings)}"
 
 
 RULES: dict[Rule, Callable[[AuditResult], Judged]] = {

@@ -17,13 +17,14 @@ from .frameworks import ClauseEntry, Framework, frameworks
 
 @dataclass(frozen=True)
 class Clause:
-    """One clause with the evidence of a run."""
+    """One clause with the evidence of a run; ``ids`` are the findings behind it, for the margin."""
 
     framework: str
     clause: str
     title: str
     asks: str
     evidence: str
+    ids: str
     level: Level
     strength: str
     missing: str
@@ -55,13 +56,15 @@ def by_framework(found: Sequence[Clause]) -> tuple[tuple[Framework, tuple[Clause
 
 
 def _clause(result: AuditResult, framework: Framework, entry: ClauseEntry) -> Clause:
-    evidence, level, strength = RULES[entry.evidence](result)
+    said, level, strength = RULES[entry.evidence](result)
+    evidence, _, ids = said.partition("\n")
     return Clause(
         framework=framework.id,
         clause=entry.clause,
         title=entry.title,
         asks=entry.asks,
         evidence=evidence,
+        ids=ids,
         level=level,
         strength=strength,
         missing=entry.missing,

@@ -207,7 +207,7 @@ class _Parent:
             return _failed("interrupted: run the same command again to continue", ExitCode.INTERRUPTED)
         if code < 0:
             why = (
-                "a library met what it cannot read, perhaps a damaged file; `audit inspect FILE` finds which"
+                "a library met what it cannot read, perhaps a damaged model or data file: write it again"
                 if -code in CRASHES
                 else "out of memory, perhaps"
             )

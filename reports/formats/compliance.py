@@ -91,7 +91,7 @@ def _row(c: Clause) -> str:
     cells = (
         f"**{escape(c.clause)}** {escape(c.title)} ({certainty}; {checked})",
         f"{asks} [source](<{c.source}>)",
-        escape(c.evidence),
+        escape(c.evidence) + (f" ({escape(c.ids)})" if c.ids else ""),
         f"**{c.level}**: {escape(c.strength)}",
         escape(c.missing),
         escape(c.actor),

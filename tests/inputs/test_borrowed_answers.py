@@ -78,7 +78,7 @@ def test_probabilities_are_compared_with_those_of_the_references(folder: Path, t
     """Votes in steps of .1 coincide by chance: on far more rows than the references' they do not."""
     for path in folder.glob("*.npz"):
         with np.load(path) as stored:
-            plain = {key: value for key, value in stored.items()}
+            plain = dict(stored.items())
         outputs = "x" not in plain
         np.savez(tmp_path / path.name, **{k: softmax(v, axis=1).round(1) if outputs else v for k, v in plain.items()})
     honest, fresh = (run(tmp_path, name, probabilities=True, attacks="membership") for name in ("honest", "fresh"))

@@ -69,3 +69,13 @@ def test_a_failed_finding_speaks_against_even_in_a_qualified_pass() -> None:
     found = by_name(result.model_copy(update={"findings": (*result.findings, bad), "verdict": verdict}))
     assert found["Art. 15(5)"].level is Level.AGAINST
     assert found["Art. 17(1)"].level is Level.PARTIAL
+
+
+def test_evidence_is_in_words_and_ids_stand_in_the_margin(failing: AuditResult) -> None:
+    found = [clause for clause in clauses(failing) if clause.ids]
+    assert found
+    for clause in found:
+        ids = clause.ids.split(", ")
+        assert set(ids) <= {finding.id for finding in failing.findings}
+        assert not any(name in clause.evidence for name in ids)
+        assert any(f.title in clause.evidence for f in failing.findings if f.id in ids)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ def load(path: Path, content: bytes, sha256: str) -> CalledTarget:
     try:
         if content.lstrip()[1:2] not in _JSON and not sound(content):
             raise ValueError("its lengths lead out of the file")
+        if not _leaves(content):
+            raise ValueError("its leaves hold more values than there are classes")
         booster.load_model(bytearray(content))
         if not _sound(json.loads(booster.save_raw("json"))["learner"]):
             raise ValueError("a tree leads to nodes, columns or classes that are not there")
@@ -66,6 +69,14 @@ def load(path: Path, content: bytes, sha256: str) -> CalledTarget:
 
     steps = (f"trees up to its best round, {rounds[1] - 1}, as predict takes them",) if rounds[1] else ()
     return CalledTarget(call, sha256, f"xgboost, {objective}, margins", steps=steps)
+
+
+def _leaves(content: bytes) -> bool:
+    """Whether leaves hold one value, or one a class: the library reads as many as the file says, wherever they end."""
+    text = rb'"?:?\s*"?(?:S[iUIlL].{1,8}?)?(\d+)'
+    sizes = set(map(int, re.findall(rb"size_leaf_vector" + text, content, re.DOTALL)))
+    classes = set(map(int, re.findall(rb"num_class" + text, content, re.DOTALL)))
+    return sizes <= {0, 1} | classes
 
 
 def _sound(learner: dict[str, Any]) -> bool:

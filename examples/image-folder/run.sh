@@ -1,0 +1,1 @@
+audit run --forget forget --retain retain --holdout holdout --test test --arch nets:make --access logits --split attested

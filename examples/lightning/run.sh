@@ -1,0 +1,1 @@
+audit run --data data.npz --forget-index forget_idx.npy --holdout-index holdout_idx.npy --test-index test_idx.npy --arch nets:Digits --original original.ckpt --unlearned unlearned.ckpt --retrained retrained-0.ckpt --retrained retrained-1.ckpt --access logits --split attested
