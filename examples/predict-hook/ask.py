@@ -7,5 +7,5 @@ import joblib
 loaded = lru_cache(joblib.load)  # your own files: opened by your own code
 
 
-def ask(path, inputs):  # noqa: ANN001, ANN201
+def ask(path, inputs):
     return loaded(path).predict_log_proba(inputs)
