@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from .spool import Gathered
 Array = np.ndarray[Any, Any]
 LABELS = ("y", "label", "labels", "target", "class")
 NAMES = ("ids", "group", "request")
+INDEX = re.compile(r"(__index_level_\d+__|Unnamed: 0|)")  # how pandas names the column of a frame's own row names
 MASK = "mask"  # an input whose name holds it says which positions of the others count
 
 
@@ -39,7 +41,11 @@ class Table:
             raise ValueError(f"{where} has columns of the same name ({listed(twice)}): rename them")
         self.label, self.said = self._label(names)
         self.names = [name for name in NAMES if name in names and name not in (self.label, *options.inputs)]
-        self.inputs = list(options.inputs) or [n for n in names if n not in (self.label, *self.names)]
+        row_names = [name for name in names if INDEX.fullmatch(name) and not options.inputs]
+        if row_names:
+            self.said.append(f"the row names that pandas saved ({listed(row_names)}) are no input")
+        others = (self.label, *self.names, *row_names)
+        self.inputs = list(options.inputs) or [name for name in names if name not in others]
         absent = [name for name in (*self.inputs, *options.categories) if name not in names]
         if absent:
             raise ValueError(f"{where} has no columns {listed(absent)}: it has {listed(list(names))}")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .columns import LABELS, NAMES
+from .columns import INDEX, LABELS, NAMES
 from .formats.delimited import first_columns as of_text
 from .formats.parquet import first_columns as of_parquet
 from .naming import is_odd, listed
@@ -35,7 +35,7 @@ def proposed(paths: Iterable[Path]) -> list[str]:
                 columns.setdefault(name, []).append(values)
         except ValueError:  # `audit run` and `audit inspect` say why
             continue
-    found = {name: _distinct(parts) for name, parts in columns.items()}
+    found = {name: _distinct(parts) for name, parts in columns.items() if not INDEX.fullmatch(name)}
     if not found or any(map(is_odd, [*found, *(v for values in found.values() for v in values if isinstance(v, str))])):
         return []
     label, lines = _label(found)

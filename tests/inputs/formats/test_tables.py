@@ -54,6 +54,16 @@ def test_the_same_table_is_the_same_arrays(tmp_path: Path, name: str) -> None:
     assert again.arrays["x"].tolist() == [[40, 2], [13.5, 1], [40, 0], [40, 0]]
 
 
+@pytest.mark.parametrize("kind", ["a.parquet", "a.csv"])
+def test_row_names_that_pandas_saves_are_no_input(tmp_path: Path, kind: str) -> None:
+    """A frame whose rows were chosen keeps their numbers, and saves them as a column."""
+    some, path = FRAME.iloc[[2, 0, 3]], tmp_path / kind  # two rows would be a range, which is saved as no column
+    some.to_parquet(path) if kind.endswith("parquet") else some.to_csv(path)
+    raw = read(path)
+    assert raw.arrays["x"].tolist() == [X[2], X[0], X[3]]
+    assert any("row names that pandas saved" in line for line in raw.said)
+
+
 WRONG: dict[str, tuple[pd.DataFrame, DataOptions, str]] = {
     "no label": (FRAME, DataOptions(), "which column holds the labels? Name it with --label"),
     "another label": (FRAME, DataOptions(label="z"), "has no column z: name that of the labels with --label"),
