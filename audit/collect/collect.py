@@ -8,6 +8,7 @@ import numpy as np
 
 from audit.errors import InputError
 from audit.inputs.case import LoadedCase
+from audit.inputs.device import full_precision
 from audit.inputs.provenance import copies
 from audit.record.run_records import LookRecord
 from audit.record.rundir import RunDir
@@ -29,6 +30,7 @@ from .views import Views, observe_all, shadow_views
 ENOUGH = 30  # our choice: rows of one set on which equal answers are no chance, however coarse they are
 
 
+@full_precision()
 def collect(
     case: LoadedCase,
     suite: Suite,
