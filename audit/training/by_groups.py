@@ -7,18 +7,18 @@ import time
 from collections.abc import Sequence
 
 from attacks.memory import give_back, is_out_of_memory
+from audit.engine.crew import Crew
+from audit.engine.wire import state_bytes
 from audit.inputs.contained import Meddling, contained
 from audit.inputs.usercode import describe
 
 from .by_units import Work, run_units
-from .crew import Crew
 from .descent import Batches
 from .jobs import Steps, steps_of
 from .problems import TrainingError, diverged, out_of_memory
 from .session import Session, Task
 from .single import first_bad
 from .stacked import Stack, group_limit, streams_of
-from .wire import state_bytes
 
 
 def run_groups(work: Work, session: Session, crew: Crew, tasks: Sequence[Task], seconds: float | None) -> None:

@@ -24,7 +24,7 @@ def encode(header: Mapping[str, Any], arrays: Arrays) -> bytes:
     return stream.getvalue()
 
 
-def decode(content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
+def decode(content: bytes | memoryview) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
     """Header and arrays of ``encode``.
 
     Raises:
