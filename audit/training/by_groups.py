@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import time
 from collections.abc import Sequence
 
+from attacks.memory import give_back, is_out_of_memory
+from audit.engine.crew import Crew
+from audit.engine.wire import state_bytes
 from audit.inputs.contained import Meddling, contained
 from audit.inputs.usercode import describe
 
 from .by_units import Work, run_units
-from .crew import Crew
 from .descent import Batches
 from .jobs import Steps, steps_of
-from .problems import TrainingError, diverged, is_out_of_memory, out_of_memory
+from .problems import TrainingError, diverged, out_of_memory
 from .session import Session, Task
 from .single import first_bad
 from .stacked import Stack, group_limit, streams_of
-from .wire import state_bytes
 
 
 def run_groups(work: Work, session: Session, crew: Crew, tasks: Sequence[Task], seconds: float | None) -> None:
@@ -54,7 +54,7 @@ def run_groups(work: Work, session: Session, crew: Crew, tasks: Sequence[Task], 
             group, todo = [task for task in todo[:size] if session.claim(task)], todo[size:]
             if group and not _train_group(work, session, batches, group, steps):
                 size, todo = max(1, len(group) // 2), group + todo
-                gc.collect()
+                give_back()
             else:
                 _unlearn(work, session, crew, later)
     for task in session.left(later):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from attacks.memory import is_out_of_memory
 from audit.errors import CouldNotRun
 from audit.inputs.contained import Meddling, contained
 from audit.inputs.recipe import RecipeSection
@@ -15,7 +16,7 @@ from audit.inputs.usercode import describe, named_function
 from audit.record.digest import sha256_file
 
 from .jobs import Pool, Sources
-from .problems import NotImportable, TrainingError, is_out_of_memory, out_of_memory
+from .problems import NotImportable, TrainingError, out_of_memory
 from .single import first_bad, seeded
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from audit.inputs.models import build_module
 from audit.inputs.recipe import RecipeSection
 from audit.training.jobs import Job, Pool
 from audit.training.service import Trained, estimate
+from audit.training.stacked import free_memory
 from audit.training.store import Store
 from tests.training.conftest import MLP, Train, coin_jobs
 
@@ -175,3 +176,10 @@ def test_the_callers_generator_is_left_alone(train: Train) -> None:
     with ThreadPoolExecutor(1) as executor:
         train(coin_jobs(1), train="hooks.procedures:train", executor=executor)
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_the_memory_of_a_gpu_counts_what_torch_keeps_of_earlier_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (100, 1000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _device: 70)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _device: 50)
+    assert free_memory("cuda:0") == 120
