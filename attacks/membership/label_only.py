@@ -24,8 +24,9 @@ class LabelOnly(Attack):
     and rising shares of another row, so that the share grows with the radius within which the label holds. Turned,
     mixed and swapped inputs look like data: a gate that knows odd inputs hardly sees them. Each size is asked once, in
     one of two directions in turn: asked in both, the forget set stands out hardly more (docs/performance.md). There
-    are few levels and many ties; ties rank in the middle. With references the share is standardised by the other models' on that row and
-    adjusted for label and difficulty, as for ``membership``; where they agree exactly, only their mean is taken off.
+    are few levels and many ties; ties rank in the middle. With references the share is standardised by the other
+    models' on that row and adjusted for label and difficulty, as for ``membership``; where they agree exactly, only
+    their mean is taken off.
     """
 
     name = "label_only"
