@@ -81,11 +81,14 @@ def _in_turn(kind: str, sizes: Sequence[float]) -> list[str]:
 
 
 def _binary(case: Case) -> bool:
-    """Are all inputs zeros and ones, as far as retain rows tell?"""
+    """Are all inputs zeros and ones, as far as retain rows tell? Data without inputs are not."""
     retain = case.sets.get("retain")
     if retain is None:
         return False
-    return is_binary(retain.batch(np.arange(min(PARTNERS, len(case.labels["retain"])))))
+    try:
+        return is_binary(retain.batch(np.arange(min(PARTNERS, len(case.labels["retain"])))))
+    except ValueError:  # answers are stored, and the data hold labels alone
+        return False
 
 
 def _calibrated(agreement: Floats, case: Case) -> tuple[Floats, str]:

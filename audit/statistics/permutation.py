@@ -14,6 +14,7 @@ from attacks.base import Floats, Ints
 from .weights import relative_size
 
 CHUNK_BYTES = 64 * 2**20  # permuted label rows held at a time, as float64
+KEPT_BYTES = 128 * 2**20  # of relabellings that several tests share, one bit a label
 Bytes = npt.NDArray[np.uint8]
 TIE = 1e-9  # statistics nearer than this, relative to the largest, are ties
 
@@ -99,10 +100,10 @@ def max_t(scores: Floats, relabellings: Relabellings, weights: Floats | None = N
 
 
 class Relabellings:
-    """Which rows count as forget rows in each permutation, one byte a row, in blocks.
+    """Which rows count as forget rows in each permutation.
 
-    What fits into one block is drawn once and kept, else each test draws the same again. Arguments as in
-    ``permutation_max_t``.
+    Drawn once, in blocks, and kept at one bit a row up to ``KEPT_BYTES``; what is beyond each test draws again.
+    Arguments as in ``permutation_max_t``.
 
     Attributes:
         order: of the rows, sorted by stratum, so that each stratum is one slice of columns.
@@ -123,13 +124,23 @@ class Relabellings:
             raise ValueError("permutation_max_t: no stratum has rows on both sides")
         rows = max(1, CHUNK_BYTES // (8 * n))
         self._sizes = [min(rows, permutations - start) for start in range(0, permutations, rows)]
-        self._rng = rng
-        self._kept = [self._draw(size, rng) for size in self._sizes] if len(self._sizes) == 1 else []
+        self._kept: list[Bytes] = []
+        self._rest = rng  # where the draws that are not kept go on from
 
     def blocks(self) -> Iterator[Bytes]:
-        """Permuted labels, (b, n) each."""
-        rng = deepcopy(self._rng)
-        yield from self._kept or (self._draw(size, rng) for size in self._sizes)
+        """Permuted labels, (b, n) each; the same in each call."""
+        n = len(self.labels)
+        for packed in self._kept:
+            yield np.unpackbits(packed, axis=1, count=n)
+        rng = deepcopy(self._rest)
+        room = 8 * KEPT_BYTES - sum(len(packed) for packed in self._kept) * n
+        for size in self._sizes[len(self._kept) :]:
+            block = self._draw(size, rng)
+            room -= size * n
+            if room >= 0:  # once there is none, none comes back: what is kept are the first blocks
+                self._kept.append(np.packbits(block, axis=1))
+                self._rest = deepcopy(rng)
+            yield block
 
     def _draw(self, size: int, rng: np.random.Generator) -> Bytes:
         # one byte per label: the shuffle is bound by memory, and 3 times as fast as on floats
