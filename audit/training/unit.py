@@ -103,18 +103,22 @@ def run_unit(key: str, payload: bytes, shared: Sequence[worker.Shared] = ()) -> 
     try:
         check_versions(header["versions"])
         recipe = RecipeSection(**header["recipe"])
-        here = import_sources(recipe, header["arch"])
-        if here != Sources(**header["sources"]):
-            raise TrainingError(
-                f"the worker has other source files behind --arch {header['arch']} or [recipe] than this process: "
-                "bring both to the same version"
-            )
+        refuse_unlike(import_sources(recipe, header["arch"]), Sources(**header["sources"]), header["arch"])
         with worker.turn:
             module, facts = _make(recipe, header, arrays)
     except (TrainingError, Unlike) as error:
         return encode({"failed": str(error), "facts": {}}, {})
     facts["seconds"] = round(time.perf_counter() - start, 3)
     return encode({"failed": "", "facts": facts}, {"state": as_array(state_bytes(module))})
+
+
+def refuse_unlike(here: Sources, there: Sources, arch: str) -> None:
+    """Raises TrainingError where a worker has other source files than the process that sent a unit."""
+    if here != there:
+        raise TrainingError(
+            f"the worker has other source files behind --arch {arch} or [recipe] than this process: "
+            "bring both to the same version"
+        )
 
 
 def unpack(answer: bytes) -> Made:
