@@ -172,6 +172,7 @@ def run_audit(prepared: Prepared, *, fresh: bool = False, notify: Notify = _sile
             notify=notify,
             count_look=lambda: _count_look(prepared),
             crew=crew and stack.enter_context(crew),
+            minutes=prepared.order.wanted.max_minutes,
         )
     commitment = evidence.save(run, case.key)
     policy = prepared.policy, prepared.policy_sha256

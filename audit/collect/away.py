@@ -115,7 +115,12 @@ class Away:
                 failed.append(at)
                 units.fail(attack, name, header["status"], Failure(**header["failure"]), seconds)
 
-        return Waiting(f"{attack.name} on {name}", hand, take, lambda: not any(other < at for other in failed))
+        return Waiting(
+            f"{attack.name} on {name}",
+            hand,
+            take,
+            lambda: not units.expired() and not any(other < at for other in failed),
+        )
 
     def _parts(self, view: ModelView, original: ModelView | None) -> dict[str, Kept] | None:
         """What a unit reads; None where it cannot run elsewhere."""

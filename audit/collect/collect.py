@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -43,6 +44,7 @@ def collect(
     notify: Notify,
     count_look: Callable[[], LookRecord | None] = lambda: None,
     crew: Crew | None = None,
+    minutes: float | None = None,
 ) -> Evidence:
     """Observe all models once, run all attacks on all models, and gather the evidence.
 
@@ -59,6 +61,7 @@ def collect(
         count_look: counts this look at the forget set, where a ledger counts them: called once, when nothing is left
             that refuses the inputs and before anything is scored.
         crew: runs the units in other processes; None = in this one.
+        minutes: after which no unit of an attack is started; None = no limit.
 
     Raises:
         InputError: references that are copies, outputs without meaning, or a model that fails on the data.
@@ -80,7 +83,10 @@ def collect(
     structure = _structure(case)
     attack_case = case.attack_case()
     context = unit_context(case, seed)
-    units = Units(suite.chosen, views, shadows, attack_case, context, run, case.key, seed, notify, case.build.layers)
+    deadline = None if minutes is None else time.monotonic() + 60 * minutes
+    units = Units(
+        suite.chosen, views, shadows, attack_case, context, run, case.key, seed, notify, case.build.layers, deadline
+    )
     if away is not None:
         away.attack(units, suite.chosen)
     runs = [units.run(attack) for attack in suite.chosen]

@@ -11,6 +11,7 @@ import numpy as np
 
 from attacks.base import Access, Case, Floats
 from audit.engine import worker
+from audit.engine.versions import Unlike, check_versions, versions
 from audit.engine.wire import as_array, decode, encode, state_bytes
 from audit.engine.worker import Shared
 from audit.inputs.case import LoadedCase
@@ -19,15 +20,12 @@ from audit.inputs.models import StoredTarget, build_module
 from audit.inputs.sets import Selection
 from audit.inputs.state import fit_state
 from audit.inputs.targets import Target, TorchTarget
+from audit.inputs.usercode import source_digest
 
 from .observe import Layers, ModelView, Observations
 
 Array = np.ndarray[Any, Any]
 NOWHERE = Path("memory")  # names of what is held; nothing is written
-
-
-class Unlike(ValueError):
-    """A worker's network is not the one that was sent."""
 
 
 class Held(Observations):
@@ -77,6 +75,7 @@ class Site:
 
     def __init__(self, content: memoryview) -> None:
         header, arrays = decode(content)
+        check_versions(header["versions"])
         files: dict[str, dict[str, Array]] = {source: {} for source in header["fingerprints"]}
         for at, (source, name) in enumerate(header["arrays"]):
             files[source][name] = arrays[f"a{at}"]
@@ -117,6 +116,7 @@ def pack_case(case: LoadedCase, observations: Observations) -> bytes:
     named = [(source, name, array) for source, data in case.files.items() for name, array in data.arrays().items()]
     chosen = list(case.selection.items())
     header = {
+        "versions": versions(),
         "kind": case.claim.kind,
         "classes": case.claim.classes,
         "n_classes": case.n_classes,
@@ -147,7 +147,14 @@ def pack_model(view: ModelView) -> bytes | None:
         built = {"head": target.head_name, "output": target.output, "device": str(target.device), "stored": False}
     else:
         return None
-    header = {**built, "arch": made, "content": content, "digest": view.digest, "key": target.digest()}
+    header = {
+        **built,
+        "arch": made,
+        "source": source_digest(made),
+        "content": content,
+        "digest": view.digest,
+        "key": target.digest(),
+    }
     return encode(header, {"state": as_array(state)})
 
 
@@ -168,6 +175,10 @@ def _target(header: Mapping[str, Any], state: bytes, device: str) -> Target:
     from audit.record.readonce import sha256_of
 
     module = build_module(header["arch"])
+    if source_digest(header["arch"]) != header["source"]:
+        raise Unlike(
+            f"a worker has another source file behind --arch {header['arch']}: bring it to that of this machine"
+        )
     fit_state("the model that was sent", module, load(state))
     network = TorchTarget(module.eval(), device, header["head"], output=header["output"], factory=header["arch"])
     if (sha256_of(state) if header["stored"] else network.digest()) != header["content"]:

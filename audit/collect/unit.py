@@ -11,6 +11,7 @@ import numpy as np
 
 from attacks.base import Attack, NotApplicable, Signals
 from audit.engine import worker
+from audit.engine.versions import Unlike
 from audit.engine.wire import decode, encode
 from audit.engine.worker import Shared
 from audit.errors import AuditError
@@ -18,7 +19,7 @@ from audit.inputs.contained import contained
 from audit.inputs.device import full_precision
 
 from .failures import failure, skip
-from .site import Site, Unlike, pack_outputs
+from .site import Site, pack_outputs
 from .suite import all_attacks
 
 

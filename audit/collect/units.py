@@ -14,6 +14,7 @@ from attacks.base import Attack, Case, NotApplicable, Signals
 from audit.errors import AuditError
 from audit.inputs.case import LoadedCase
 from audit.inputs.contained import contained
+from audit.record.attack_record import BUDGET, LEFT_OUT
 from audit.record.digest import keyed_digest
 from audit.record.files import read_arrays, save_arrays
 from audit.record.readonce import read_once, sha256_of
@@ -48,6 +49,10 @@ def unit_context(case: LoadedCase, seed: int) -> dict[str, Any]:
     }
 
 
+class OutOfTime(Exception):
+    """No unit is started any more."""
+
+
 class Units:
     """The work units (attack, model) of one run.
 
@@ -62,6 +67,7 @@ class Units:
         seed: of the run; each attack draws from a generator of its own, the same for every model.
         notify: told of every unit.
         layers: modules that the user named, to be read as hidden layers.
+        deadline: ``time.monotonic`` after which no unit is started; None = never.
     """
 
     def __init__(
@@ -76,7 +82,9 @@ class Units:
         seed: int,
         notify: Notify,
         layers: Sequence[str] = (),
+        deadline: float | None = None,
     ) -> None:
+        self._deadline = deadline
         self.layers = tuple(layers)
         self.views, self.shadows, self.case, self.context = views, shadows, case, context
         self.run_dir, self.key, self.seed, self.notify = run, key, seed, notify
@@ -86,6 +94,10 @@ class Units:
         self.done = 0
         self.workers = 0  # at work elsewhere
         self.elsewhere: dict[tuple[str, str], tuple[Status, str]] = {}  # how units went that other processes ran
+
+    def expired(self) -> bool:
+        """May no unit be started any more?"""
+        return self._deadline is not None and time.monotonic() >= self._deadline
 
     def there(self, attack: Attack, name: str, view: ModelView) -> bool:
         """Are the signals of a unit kept by an earlier run?"""
@@ -153,6 +165,8 @@ class Units:
             return self._unit(attack, name, view), ""
         except AuditError:
             raise
+        except OutOfTime:
+            return "skipped", LEFT_OUT + BUDGET
         except NotApplicable as reason:
             return "skipped", self._kept(skip(reason, type(attack), f"on {name}"))
         except Exception as error:
@@ -178,6 +192,8 @@ class Units:
         if found is not None:
             self.signals[attack.name, name], self.files[attack.name, name] = found, (path.name, digest)
             return "reused"
+        if self.expired():
+            raise OutOfTime
         with contained("the network, or the attack,"):
             found = dict(attack.observe(view, original, self.case, generator(self.seed, attack.name)))
         self._keep(attack, name, path, found)

@@ -29,7 +29,7 @@ Arch = Annotated[str | None, typer.Option(metavar="MODULE:FACTORY", help="Functi
 References = Annotated[int | None, typer.Option(help="Retrains on the retain set.")]
 Shadows = Annotated[int | None, typer.Option(help="Shadow models (LiRA, RMIA, shadow attack): 16 or more.")]
 Pipelines = Annotated[int | None, typer.Option(help="Shadow models that your own procedure unlearns (U-LiRA).")]
-Minutes = Annotated[float | None, typer.Option(help="Start no further model after this time.")]
+Minutes = Annotated[float | None, typer.Option(help="Start no model, and then no attack, after this time.")]
 Most = Annotated[int | None, typer.Option(help="Never train more references than this.")]
 StorePath = Annotated[Path | None, typer.Option(help="Where trained models are kept. Default: .audit/store.")]
 Executor = Annotated[

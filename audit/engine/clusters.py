@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from concurrent.futures import Future
+from importlib import import_module
 from typing import Any, Protocol
 
 from audit.errors import CouldNotRun, UsageError
@@ -56,7 +57,7 @@ class Ray:
 
     def __init__(self, address: str, workers: int | None, device: str) -> None:
         try:
-            import ray
+            ray: Any = import_module("ray")
         except ImportError:
             raise UsageError("--executor ray needs Ray: pip install 'unlearn-audit[ray]'.") from None
         where = address if address != "ray" else os.environ.get("RAY_ADDRESS") or "local"
@@ -74,7 +75,7 @@ class Ray:
         if not there:
             ray.shutdown()
             raise CouldNotRun(f"the Ray cluster at {where} has no {kind}: start nodes that have some.")
-        self._ray: Any = ray
+        self._ray = ray
         self.limit = workers or AHEAD * there
         self._gpu = kind == "GPU"
         needs = {"num_cpus": 1, "num_gpus": int(self._gpu)}
@@ -113,14 +114,16 @@ class Dask:
 
     def __init__(self, address: str, workers: int | None, device: str) -> None:
         try:
-            from distributed import Client, LocalCluster
+            distributed: Any = import_module("distributed")
         except ImportError:
             raise UsageError("--executor dask needs Dask: pip install 'unlearn-audit[dask]'.") from None
         self._cluster: Any = None
         try:
             if address == "dask":
-                self._cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
-            self._client = Client(self._cluster or address, set_as_default=False)
+                self._cluster = distributed.LocalCluster(
+                    n_workers=workers, threads_per_worker=1, dashboard_address=None
+                )
+            self._client = distributed.Client(self._cluster or address, set_as_default=False)
             there = sum(self._client.nthreads().values())
         except Exception as error:
             raise CouldNotRun(f"no Dask scheduler at {address} ({describe(error)}): start it first.") from error

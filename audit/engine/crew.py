@@ -83,6 +83,12 @@ class Crew:
         return self._foreign is None
 
     @property
+    def spreads(self) -> bool:
+        """Is stacked training to be spread over workers? Where that was asked for, and where there are several GPUs."""
+        several = self._device == "cuda" and len(devices_of(self._device)) > 1
+        return self._foreign is None and (self._order.asked or several)
+
+    @property
     def limit(self) -> int:
         """Units that may be under way at once."""
         return self._order.workers or IN_FLIGHT if self._foreign is not None else self._started().limit

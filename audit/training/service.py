@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from audit.engine.crew import Crew, Order, worker_count
+from audit.engine.crew import IN_FLIGHT, Crew, Order, worker_count
 from audit.inputs.recipe import RecipeSection
 
 from .by_groups import run_groups
@@ -105,7 +105,8 @@ def train_models(
     addresses = Addresses(recipe, arch, sources, pool, key)
     work = Work(recipe, arch, sources, pool, device)
     order = order or Order(workers=recipe.workers)
-    choice = _choose(work, addresses, jobs, store, executor, timed=deadline is not None)
+    workers = worker_count(order.workers or (IN_FLIGHT if order.executor else None), device)
+    choice = _choose(work, addresses, jobs, store, workers, executor, timed=deadline is not None)
     tasks = [_task(addresses, job, choice.mode) for job in jobs]
     keys = {task.job.name: task.key for task in tasks}
     session = Session(store, keys, deadline, notify)
@@ -153,13 +154,20 @@ def estimate(
     if recipe.train is not None:
         assert fixed is not None
         return Estimate(fixed.way, f"{fixed.why}; its time is known after the first model", {}, 0)
-    measured = _measure(Work(recipe, arch, sources, pool, device), jobs)
+    measured = _measure(Work(recipe, arch, sources, pool, device), jobs, worker_count(recipe.workers, device))
     way, why = (measured.way, measured.why) if fixed is None else (fixed.way, f"{fixed.why} ({measured.why})")
     return Estimate(way, why, dict(measured.seconds), steps_of(recipe, len(jobs[0].rows), jobs[0].steps_rows).count)
 
 
 def _choose(
-    work: Work, addresses: Addresses, jobs: Sequence[Job], store: Store, executor: Executor | None, *, timed: bool
+    work: Work,
+    addresses: Addresses,
+    jobs: Sequence[Job],
+    store: Store,
+    workers: int,
+    executor: Executor | None,
+    *,
+    timed: bool,
 ) -> Choice:
     """Choose the way, and check the network where something is to be trained; ``timed``: groups need their time."""
     hits: dict[Mode, int] = {
@@ -177,17 +185,17 @@ def _choose(
     if work.recipe.train is not None or not missing:
         return choice or Choice("pool", "pool: there is nothing to train")
     if choice is None:
-        return _measure(work, missing)
+        return _measure(work, missing, workers)
     check_network(work.recipe, work.arch, _batches(work), missing[0])
     if timed and choice.way == "vectorised":
-        return replace(choice, seconds=_measure(work, missing).seconds)
+        return replace(choice, seconds=_measure(work, missing, workers).seconds)
     return choice
 
 
-def _measure(work: Work, jobs: Sequence[Job]) -> Choice:
+def _measure(work: Work, jobs: Sequence[Job], workers: int) -> Choice:
     batches = _batches(work)
     check_network(work.recipe, work.arch, batches, jobs[0])
-    return measure(work.recipe, work.arch, batches, jobs, worker_count(work.recipe.workers, work.device))
+    return measure(work.recipe, work.arch, batches, jobs, workers)
 
 
 def _batches(work: Work) -> Batches:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audit.engine import worker
+from audit.engine.versions import Unlike, check_versions, versions
 from audit.engine.wire import as_array, decode, encode, state_bytes
 from audit.inputs.contained import Meddling, contained
 from audit.inputs.recipe import RecipeSection
@@ -70,6 +71,7 @@ def pack(
         "seed": job.seed,
         "steps_rows": job.steps_rows,
         "device": device,
+        "versions": versions(),
     }
     arrays = {"rows": job.rows} if shared else pool.take(job.rows).arrays()
     if base is not None and job.unlearn is not None:
@@ -99,19 +101,24 @@ def run_unit(key: str, payload: bytes, shared: Sequence[worker.Shared] = ()) -> 
         pool = worker.held(shared[0], "pool", lambda content: pool_of(decode(content)[1]))
         arrays |= pool.take(arrays.pop("rows")).arrays()
     try:
+        check_versions(header["versions"])
         recipe = RecipeSection(**header["recipe"])
-        here = import_sources(recipe, header["arch"])
-        if here != Sources(**header["sources"]):
-            raise TrainingError(
-                f"the worker has other source files behind --arch {header['arch']} or [recipe] than this process: "
-                "bring both to the same version"
-            )
+        refuse_unlike(import_sources(recipe, header["arch"]), Sources(**header["sources"]), header["arch"])
         with worker.turn:
             module, facts = _make(recipe, header, arrays)
-    except TrainingError as error:
+    except (TrainingError, Unlike) as error:
         return encode({"failed": str(error), "facts": {}}, {})
     facts["seconds"] = round(time.perf_counter() - start, 3)
     return encode({"failed": "", "facts": facts}, {"state": as_array(state_bytes(module))})
+
+
+def refuse_unlike(here: Sources, there: Sources, arch: str) -> None:
+    """Raises TrainingError where a worker has other source files than the process that sent a unit."""
+    if here != there:
+        raise TrainingError(
+            f"the worker has other source files behind --arch {arch} or [recipe] than this process: "
+            "bring both to the same version"
+        )
 
 
 def unpack(answer: bytes) -> Made:
