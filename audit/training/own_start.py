@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attacks.base import Floats, Ints
+from audit.inputs.device import full_precision
 from audit.inputs.tensors import numpy_of
 from audit.inputs.training_order import TrainingOrder
 
@@ -93,9 +94,9 @@ def outputs_of(module: torch.nn.Module, batches: Batches, rows: Ints) -> Floats:
     import torch
 
     index = torch.from_numpy(rows).to(batches.device)
-    with torch.no_grad():
+    with torch.no_grad(), full_precision():
         found = (batches.logits(module, batches.inputs(some, None)) for some in torch.split(index, FORWARD))
-        parts = [logits.double().cpu().numpy() for logits in found]
+        parts = [logits.cpu().double().numpy() for logits in found]
     logits = np.concatenate(parts)
     centred = logits - logits.mean(axis=1, keepdims=True) if logits.shape[1] > 1 else logits
     return np.asarray(centred).reshape(-1)
