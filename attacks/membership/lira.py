@@ -26,12 +26,13 @@ class Membership(Attack):
     title = "Membership inference (offline LiRA)"
     version = "2"
     access = Access.LOGITS
+    signal = "confidence"
     symmetric = True
     source = "Carlini et al., Membership Inference Attacks From First Principles, arXiv 2112.03570"
     charts = PER_EXAMPLE
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
-        """Logit-scaled confidence on forget and holdout rows; for class claims also the scaled excess of the class."""
+        """Confidence in forget and holdout rows; for class claims also the scaled excess of the class."""
         signals = by_side(queried_confidence(view, case), case)
         if case.kind == "class":
             control = view.logits("test")

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attacks.base import Floats, Ints, Network, NotApplicable
+from attacks.tasks import Task
+from attacks.tasks.classification import Classification
 
 if TYPE_CHECKING:
     import torch
 
     Tensors = dict[str, torch.Tensor]
 
+CLASSES = Classification()
 REACHED = 0.95  # our choice: share of a network's numbers that training on must reach
 BLOCK = 512  # our choice: rows that are scored at once, for each copy
 
@@ -30,6 +33,7 @@ class Clones:
         network: a copy that belongs to the attack; it is not changed.
         copies: how many, >= 1.
         rate: relative step, > 0.
+        task: says which loss training lowers.
 
     Raises:
         NotApplicable: the network has no parameters.
@@ -40,10 +44,10 @@ class Clones:
             and then nothing shows.
     """
 
-    def __init__(self, network: Network, copies: int, rate: float) -> None:
+    def __init__(self, network: Network, copies: int, rate: float, task: Task = CLASSES) -> None:
         import torch
 
-        self.network, self.copies = network, copies
+        self.network, self.copies, self.task = network, copies, task
         own = {name: p.detach() for name, p in network.module.named_parameters() if p.is_floating_point()}
         if not own:
             raise NotApplicable("the network has no parameters to train: make its weights parameters")
@@ -53,19 +57,18 @@ class Clones:
         self.trained: float | None = None
         self.together = copies > 1 and not _better_alone(network.module)
 
-    def step(self, x: Any, y: Ints) -> None:
+    def step(self, x: Any, y: np.ndarray[Any, Any]) -> None:
         """One step of every copy.
 
         Args:
             x: (copies, b, ...) inputs, or a mapping of such tensors.
-            y: (copies, b) labels.
+            y: (copies, b) classes, or (copies, b, k) numbers.
         """
         import torch
-        from torch.nn.functional import cross_entropy
 
         logits = self._forward(x, shared=False)
-        labels = torch.as_tensor(y, device=logits.device)
-        loss = cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="sum") / labels.shape[1]
+        truth = torch.as_tensor(y, device=logits.device)
+        loss = self.task.training_loss(logits.flatten(0, 1), truth.flatten(0, 1)) / truth.shape[1]
         if not loss.requires_grad:  # the forward pass cuts the gradient off
             self.trained = 0.0
             return

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from attacks.base import Access, Case, Floats, Ints
+from attacks.base import Access, Case, Ints
 from audit.inputs.data import Arrays
 from audit.inputs.sets import Selection
 from audit.inputs.votes import saturated
@@ -109,17 +109,11 @@ def _task(case: Case, roles: tuple[str, ...]) -> Found:
 
 
 def _correctness(name: str, view: ModelView, case: Case, roles: tuple[str, ...]) -> Found:
-    """Which rows one model labels correctly, and its loss."""
-    hits = {role: view.logits(role).argmax(axis=1) == case.labels[role] for role in (*roles, "retain")}
-    return {
-        f"correct/{name}": np.concatenate([hits[role] for role in roles]),
-        f"correct_retain/{name}": hits["retain"],
-        f"loss/{name}": np.array([_loss(view.logits(role), case.labels[role]) for role in ("retain", "test")]),
+    """How good one model's answers are, and its loss; nothing where outputs do not say how good they are."""
+    task, unseen = case.task, [view.logits(role) for role in roles]
+    found = {
+        f"correct/{name}": task.quality(np.concatenate(unseen), np.concatenate([case.truth(role) for role in roles])),
+        f"correct_retain/{name}": task.quality(view.logits("retain"), case.truth("retain")),
+        f"loss/{name}": np.array([task.loss(view.logits(role), case.truth(role)) for role in ("retain", "test")]),
     }
-
-
-def _loss(logits: Floats, labels: Ints) -> float:
-    """Mean cross-entropy."""
-    top = logits - logits.max(axis=1, keepdims=True)
-    own = top[np.arange(len(labels)), labels]
-    return float((np.log(np.exp(top).sum(axis=1)) - own).mean()) if len(labels) else 0.0
+    return {key: values for key, values in found.items() if values is not None}

@@ -126,7 +126,7 @@ def _note(attack: Attack, case: LoadedCase, training: TrainingSection, attack_ca
         return f"will be skipped: needs {attack.access.name.lower()} access"
     if attack.needs_original and "original" not in case.models:
         return "will be skipped: needs the original model"
-    reason = attack.applicable(attack_case)
+    reason = attack.refused(attack_case)
     return f"will be skipped: {reason}" if reason else ""
 
 

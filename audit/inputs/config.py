@@ -16,6 +16,7 @@ INDEX_ROLES = ("forget", "retain", "holdout", "test")  # sets that an index list
 
 Effort = Literal["quick", "standard", "thorough"]
 Provenance = Literal["exact", "checkpoint", "surrogate"]
+TaskName = Literal["classification", "regression", "multilabel", "scores"]
 
 
 class Section(BaseModel):
@@ -171,6 +172,8 @@ class Config(Section):
     device: str = "cpu"
     out: Path = Path("runs")
     batch_size: int = Field(default=512, ge=1)
+    task: TaskName | None = None
+    scores: dict[str, str] | None = None
     data: DataSection = DataSection()
     model: ModelSection = ModelSection()
     recipe: RecipeSection = RecipeSection()

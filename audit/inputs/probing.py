@@ -35,7 +35,7 @@ def probe_models(models: dict[str, Target], files: dict[str, Arrays], problems: 
             if len(set(columns.values())) > 1:
                 text = f"its sets have different numbers of classes ({columns}): give the logits of one model"
                 found.setdefault(text, []).append(name)
-            plain = not isinstance(model, PrecomputedLabels) and not model.probabilities
+            plain = model.class_logits and not isinstance(model, PrecomputedLabels) and not model.probabilities
             named = stored_probabilities(model.state) if plain else ""
             if named:
                 found.setdefault(named, []).append(name)

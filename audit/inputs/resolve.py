@@ -53,9 +53,9 @@ OPTIONS: dict[str, tuple[str, str]] = (
     | {key: ("training", key) for key in ("max_references", "store")}
     | {"attacks": ("attacks", "run")}
     | {key: ("attacks", key) for key in ("skip", "effort")}
-    | {key: ("", key) for key in ("policy", "seed", "device", "out", "batch_size")}
+    | {key: ("", key) for key in ("policy", "seed", "device", "out", "batch_size", "task")}
 )
-SECTIONS = ("data", "model", "recipe", "training", "attacks", "claim", "certificate")
+SECTIONS = ("data", "model", "scores", "recipe", "training", "attacks", "claim", "certificate")
 
 
 def template() -> str:

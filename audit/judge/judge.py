@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from audit.collect.evidence import Evidence
 from audit.policy.policy import Policy
 from audit.record.findings import Finding, FindingStatus
-from audit.record.result import AuditResult, PolicyRecord
+from audit.record.result import SCHEMA_VERSION, TASK_SCHEMA_VERSION, AuditResult, PolicyRecord
 from audit.record.run_records import LookRecord
 
 from .cautions import cautions
@@ -58,6 +58,7 @@ def judge(evidence: Evidence, policy: Policy, policy_sha256: str, scoring: Scori
     facts = evidence.facts
     by_name = {item.attack.name: item for item in scoring.scored}
     return AuditResult(
+        schema_version=SCHEMA_VERSION if facts.task is None else TASK_SCHEMA_VERSION,
         tool="unlearn-audit",
         tool_version=facts.tool_version,
         run_id=facts.run_id,
@@ -76,6 +77,7 @@ def judge(evidence: Evidence, policy: Policy, policy_sha256: str, scoring: Scori
         gates=checks,
         look=look,
         training=facts.training,
+        task=facts.task,
         utility=measured,
         not_tested=not_tested(evidence, scoring),
         verdict=verdict.model_copy(update={"warnings": warnings}),
