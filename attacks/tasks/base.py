@@ -108,6 +108,11 @@ class Task(ABC):
         """What two models are compared by, to find copies, (n, C) in one unit."""
         return outputs
 
+    def constant(self, truth: Array) -> float | None:  # noqa: ARG002
+        """Mean quality of the best constant answer, by which answers are shown to know the truth; None: not checked
+        like this."""
+        return None
+
     @abstractmethod
     def errors(self, outputs: Floats, truth: Array) -> Floats:
         """Outputs less what they should be, (n, C): answers of two models are compared by these."""

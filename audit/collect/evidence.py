@@ -120,12 +120,29 @@ class Evidence:
     def correct(self, model: str) -> Floats:
         """How good the model's answer to a never-seen row is (`attacks.tasks.base.Task.quality`): where rows have
         classes 1.0 if it is right, else 0.0; (n,)."""
-        return np.asarray(self.arrays[f"correct/{model}"], dtype=np.float64)
+        return self._in_unit("correct", model)
 
     def correct_retain(self, model: str) -> Floats | None:
         """The same on retain rows; None in a run of an older version."""
-        found = self.arrays.get(f"correct_retain/{model}")
-        return None if found is None else np.asarray(found, dtype=np.float64)
+        return self._in_unit("correct_retain", model) if f"correct_retain/{model}" in self.arrays else None
+
+    @property
+    def knows_quality(self) -> bool:
+        """Outputs say how good the answers are."""
+        return "correct/unlearned" in self.arrays
+
+    @property
+    def baseline(self) -> tuple[str, ...]:
+        """Models that utility is held against: the retrains, else the original."""
+        return self.facts.references or tuple(name for name in self.facts.models if name == "original")
+
+    def _in_unit(self, key: str, model: str) -> Floats:
+        """Quality of a model's answers, in units of its mean on the baseline where the task says so."""
+        found = np.asarray(self.arrays[f"{key}/{model}"], dtype=np.float64)
+        if not self.task.relative:
+            return found
+        unit = abs(float(np.mean([self.arrays[f"{key}/{name}"].mean() for name in self.baseline or (model,)])))
+        return found / unit if unit > 0 else found
 
     def case_of(self, attack: Attack) -> Case:
         """The case as this attack's ``score`` needs it: labels, no inputs, the shadow models of its design."""

@@ -55,6 +55,13 @@ class Effort(StrEnum):
     THOROUGH = "thorough"
 
 
+class TaskName(StrEnum):
+    """What the outputs of the models mean."""
+
+    CLASSIFICATION = "classification"
+    SCORES = "scores"
+
+
 class Channels(StrEnum):
     """Where pictures have their channels."""
 

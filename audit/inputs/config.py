@@ -16,7 +16,7 @@ INDEX_ROLES = ("forget", "retain", "holdout", "test")  # sets that an index list
 
 Effort = Literal["quick", "standard", "thorough"]
 Provenance = Literal["exact", "checkpoint", "surrogate"]
-TaskName = Literal["classification", "regression", "multilabel", "scores"]
+TaskName = Literal["classification", "scores"]
 
 
 class Section(BaseModel):

@@ -25,6 +25,7 @@ from .looks import share
 from .remainder import sized
 from .scoring import Scoring, score_all
 from .shams import own_findings
+from .signals import signal_gates
 from .structural import input_findings, structural_findings
 from .utility import utility
 from .verdict import decide
@@ -52,6 +53,7 @@ def judge(evidence: Evidence, policy: Policy, policy_sha256: str, scoring: Scori
     measured = utility(evidence, policy)
     checks = gates(evidence, policy, families, measured, findings)
     checks += weaker_levels(scoring.scored, evidence, policy, families)
+    checks += signal_gates(evidence, scoring, policy)
     verdict = decide(evidence, policy, families, findings, checks, measured)
     verdict = sized(verdict, findings, policy.figures(evidence.facts.claim.kind, evidence.facts.claim.access))
     warnings = cautions(evidence, families, policy)

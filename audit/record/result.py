@@ -46,10 +46,10 @@ class UtilityFigure(Record):
 
 
 class UtilityRecord(Record):
-    """Accuracy on never-seen rows of the task that is left: unlearned minus retrained models (minus the original
+    """Accuracy (or ``figure``) on never-seen rows of the task that is left: unlearned minus retrained models (minus the original
     where there is none), non-inferiority. ``figures`` adds the other sides of utility."""
 
-    unlearned: float
+    unlearned: float | None = Field(description="None where the outputs do not say how good a model is")
     original: float | None
     references: tuple[float, ...]
     difference: Interval | None
@@ -57,6 +57,15 @@ class UtilityRecord(Record):
     ok: bool
     reason: str
     figures: tuple[UtilityFigure, ...] = ()
+    figure: str = Field(default="accuracy", description="what is measured; absent for accuracy")
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Records of classification are those of earlier versions."""
+        document: dict[str, Any] = dump(self)
+        if self.figure == "accuracy":
+            document.pop("figure", None)
+        return document
 
 
 class PolicyRecord(Record):
