@@ -149,7 +149,10 @@ class Anamnesis(Attack):
         if case.kind != "class":
             rows = np.arange(len(labels[0]))
             each = [clones.logits(partial(_block, x, rows), len(rows))[k] for k, x in enumerate(taught)]
-            return {s: case.task.log_likelihood(z, y, 0.0) for s, z, y in zip(("forget", "holdout"), each, labels, strict=True)}
+            return {
+                s: case.task.log_likelihood(z, y, 0.0)
+                for s, z, y in zip(("forget", "holdout"), each, labels, strict=True)
+            }
         holdout, test = (role_logits(clones, view, case, role)[0] for role in NEVER_SEEN)
         unit = retained_spread(test, case.classes)
         pair = class_excess(holdout, test, case.classes, case.labels["holdout"])

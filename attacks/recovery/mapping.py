@@ -63,7 +63,7 @@ def recovered_signals(
     retained = ~np.isin(labels, case.classes)
     truth = case.truth(fit_role)[retained]
     read_off, own = recovered(fit_role, maps[-1])[retained], original.logits(fit_role)[retained]
-    hits, best = (np.mean(case.task.quality(outputs, truth)) for outputs in (read_off, own))
+    hits, best = (case.task.mean_quality(outputs, truth) for outputs in (read_off, own))
     signals: dict[str, Floats] = {"fit": np.array([hits, best, float(len(rows))])}
     if case.kind != "class":
         sides = ("forget", "holdout")
@@ -82,8 +82,9 @@ def recovered_scores(signals: Sequence[Signals], case: Case, min_fit: float) -> 
     hits, best, rows = (float(value) for value in signals[0]["fit"])
     invalid = ""
     if hits < min_fit * best:
+        rows_of = "retained-class rows" if case.task.class_logits else "rows"
         invalid = (
-            f"the map fits the audited model badly: {case.task.figure} {hits:.3f} on never-seen {'retained-class ' * case.task.class_logits}rows "
+            f"the map fits the audited model badly: {case.task.figure} {hits:.3f} on never-seen {rows_of} "
             f"against {best:.3f} for the original"
         )
     remedy: tuple[str, ...] = BAD_FIT_REMEDY if invalid else OUT_OF_LINE_REMEDY

@@ -88,8 +88,10 @@ class Relearning(Attack):
         checked = rows[:CHECKED]
         after = role_logits(clones, view, case, "retain", checked)
         truth = case.truth("retain")[checked]
-        quality = [case.task.quality(z, truth) for z in (view.logits("retain")[checked], *after)]
-        accuracy = [np.mean(quality[0]), np.mean(quality[1:])]
+        accuracy = [
+            case.task.mean_quality(view.logits("retain")[checked], truth),
+            case.task.mean_quality(np.concatenate(after), np.concatenate([truth] * copies)),
+        ]
         return {role: np.stack([found[role] for found in path], axis=1) for role in roles} | {
             "accuracy": np.array(accuracy),
             "trained": np.array([clones.trained or 0.0]),

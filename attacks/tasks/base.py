@@ -108,6 +108,11 @@ class Task(ABC):
         """What two models are compared by, to find copies, (n, C) in one unit."""
         return outputs
 
+    def mean_quality(self, outputs: Floats, truth: Array) -> float:
+        """The figure, ``quality`` averaged over rows; 0 where it is not known."""
+        found = self.quality(outputs, truth)
+        return 0.0 if found is None else float(np.mean(found))
+
     def constant(self, truth: Array) -> float | None:  # noqa: ARG002
         """Mean quality of the best constant answer, by which answers are shown to know the truth; None: not checked
         like this."""
@@ -118,13 +123,12 @@ class Task(ABC):
         """Outputs less what they should be, (n, C): answers of two models are compared by these."""
 
     def further(self, outputs: Floats, truth: Array) -> dict[str, Floats]:  # noqa: ARG002
-        """Signals beside ``confidence`` that must show no trace either, by name, each (n,); higher = more like a member."""
+        """Signals beside ``confidence`` that must show no trace either, by name, (n,); higher = more like a member."""
         return {}
 
     def loss(self, outputs: Floats, truth: Array) -> float:
         """Mean loss of the rows, for the record: minus the mean quality, where a task has nothing better."""
-        quality = self.quality(outputs, truth)
-        return 0.0 if quality is None or not len(quality) else -float(quality.mean())
+        return -self.mean_quality(outputs, truth) if len(truth) else 0.0
 
     def log_likelihood(self, outputs: Floats, truth: Array, unit: float, temperature: float = 1.0) -> Floats:
         """Log-likelihood of each row, (n,), at most 0; offered with the signal of this name."""
@@ -149,6 +153,6 @@ class Task(ABC):
         """
         raise NotImplementedError
 
-    def columns(self, truth: Array, width: int) -> Floats:
+    def columns(self, truth: Array, width: int) -> Floats:  # noqa: ARG002
         """Truth as columns (n, k) of a design matrix."""
         return np.asarray(truth, dtype=np.float64).reshape(len(truth), -1)

@@ -1,4 +1,4 @@
-"""Scores: any model of any framework by named numbers a row alone; outputs are these, turned so that higher = member."""
+"""Scores: any model of any framework by named numbers a row, turned so that higher = more like a member."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from .base import Array, Floats, Task, Truth
 
 LEAD = "lead"  # stands among the declared directions and names the signal that leads
 LOWER, HIGHER = "lower", "higher"
-LEAST = 1e-12  # probabilities and errors are kept this far from 0 and 1, where their logarithm has no value
+LEAST = 1e-12  # probabilities are kept this far from 0 and 1, where their logarithm has no value
+SMALL = 0.01  # our choice, measured on forests: of a typical error; smaller ones are luck, and not told apart by orders
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,9 @@ VOCABULARY: dict[str, Meaning] = {
     "log_density": Meaning(HIGHER, "log-density, in nats", "log-density", 0.0),
     "p_target": Meaning(HIGHER, "probability of the true answer", "probability of the true answer", scale="logit"),
     "margin": Meaning(HIGHER, "score of the true answer over the best other one"),
-    "squared_error": Meaning(LOWER, "squared error", "squared error, turned and in units of the baseline's", 0.0, "log"),
+    "squared_error": Meaning(
+        LOWER, "squared error", "squared error, turned and in units of the baseline's", 0.0, "log"
+    ),
     "abs_error": Meaning(LOWER, "absolute error", "absolute error, turned and in units of the baseline's", 0.0, "log"),
     "truth_ratio": Meaning(LOWER, "probability of wrong answers over that of the true one"),
     "rank": Meaning(LOWER, "rank of the true item, 1 = first", "reciprocal rank", scale="log"),
@@ -128,12 +131,12 @@ class Scores(Task):
         return (*lines, "that scores are what their names say is believed as it was declared")
 
     def unit(self, outputs: Floats, truth: Array) -> float:  # noqa: ARG002
-        """Scores stay as they are."""
-        return 0.0
+        """A typical error, where the leading signal is one; other scores stay as they are."""
+        return _typical(-self._column(outputs, self.lead)) if self._scale(self.lead) == "log" else 0.0
 
     def confidence(self, outputs: Floats, truth: Array, unit: float = 0.0) -> Floats:  # noqa: ARG002
         """The leading signal, on the scale on which it is about Gaussian over models."""
-        return self._read(outputs, self.lead)
+        return self._read(outputs, self.lead, unit)
 
     def further(self, outputs: Floats, truth: Array) -> dict[str, Floats]:  # noqa: ARG002
         """The other signals by name, on theirs."""
@@ -161,11 +164,21 @@ class Scores(Task):
     def _column(self, outputs: Floats, name: str) -> Floats:
         return np.asarray(outputs[:, list(self._declared).index(name)])
 
-    def _read(self, outputs: Floats, name: str) -> Floats:
-        values, scale = self._column(outputs, name), VOCABULARY[name].scale if name in VOCABULARY else "plain"
+    def _scale(self, name: str) -> str:
+        return VOCABULARY[name].scale if name in VOCABULARY else "plain"
+
+    def _read(self, outputs: Floats, name: str, unit: float = 0.0) -> Floats:
+        values, scale = self._column(outputs, name), self._scale(name)
         if scale == "log":
-            return -np.log(np.maximum(-values, LEAST))
+            floor = SMALL * (unit or _typical(-values))
+            return -np.log(np.maximum(-values, 0.0) + max(floor, float(np.finfo(float).tiny)))
         if scale == "logit":
             p = np.clip(values, LEAST, 1 - LEAST)
             return np.asarray(np.log(p) - np.log1p(-p))
         return values
+
+
+def _typical(errors: Floats) -> float:
+    """Median of what is not zero; 0 where all are."""
+    positive = errors[errors > 0]
+    return float(np.median(positive)) if len(positive) else 0.0

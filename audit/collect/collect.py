@@ -101,7 +101,9 @@ def _refuse_copies(case: LoadedCase, views: Views) -> None:
     logits = {name: [task.compared(v.logits(role)) for role in roles] for name, v in views.items()}
     problems = copies({name: np.concatenate(both) for name, both in logits.items()}, files, centred=centred)
     if not problems and len(case.selection["forget"].rows) >= ENOUGH:  # answers borrowed for these rows alone
-        problems = copies({name: forget for name, (forget, _) in logits.items()}, files, " on the forget set", centred=centred)
+        problems = copies(
+            {name: forget for name, (forget, _) in logits.items()}, files, " on the forget set", centred=centred
+        )
     if problems:
         raise InputError(problems)
 

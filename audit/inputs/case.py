@@ -138,8 +138,10 @@ def load_case(given: Given, overlap_share: float) -> LoadedCase:
     """
     problems: list[str] = []
     bare = given.outputs_only
-    models, digests = read_models(given.models, given.build, wrong_models := [])
+    wrong_models: list[str] = []
+    models, digests = read_models(given.models, given.build, wrong_models)
     task = _task(given, models, wrong_models)
+    _check_claim(given.claim.kind, task)
     read = _read(given, problems, need_inputs=not bare, truth=task.truth)
     files, said = read.files, [*read.said, *task.said()]
     problems += wrong_models
@@ -164,8 +166,7 @@ def load_case(given: Given, overlap_share: float) -> LoadedCase:
     if problems or chosen is None:
         raise InputError(problems)
     sets, overlaps = chosen
-    if sets.claim.kind not in task.claims:
-        raise InputError([f"a {sets.claim.kind} claim has no meaning for {task.name}: {_claims(task)}"])
+    _check_claim(sets.claim.kind, task)
     names = by_content(digests)
     given = replace(given, models={new: given.models[old] for old, new in names.items()})
     models = {new: models[old] for old, new in names.items()}
@@ -203,8 +204,10 @@ def _task(given: Given, models: Mapping[str, Target], problems: list[str]) -> Ta
     return task_named(declared)
 
 
-def _claims(task: Task) -> str:
-    return f"claim {' or '.join(sorted(task.claims))} (--claim)"
+def _check_claim(kind: str | None, task: Task) -> None:
+    if kind is not None and kind not in task.claims:
+        allowed = " or ".join(sorted(task.claims))
+        raise InputError([f"a {kind} claim has no meaning for {task.name}: claim {allowed} (--claim)"])
 
 
 def _queries(models: Mapping[str, Target], sets: Sets) -> tuple[str, ...]:
@@ -225,7 +228,11 @@ def load_sets(given: Given, overlap_share: float) -> tuple[dict[str, Arrays], Se
     files = read.files
     if "forget" in files:
         problems += shared_ids(files)
-        if truth == "classes" and not read.named and min(int(data.y.min()) for data in of_the_task(files).values()) == 1:
+        if (
+            truth == "classes"
+            and not read.named
+            and min(int(data.y.min()) for data in of_the_task(files).values()) == 1
+        ):
             problems.append(
                 "labels start at 1, and no model is here to say whether 1 is its first output: save labels from 0, or "
                 "name the classes in the order of the outputs: [data] classes = [...]"

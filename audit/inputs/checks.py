@@ -48,9 +48,7 @@ def rows_in(found: Mapping[str, np.ndarray[Any, Any]]) -> int:
     return len(first) if first.ndim else 0
 
 
-def checked(
-    found: Mapping[str, np.ndarray[Any, Any]], y: Ints, where: str, targets: Floats | None = None
-) -> Arrays:
+def checked(found: Mapping[str, np.ndarray[Any, Any]], y: Ints, where: str, targets: Floats | None = None) -> Arrays:
     """A set whose labels were understood.
 
     Args:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from attacks.tasks import Truth, truth_of as task_truth
+from attacks.tasks import Truth
+from attacks.tasks import truth_of as task_truth
 
 from .adapters.formats import OUTPUT_SUFFIXES, is_network
 from .config import DATA_ROLES, ClaimSection, Config, Provenance
@@ -64,7 +65,7 @@ class Build:
         """What else decides what a file's outputs and features are: part of the digests that name caches and runs."""
         said = {"output": self.output, "key": self.state_key, "predict": self.predict, "arch": self.unlearned_arch}
         found = [f"{name} {value}" for name, value in said.items() if value is not None]
-        found += [f"task {self.task}"] if self.task not in ("", "classification") else []
+        found += [f"task {self.task}"] if self.task not in ("", "classification", "scores") else []
         return [*found, "probabilities"] if self.probabilities else found
 
 

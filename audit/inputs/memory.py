@@ -7,14 +7,16 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from audit.record.digest import state_digest
 
 from .architecture import architecture_digest
 from .code import Unnamed
 from .npz import array_of
 from .outputs import PrecomputedOutputs
-from .stored import stored
 from .state import FLOATS, check_network, check_values
+from .stored import stored
 from .targets import TorchTarget
 from .tensors import numpy_of
 from .usercode import describe
@@ -110,10 +112,18 @@ def outputs_of(
     Raises:
         ValueError: with the remedy.
     """
+    return stored(arrays_of(outputs, name), name, task, declared, probabilities=probabilities)
+
+
+def arrays_of(outputs: Mapping[Any, Any], name: str) -> dict[str, np.ndarray[Any, Any]]:
+    """Copies of the arrays by key.
+
+    Raises:
+        ValueError: with the remedy.
+    """
     if any(str(key).rpartition(".")[2] in ("weight", "bias") for key in outputs):
         raise ValueError(f"{name} look like a state dict: load it into the network and give the network")
-    arrays = {str(key): array_of(value, f"{name}: {key}") for key, value in outputs.items()}
-    return stored(arrays, name, task, declared, probabilities=probabilities)
+    return {str(key): array_of(value, f"{name}: {key}") for key, value in outputs.items()}
 
 
 def described(source: Any) -> str:

@@ -19,9 +19,9 @@ from .archive import Unsound, check_header, check_weights
 from .contained import Meddling, contained, timed
 from .data import Arrays
 from .npz import npz_of
-from .stored import stored
 from .plain_values import allowed, foreign
 from .state import check_network, check_values, fit_state
+from .stored import stored
 from .targets import Target, TorchTarget
 from .usercode import describe, named_function
 

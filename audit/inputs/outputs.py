@@ -99,7 +99,9 @@ def outputs_target(
     Raises:
         ValueError: with the remedy.
     """
-    if class_logits and ("n_classes" in outputs or (outputs and all(array.dtype.kind in "iu" for array in outputs.values()))):
+    if class_logits and (
+        "n_classes" in outputs or (outputs and all(array.dtype.kind in "iu" for array in outputs.values()))
+    ):
         return _labels(outputs, where)
     bad = [k for k, a in outputs.items() if a.dtype.kind != "f" or a.ndim not in (1, 2) or not np.isfinite(a).all()]
     bad += [k for k, a in outputs.items() if a.ndim == 2 and a.shape[1] == 0 and k not in bad]

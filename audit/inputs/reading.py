@@ -36,8 +36,8 @@ def read_models(
         where = str(source) if isinstance(source, Path) else name
         try:
             models[name], digests[name] = _read_model(name, source, build)
-            if isinstance(models[name], TorchTarget):
-                models[name].class_logits = build.class_logits
+            if isinstance(model := models[name], TorchTarget):
+                model.class_logits = build.class_logits
         except AuditError:
             raise
         except ValueError as error:

@@ -81,8 +81,10 @@ def read_sets(
         with _noted(found, where):
             check_keys(raw.arrays, where, need_inputs=need_inputs, need_labels=truth != "optional")
             read[role] = where, prepared(raw, options, where)
+    said: list[str] = []
+    named = 0
     if truth in ("numbers", "flags"):
-        files, said, named = _with_targets(read, truth, found, told), [], 0
+        files = _with_targets(read, truth, found, told)
     else:
         files, said, named = _with_labels(read, options, found, told)
     problems += _missing(given, whole, raws, found)

@@ -28,7 +28,7 @@ def targets_of(y: Array, truth: Truth, where: str) -> Floats:
     if y.ndim not in (1, 2) or y.dtype.kind not in "biuf" or (y.ndim == 2 and not y.shape[1]):
         raise ValueError(f"{where}: y must be numbers of shape (n,) or (n, k), got {y.dtype} {y.shape}: convert it")
     found = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
-    finite = np.isfinite(found).all(axis=1)
+    finite = np.asarray(np.isfinite(found).all(axis=1))
     if not finite.all():
         raise ValueError(f"{where}: y holds NaN or infinite values in {positions(~finite)}: leave such rows out")
     if truth == "flags" and not np.isin(found, (0, 1)).all():

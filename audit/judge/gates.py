@@ -156,7 +156,9 @@ def _references(evidence: Evidence, policy: Policy) -> Gate | None:
     if not names:
         return None
     if not evidence.knows_quality:
-        reason = "; ".join([f"not compared with the original: {evidence.task.no_figure}", PROVENANCE[facts.claim.provenance]])
+        reason = "; ".join(
+            [f"not compared with the original: {evidence.task.no_figure}", PROVENANCE[facts.claim.provenance]]
+        )
         return Gate(name="references", ok=True, effect="blocks PASS", reason=reason)
     words = evidence.task.figure
     accuracies = [float(evidence.correct(name).mean()) for name in names]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from attacks.base import Floats
+from attacks.base import Floats, Signals
 from audit.collect.evidence import AttackRun, Evidence
 from audit.policy.policy import Policy
 from audit.record.findings import Gate
@@ -73,7 +73,7 @@ def _agrees(mine: Floats, others: Floats) -> bool:
 
 def _trace(name: str, run: AttackRun, evidence: Evidence, scoring: Scoring, policy: Policy) -> list[Gate]:
     """Do the families reject on one more signal?"""
-    signals = {
+    signals: dict[tuple[str, str], Signals] = {
         (attack, model): {role: found[f"{role}.{name}"] for role in SIDES}
         for (attack, model), found in evidence.signals.items()
         if attack == ATTACK

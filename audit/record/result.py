@@ -46,8 +46,8 @@ class UtilityFigure(Record):
 
 
 class UtilityRecord(Record):
-    """Accuracy (or ``figure``) on never-seen rows of the task that is left: unlearned minus retrained models (minus the original
-    where there is none), non-inferiority. ``figures`` adds the other sides of utility."""
+    """Accuracy (or ``figure``) on never-seen rows of the task that is left: unlearned minus retrained models (minus
+    the original where there is none), non-inferiority. ``figures`` adds the other sides of utility."""
 
     unlearned: float | None = Field(description="None where the outputs do not say how good a model is")
     original: float | None

@@ -238,7 +238,9 @@ def _utility(runs: Sequence[AuditResult]) -> tuple[Row, ...]:
     found = [{} if r.utility is None else {f.name: f for f in r.utility.figures} for r in runs]
     measured = [None if r.utility is None or r.utility.unlearned is None else r.utility for r in runs]
     figure = " or ".join(dict.fromkeys(u.figure for u in measured if u is not None)) or "accuracy"
-    cells_of = (Cell("not measured" if u is None else f"{num(u.unlearned)}, original {num(u.original)}") for u in measured)
+    cells_of = (
+        Cell("not measured" if u is None else f"{num(u.unlearned)}, original {num(u.original)}") for u in measured
+    )
     rows = [Row(f"{figure[:1].upper()}{figure[1:]} on never-seen rows", tuple(cells_of))]
     for name in dict.fromkeys(name for figures in found for name in figures):
         cells = []
