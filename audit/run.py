@@ -94,6 +94,7 @@ def prepare(
     from .collect.identity import run_identifier
     from .collect.meaning import check_outputs
     from .collect.suite import all_attacks, choose
+    from .errors import UsageError
     from .inputs.case import load_case
     from .inputs.given import given_of
     from .inputs.training_order import training_order
@@ -111,6 +112,10 @@ def prepare(
     case, trained = load_case(given, policy.overlap_share), None
     order = training_order(config, given.project)
     check_order(order, case.claim.kind, beside_outputs=not given.unlearned_is_network)
+    if order.wanted.asked and not case.task.class_logits:
+        raise UsageError(
+            f"the audit trains classifiers alone, and the task is {case.task.name}: give honest retrains (--retrained)."
+        )
     if given.outputs_only or (train and order.wanted.asked):  # costs nothing, or far less than what it may save
         check_outputs(case, config.batch_size)
     if train and order.wanted.asked:

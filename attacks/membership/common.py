@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from attacks.base import Case, Floats, Ints, NotApplicable, Shadows, Signals, View
+from attacks.tasks.base import Unit
 
 MIN_SHADOWS = 16  # our choice: half of them IN leaves eight for a mean and a shrunk variance a side
 SIDES = ("forget", "holdout")
@@ -28,7 +29,7 @@ def side_logits(view: View) -> Floats:
     return np.concatenate([view.logits(role) for role in SIDES])
 
 
-def unit_of(view: View, case: Case) -> float:
+def unit_of(view: View, case: Case) -> Unit:
     """The model's own unit (`attacks.tasks.base.Task.unit`), from the rows that set it."""
     roles = [role for role in case.task.unit_roles if len(case.labels.get(role, ()))] or list(SIDES)
     outputs, truth = ([part(role) for role in roles] for part in (view.logits, case.truth))

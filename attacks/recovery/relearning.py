@@ -155,8 +155,8 @@ def _scored(logits: dict[str, Floats], case: Case) -> dict[str, Floats]:
             pair = class_excess(own["holdout"], own["test"], case.classes, case.labels["holdout"])
             copies.append({role: side / unit for role, side in zip(NEVER_SEEN, pair, strict=True)})
         else:
-            unit = case.task.unit(np.concatenate(list(own.values())), np.concatenate([case.truth(r) for r in own]))
-            copies.append({r: case.task.confidence(z, case.truth(r), unit) for r, z in own.items()})
+            own_unit = case.task.unit(np.concatenate(list(own.values())), np.concatenate([case.truth(r) for r in own]))
+            copies.append({r: case.task.confidence(z, case.truth(r), own_unit) for r, z in own.items()})
     return {role: np.mean([copy[role] for copy in copies], axis=0) for role in logits}
 
 

@@ -6,11 +6,18 @@ from collections.abc import Mapping
 
 from .base import Task, Truth
 from .classification import Classification
+from .multilabel import MultiLabel
+from .regression import Regression
 from .scores import Scores
 
 __all__ = ["NAMES", "Scores", "Task", "Truth", "task_named", "truth_of"]
 
-TASKS: dict[str, type[Task]] = {"classification": Classification, "scores": Scores}
+TASKS: dict[str, type[Task]] = {
+    "classification": Classification,
+    "multilabel": MultiLabel,
+    "regression": Regression,
+    "scores": Scores,
+}
 NAMES = tuple(TASKS)
 
 

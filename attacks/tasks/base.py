@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 Array = np.ndarray[Any, Any]
+#: a model's own unit: one number, or one a column of its outputs; 0 = outputs stay as they are
+Unit = float | Floats
 Truth = Literal["classes", "numbers", "flags", "optional"]
 
 #: what an attack may need of the rows of one model, and in which words its absence is said
@@ -81,12 +83,12 @@ class Task(ABC):
         return []
 
     @abstractmethod
-    def unit(self, outputs: Floats, truth: Array) -> float:
+    def unit(self, outputs: Floats, truth: Array) -> Unit:
         """A model's own unit, from its outputs (m, C) on rows that none of the models compared was trained on, or on
         both sides alike; > 0, or 0 where outputs stay as they are."""
 
     @abstractmethod
-    def confidence(self, outputs: Floats, truth: Array, unit: float = 0.0) -> Floats:
+    def confidence(self, outputs: Floats, truth: Array, unit: Unit = 0.0) -> Floats:
         """How sure a model is of each row, (n,); higher = more like a member. Unbounded, about Gaussian over models.
 
         Args:
@@ -130,7 +132,7 @@ class Task(ABC):
         """Mean loss of the rows, for the record: minus the mean quality, where a task has nothing better."""
         return -self.mean_quality(outputs, truth) if len(truth) else 0.0
 
-    def log_likelihood(self, outputs: Floats, truth: Array, unit: float, temperature: float = 1.0) -> Floats:
+    def log_likelihood(self, outputs: Floats, truth: Array, unit: Unit, temperature: float = 1.0) -> Floats:
         """Log-likelihood of each row, (n,), at most 0; offered with the signal of this name."""
         raise NotImplementedError
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from attacks.signals import CANONICAL, log_label, log_softmax, logit_confidence, logit_scale
 
-from .base import Array, Floats, Task, Truth
+from .base import Array, Floats, Task, Truth, Unit
 
 if TYPE_CHECKING:
     from attacks.case import ClaimKind
@@ -28,15 +28,15 @@ class Classification(Task):
     signals = frozenset({"class_logits", "confidence", "log_likelihood", "features", "truth"})
     unit_roles = ("forget", "holdout")
 
-    def unit(self, outputs: Floats, truth: Array) -> float:  # noqa: ARG002
+    def unit(self, outputs: Floats, truth: Array) -> Unit:  # noqa: ARG002
         """The scale of the logits (`attacks.signals.logit_scale`)."""
         return logit_scale(outputs)
 
-    def confidence(self, outputs: Floats, truth: Array, unit: float = 0.0) -> Floats:
+    def confidence(self, outputs: Floats, truth: Array, unit: Unit = 0.0) -> Floats:
         """Logit-scaled confidence in the label."""
         return logit_confidence(_scaled(outputs, unit), truth)
 
-    def log_likelihood(self, outputs: Floats, truth: Array, unit: float, temperature: float = 1.0) -> Floats:
+    def log_likelihood(self, outputs: Floats, truth: Array, unit: Unit, temperature: float = 1.0) -> Floats:
         """Log-probability of the label, in nats."""
         return log_label(_scaled(outputs, unit) / temperature, truth)
 
@@ -77,5 +77,5 @@ class Classification(Task):
         return np.asarray(truth[:, None] == np.arange(width), dtype=np.float64)
 
 
-def _scaled(logits: Floats, scale: float) -> Floats:
-    return np.asarray(logits * (CANONICAL / scale)) if scale > 0 else logits
+def _scaled(logits: Floats, scale: Unit) -> Floats:
+    return np.asarray(logits * (CANONICAL / scale)) if np.any(scale) else logits

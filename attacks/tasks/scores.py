@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from .base import Array, Floats, Task, Truth
+from .base import Array, Floats, Task, Truth, Unit
 
 LEAD = "lead"  # stands among the declared directions and names the signal that leads
 LOWER, HIGHER = "lower", "higher"
@@ -130,19 +130,19 @@ class Scores(Task):
         lines = [f"scores of rows in place of outputs: {listed}; {self.lead} decides, the others can block a PASS"]
         return (*lines, "that scores are what their names say is believed as it was declared")
 
-    def unit(self, outputs: Floats, truth: Array) -> float:  # noqa: ARG002
+    def unit(self, outputs: Floats, truth: Array) -> Unit:  # noqa: ARG002
         """A typical error, where the leading signal is one; other scores stay as they are."""
         return _typical(-self._column(outputs, self.lead)) if self._scale(self.lead) == "log" else 0.0
 
-    def confidence(self, outputs: Floats, truth: Array, unit: float = 0.0) -> Floats:  # noqa: ARG002
+    def confidence(self, outputs: Floats, truth: Array, unit: Unit = 0.0) -> Floats:  # noqa: ARG002
         """The leading signal, on the scale on which it is about Gaussian over models."""
-        return self._read(outputs, self.lead, unit)
+        return self._read(outputs, self.lead, float(np.max(unit)))
 
     def further(self, outputs: Floats, truth: Array) -> dict[str, Floats]:  # noqa: ARG002
         """The other signals by name, on theirs."""
         return {name: self._read(outputs, name) for name in self._declared if name != self.lead}
 
-    def log_likelihood(self, outputs: Floats, truth: Array, unit: float, temperature: float = 1.0) -> Floats:  # noqa: ARG002
+    def log_likelihood(self, outputs: Floats, truth: Array, unit: Unit, temperature: float = 1.0) -> Floats:  # noqa: ARG002
         """Minus the leading signal, which is a negative log-likelihood."""
         return np.minimum(self._column(outputs, self.lead), 0.0) / temperature
 

@@ -59,6 +59,8 @@ class TaskName(StrEnum):
     """What the outputs of the models mean."""
 
     CLASSIFICATION = "classification"
+    MULTILABEL = "multilabel"
+    REGRESSION = "regression"
     SCORES = "scores"
 
 

@@ -16,7 +16,7 @@ INDEX_ROLES = ("forget", "retain", "holdout", "test")  # sets that an index list
 
 Effort = Literal["quick", "standard", "thorough"]
 Provenance = Literal["exact", "checkpoint", "surrogate"]
-TaskName = Literal["classification", "scores"]
+TaskName = Literal["classification", "multilabel", "regression", "scores"]
 
 
 class Section(BaseModel):

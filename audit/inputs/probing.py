@@ -72,7 +72,7 @@ def _probe(model: Target, rows: Arrays, unseen: Arrays) -> int:
     if rows.x is None:
         raise ValueError("it is asked with the rows of the data, which have no inputs: add the key x to the sets")
     raw = model.raw(rows, len(rows)).astype(np.float64)
-    named = "" if model.probabilities else probabilities(raw)
+    named = probabilities(raw) if model.class_logits and not model.probabilities else ""
     if named:
         raise ValueError(f"{named}. Where the model gives nothing else, say so with --probabilities")
     scale = max(float(np.abs(raw).max()), 1e-6)

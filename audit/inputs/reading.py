@@ -9,6 +9,7 @@ from typing import Any
 from audit.errors import AuditError
 
 from .architecture import has_global_hooks
+from .called import CalledTarget
 from .gathered import Gathered
 from .given import Build
 from .memory import outputs_of, target_of
@@ -36,7 +37,7 @@ def read_models(
         where = str(source) if isinstance(source, Path) else name
         try:
             models[name], digests[name] = _read_model(name, source, build)
-            if isinstance(model := models[name], TorchTarget):
+            if isinstance(model := models[name], (TorchTarget, CalledTarget)):
                 model.class_logits = build.class_logits
         except AuditError:
             raise

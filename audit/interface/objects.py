@@ -63,7 +63,7 @@ class Options(TypedDict, total=False):
     max_minutes: float
     max_references: int
     store: str | os.PathLike[str]
-    task: Literal["classification", "scores"]
+    task: Literal["classification", "multilabel", "regression", "scores"]
     label: str
     classes: str | Sequence[str | int]
     scale: float
