@@ -1,8 +1,8 @@
 """Error rates and power by task, on fresh small models: scores (forests) and regression (networks).
 
 A world is a fresh draw of rows of California housing (``UNLEARN_TEST_DATA``) with an original, an honest unlearned
-model and references trained on them; every audit of a world is a whole one, by stored outputs at ``logits``. *Honest* is
-the honest model; *margin* answers a share of the forget rows as the original does, so that its AUC is .6 on average,
+model and references trained on them; every audit of a world is a whole one, by stored outputs at ``logits``. *Honest*
+is the honest model; *margin* answers a share of the forget rows as the original does, so that its AUC is .6 on average,
 the margin of the standard policy: a PASS is the error; *half* does so for half of them; *not unlearned* was trained on
 all rows again. Shallow methods: Gaussian-amnesiac and Blindspot (``fixtures/cases/regression_case.py``).
 
@@ -189,10 +189,9 @@ def markdown(record: kept.Kept) -> str:
     for c in cells(record.worlds):
         bar = "shown" if c["bar"] is None else f"{c['bound']} {c['bar']}"
         state = "" if c["bar"] is None else "holds" if c["ok"] else "**does not hold**"
-        lines.append(
-            f"| {c['task']} | {c['model']} | {c['event']} | {c['auc']:.3f} | {c['n']} | {c['count']} | {c['low']:.2f} to "
-            f"{c['high']:.2f} | {bar} | {state} |"
-        )
+        interval = f"{c['low']:.2f} to {c['high']:.2f}"
+        parts = (c["task"], c["model"], c["event"], f"{c['auc']:.3f}", c["n"], c["count"], interval, bar, state)
+        lines.append(f"| {' | '.join(map(str, parts))} |")
     return "\n".join(lines)
 
 
