@@ -159,7 +159,7 @@ def test_a_wrong_file_is_told_with_its_remedy(what: str, case: ScoresCase) -> No
         audit.run(**given(case, models, **task))
 
 
-def test_a_network_is_no_file_of_scores(case: ScoresCase) -> None:
+def test_logits_are_no_file_of_scores(case: ScoresCase) -> None:
     logits = {m: {k.partition(".")[0]: np.zeros((len(a), 2)) for k, a in p.items()} for m, p in case.models.items()}
     with pytest.raises(InputError, match="no key of scores"):
         audit.run(**given(case, logits, task="scores"))
@@ -176,3 +176,11 @@ def test_answers_to_changed_inputs_are_averaged_and_class_claims_have_no_meaning
     assert one.estimate != two.estimate
     with pytest.raises(InputError, match="class claim has no meaning for scores"):
         audit.run(**given(case, case.models, claim="class"))
+
+
+def test_over_forgetting_fails_in_the_lower_tail(case: ScoresCase) -> None:
+    """Answers on forget rows that are worse than any retrain's: the forget set is recognised as the deleted one."""
+    worse = {k: a * 30 if k.startswith("forget") else a for k, a in case.models["unlearned"].items()}
+    found = audit.run(**given(case, {**case.models, "unlearned": worse}))
+    assert found.verdict == "FAIL"
+    assert "deleted" in found.result.verdict.sentence or "Over" in found.result.verdict.sentence
