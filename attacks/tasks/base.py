@@ -72,7 +72,9 @@ class Task(ABC):
 
     def refuses(self, signal: str) -> str:
         """Why an attack that needs a signal ("": none) has no meaning here, or ""."""
-        return "" if not signal or signal in self.signals else f"has no meaning for {self.name}: it needs {SIGNALS[signal]}"
+        if not signal or signal in self.signals:
+            return ""
+        return f"has no meaning for {self.name}: it needs {SIGNALS[signal]}"
 
     def said(self) -> tuple[str, ...]:
         """What is assumed of the outputs, in sentences for the record."""
