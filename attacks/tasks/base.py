@@ -65,6 +65,10 @@ class Task(ABC):
     signals: frozenset[str] = frozenset()
     unit_roles: ClassVar[tuple[str, ...]] = ("auxiliary",)
 
+    def outputs_words(self) -> str:
+        """What the verdict is about beside logits of classes, for its scope."""
+        return f"{self.words} ({self.name})"
+
     @property
     def declared(self) -> dict[str, str]:
         """Direction of each signal by name, the leading one first: of scores alone."""
