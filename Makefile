@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: install demo test test-slow lint bench-calibration bench-cheats bench-real fuzz tables docs clean
+.PHONY: install demo test test-slow lint bench-calibration bench-cheats bench-real bench-tasks fuzz tables docs clean
 
 install: .venv/.installed
 
@@ -36,6 +36,9 @@ bench-calibration: install  ## false FAIL, power and PASS rates on fresh worlds
 
 bench-cheats: install  ## what cheating networks get past the audit, on digits
 	$(BIN)/python -m benchmarks.cheats --claims random class --jobs 2 --page docs/cheats.md
+
+bench-tasks: install  ## error rates of regression and of scores alone, on data which UNLEARN_TEST_DATA names
+	$(BIN)/python -m benchmarks.tasks --jobs 2 --page docs/tasks.md
 
 bench-real: install  ## error rates on real data, which UNLEARN_TEST_DATA names
 	$(BIN)/python -m benchmarks.real --jobs 2 --page docs/real-data.md

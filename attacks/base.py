@@ -127,6 +127,8 @@ class Attack(ABC):
     symmetric: ClassVar[bool] = False
     #: Families of difference tests that may gate it, where a policy lists it: D2 permutes rows, D1 compares models.
     families: ClassVar[frozenset[str]] = frozenset({"D2", "D1"})
+    #: What it needs of the rows (``attacks.tasks.base.SIGNALS``): it serves the tasks that offer this; "" = nothing.
+    signal: ClassVar[str] = "class_logits"
     #: Shadow models that it cannot do without; the engine skips it, with the remedy, where there are none.
     design: ClassVar[Design] = ""
     source: ClassVar[str] = ""
@@ -157,6 +159,11 @@ class Attack(ABC):
         """Why the attack has no meaning for such a case, or "": asked by plan and run alike. Labels alone are read."""
         return ROWS_ALONE if self.rows_alone and case.kind == "class" else ""
 
+    @final
+    def refused(self, case: Case) -> str:
+        """Why the attack has no meaning for such a task or case, or ""."""
+        return case.task.refuses(self.signal) or self.applicable(case)
+
     def gradient_rows(self, case: Case) -> int:  # noqa: ARG002
         """Rows that pass forward and backward through one model: the cost beyond the shared forward pass."""
         return 0
@@ -181,7 +188,7 @@ class Attack(ABC):
             raise NotApplicable(f"needs {self.access.name.lower()} access, the model grants {view.access.name.lower()}")
         if self.needs_original and original is None:
             raise NotApplicable("needs the original model, none was given")
-        if reason := self.applicable(case):
+        if reason := self.refused(case):
             raise NotApplicable(reason)
         return {key: _frozen(self.name, key, value) for key, value in self.run(view, original, case, rng).items()}
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from .tasks.base import Task
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -49,7 +52,11 @@ class Data(Protocol):
 
     @property
     def y(self) -> Ints:
-        """Labels, shape (n,)."""
+        """Classes, shape (n,); zeros where rows have none."""
+
+    @property
+    def targets(self) -> Floats | None:
+        """Numbers or flags that rows are labelled with, shape (n, k), in place of classes; else None."""
 
     @property
     def ids(self) -> np.ndarray[Any, Any] | None:
@@ -152,6 +159,12 @@ class Shadows:
     member: Bools
 
 
+def _classification() -> Task:
+    from .tasks.classification import Classification
+
+    return Classification()
+
+
 @dataclass(frozen=True)
 class Case:
     """The sets an attack may use and what is known of them.
@@ -163,10 +176,12 @@ class Case:
             ``retain``, ``test`` (never seen; for class claims: retained classes only), ``auxiliary`` (never seen,
             used in no test), and where given ``concepts``, whose labels are concept numbers (0 = random
             counterexamples). Scoring may run without the inputs x: then only labels are read.
-        labels: labels of each set, shape (n,).
-        n_classes: number of classes C.
+        labels: classes of each set, shape (n,); zeros where rows have none.
+        n_classes: number of classes C, or of a model's outputs a row.
         queries: names of the augmentation queries that the models' training recipe suggests; () = the plain input.
         shadows: shadow models of the attack's ``design``, in ``score`` only.
+        task: what outputs mean.
+        targets: numbers or flags that rows are labelled with, by set, (n, k); empty where rows have classes.
     """
 
     kind: ClaimKind
@@ -176,3 +191,9 @@ class Case:
     n_classes: int
     queries: tuple[str, ...] = ()
     shadows: Shadows | None = None
+    task: Task = field(default_factory=_classification)
+    targets: Mapping[str, Floats] = field(default_factory=dict)
+
+    def truth(self, role: str) -> np.ndarray[Any, Any]:
+        """What the rows of a set are labelled with: classes (n,), or numbers or flags (n, k)."""
+        return self.targets[role] if role in self.targets else self.labels[role]

@@ -23,10 +23,12 @@ def fit_rows(case: Case, limit: int, rng: np.random.Generator) -> tuple[Ints, st
     """
     labels = case.labels["retain"]
     allowed = np.flatnonzero(~np.isin(labels, case.classes))
-    if len(np.unique(labels[allowed])) < 2:
+    if case.task.class_logits and len(np.unique(labels[allowed])) < 2:
         raise NotApplicable("the retain set holds fewer than two classes to fit on")
     if len(allowed) > limit:
         allowed = np.sort(rng.choice(allowed, size=limit, replace=False))
+    if not case.task.class_logits:
+        return allowed, f"fit set: {len(allowed)} retain rows, no forget row"
     counts = np.bincount(labels[allowed], minlength=case.n_classes)
     composition = ", ".join(f"{label}: {count}" for label, count in enumerate(counts[:20]))
     more = " (first 20 classes)" if len(counts) > 20 else ""

@@ -28,9 +28,13 @@ def canonical(logits: Floats, reference: Floats) -> Floats:
         logits: (n, C).
         reference: (m, C) logits of the same model that set its temperature.
     """
-    centred = reference - reference.mean(axis=1, keepdims=True)
-    scale = float(np.median(np.abs(centred)))
+    scale = logit_scale(reference)
     return np.asarray(logits * (CANONICAL / scale)) if scale > 0 else logits
+
+
+def logit_scale(logits: Floats) -> float:
+    """Median absolute logit, each minus its row's mean."""
+    return float(np.median(np.abs(logits - logits.mean(axis=1, keepdims=True))))
 
 
 def logit_confidence(logits: Floats, y: Ints) -> Floats:

@@ -8,7 +8,7 @@ from attacks.base import PER_EXAMPLE, Access, Attack, Case, Scores, Signals, Vie
 from attacks.calibration import OUT_OF_LINE_REMEDY, calibrated, out_of_line
 from attacks.signals import class_excess, contrast, retained_spread
 
-from .common import by_side, queried_confidence, side_labels, stacked
+from .common import by_side, queried_confidence, side_labels, side_logits, side_truth, stacked
 
 
 class Membership(Attack):
@@ -26,13 +26,16 @@ class Membership(Attack):
     title = "Membership inference (offline LiRA)"
     version = "2"
     access = Access.LOGITS
+    signal = "confidence"
     symmetric = True
     source = "Carlini et al., Membership Inference Attacks From First Principles, arXiv 2112.03570"
     charts = PER_EXAMPLE
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
-        """Logit-scaled confidence on forget and holdout rows; for class claims also the scaled excess of the class."""
+        """Confidence in forget and holdout rows; for class claims also the scaled excess of the class."""
         signals = by_side(queried_confidence(view, case), case)
+        for name, values in case.task.further(side_logits(view), side_truth(case)).items():
+            signals |= {f"{role}.{name}": part for role, part in by_side(values, case).items()}
         if case.kind == "class":
             control = view.logits("test")
             unit = retained_spread(control, case.classes)

@@ -22,6 +22,7 @@ class LiraOnline(Attack):
     name = "lira_online"
     title = "Membership inference (online LiRA)"
     access = Access.LOGITS
+    signal = "confidence"
     symmetric = True
     rows_alone = True
     families = frozenset({"D2"})

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from attacks.base import PER_EXAMPLE, Access, Attack, Case, Scores, Signals, View
-from attacks.signals import log_label
 
-from .common import by_side, side_labels, side_logits, stacked
+from .common import by_side, side_logits, side_truth, stacked
 
 
 class Population(Attack):
@@ -20,13 +19,16 @@ class Population(Attack):
     name = "population"
     title = "Loss threshold (baseline)"
     access = Access.LOGITS
+    signal = "confidence"
     symmetric = True
     source = "Yeom et al., Privacy Risk in Machine Learning: Analyzing the Connection to Overfitting, arXiv 1709.01604"
     charts = PER_EXAMPLE
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
-        """Minus the loss on forget and holdout rows, in nats."""
-        return by_side(log_label(side_logits(view), side_labels(case)), case)
+        """Minus the loss on forget and holdout rows, in nats where the task knows a likelihood."""
+        known = "log_likelihood" in case.task.signals
+        score = case.task.log_likelihood if known else case.task.confidence
+        return by_side(score(side_logits(view), side_truth(case), 0.0), case)
 
     def combine(self, signals: Sequence[Signals], case: Case) -> Scores:  # noqa: ARG002
         """The losses as they are."""

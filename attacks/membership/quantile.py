@@ -16,15 +16,13 @@ from attacks.base import (
     Case,
     Data,
     Floats,
-    Ints,
     NotApplicable,
     Scores,
     Signals,
     View,
 )
-from attacks.signals import canonical, logit_confidence
 
-from .common import SIDES, side_logits, stacked
+from .common import SIDES, stacked, unit_of
 
 LEVELS = (0.01, 0.05, 0.1)  # our choice: false positive rates, the smallest that the auxiliary set carries is used
 MIN_TAIL = 10  # auxiliary rows expected above the quantile
@@ -52,6 +50,7 @@ class QuantileRegression(Attack):
     version = "2"  # 2: the floor of the spread follows its typical size
     title = "Quantile regression"
     access = Access.LOGITS
+    signal = "confidence"
     symmetric = True
     rows_alone = True
     families = frozenset({"D2"})
@@ -69,8 +68,8 @@ class QuantileRegression(Attack):
         if not carried:
             raise NotApplicable(f"needs {MIN_TAIL / LEVELS[-1]:.0f} auxiliary rows, there are {size}: give more")
         inputs = self._inputs_of(case)
-        both = side_logits(view)
-        own = logit_confidence(canonical(view.logits("auxiliary"), both), case.labels["auxiliary"])
+        unit, confidence = unit_of(view, case), case.task.confidence
+        own = confidence(view.logits("auxiliary"), case.truth("auxiliary"), unit)
         fifth = np.arange(size) % FIFTHS
         predict = _conformal(inputs["auxiliary"][fifth > 0], own[fifth > 0], fifth[fifth > 0] == 1, carried[0])
         between = predict(inputs["auxiliary"])
@@ -79,7 +78,7 @@ class QuantileRegression(Attack):
         found: dict[str, np.ndarray] = {}
         crossed = 0
         for role in SIDES:
-            s = logit_confidence(canonical(view.logits(role), both), case.labels[role])
+            s = confidence(view.logits(role), case.truth(role), unit)
             quantiles = predict(inputs[role])
             crossed += int((quantiles[:, 1] < quantiles[:, 0]).sum())
             found[role] = (s - quantiles[:, 0]) / np.maximum(quantiles[:, 1] - quantiles[:, 0], floor)
@@ -150,14 +149,7 @@ def _inputs(case: Case) -> dict[str, Floats]:
         reduced = PCA(min(COLUMNS, len(flat["auxiliary"])), svd_solver="randomized", random_state=0)
         reduced.fit(flat["auxiliary"])
         flat = {role: np.asarray(reduced.transform(x)) for role, x in flat.items()}
-    return {role: np.column_stack([x, _indicators(case.labels[role], case.n_classes)]) for role, x in flat.items()}
-
-
-def _indicators(labels: Ints, n_classes: int) -> Floats:
-    """Label indicators where there are few classes, else the label as a number."""
-    if n_classes > COLUMNS:
-        return labels[:, None].astype(np.float64)
-    return np.asarray(labels[:, None] == np.arange(n_classes), dtype=np.float64)
+    return {role: np.column_stack([x, case.task.columns(case.truth(role), case.n_classes)]) for role, x in flat.items()}
 
 
 def _flat(data: Data) -> Floats:

@@ -6,9 +6,8 @@ import numpy as np
 
 from attacks.base import PER_EXAMPLE, Access, Attack, Case, Floats, NotApplicable, Scores, Signals, View
 from attacks.scorers import rmia
-from attacks.signals import canonical, log_label
 
-from .common import SIDES, by_side, enough_shadows, side_labels, side_logits, stacked
+from .common import SIDES, by_side, enough_shadows, side_logits, side_truth, stacked, unit_of
 
 MIN_SHADOWS = 4  # our choice: it does well with few
 MIN_POPULATION = 200  # our choice: the score is a share of the population, in steps of half of one point
@@ -19,6 +18,7 @@ class _Rmia(Attack):
     """What both forms observe: log-probability of the label on both sides and on the auxiliary set."""
 
     access = Access.LOGITS
+    signal = "log_likelihood"
     symmetric = True
     rows_alone = True
     families = frozenset({"D2"})
@@ -42,11 +42,12 @@ class _Rmia(Attack):
         self.parameters = {"a": a, "temperature": temperature}
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
-        """Log-probabilities of the label at a common temperature, in nats."""
+        """Log-likelihoods at a common temperature, in nats."""
         _check_population(case)
-        both, scale = side_logits(view), float(self.parameters["temperature"])
-        population = log_label(canonical(view.logits("auxiliary"), both) / scale, case.labels["auxiliary"])
-        return by_side(log_label(canonical(both, both) / scale, side_labels(case)), case) | {"population": population}
+        unit, scale = unit_of(view, case), float(self.parameters["temperature"])
+        population = case.task.log_likelihood(view.logits("auxiliary"), case.truth("auxiliary"), unit, scale)
+        sides = case.task.log_likelihood(side_logits(view), side_truth(case), unit, scale)
+        return by_side(sides, case) | {"population": population}
 
 
 class RmiaOffline(_Rmia):

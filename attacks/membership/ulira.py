@@ -27,6 +27,7 @@ class ULira(Attack):
     name = "ulira"
     title = "Likelihood ratio of the unlearning procedure (U-LiRA)"
     access = Access.LOGITS
+    signal = "confidence"
     symmetric = True
     rows_alone = True
     families = frozenset({"D2"})

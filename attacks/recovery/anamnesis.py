@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from attacks.base import Access, Attack, Case, ChartSpec, Efforts, Floats, Ints, Plot, Scores, Signals, View
 from attacks.inputs import joined, rows_of, tensors
-from attacks.signals import class_excess, contrast, log_label, retained_spread
+from attacks.signals import class_excess, contrast, retained_spread
 
 from .clones import Clones, orders, unreached
 from .relearning import role_logits
@@ -16,6 +16,9 @@ from .relearning import role_logits
 BAND = 1.05  # of the source: the forget set is relearned once its loss is within 5 % of the original's
 SMOOTH = 0.01  # of the source: keeps the index finite
 NEVER_SEEN = ("holdout", "test")
+
+
+Truth = np.ndarray[Any, Any]
 
 
 class Anamnesis(Attack):
@@ -32,6 +35,7 @@ class Anamnesis(Attack):
     name = "anamnesis"
     title = "Time to relearn the forget set (anamnesis index)"
     access = Access.TRAIN
+    signal = "truth"
     needs_original = True
     families = frozenset({"D1"})
     source = "Chundawat et al., Deep Regression Unlearning, arXiv 2210.08196 (index); steps, holdout copy are ours"
@@ -69,18 +73,18 @@ class Anamnesis(Attack):
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:
         """What is known along the way, (11,) or by row (n, 11); the first mark at which the forget set is relearned."""
         assert original is not None
-        target = -log_label(original.logits("forget"), case.labels["forget"]).mean() * BAND
+        target = -case.task.log_likelihood(original.logits("forget"), case.truth("forget"), 0.0).mean() * BAND
         taught, labels = self._taught(view, case, rng)
         steps, batch = int(self.parameters["steps"]), int(self.parameters["batch"])
         order = orders([np.arange(len(own)) for own in labels], steps, batch, rng)
-        clones = Clones(view.network(), len(taught), float(self.parameters["rate"]))
+        clones = Clones(view.network(), len(taught), float(self.parameters["rate"]), case.task)
         marks = np.unique(np.linspace(0, steps, 11).round().astype(int))
         curve, losses = [], []
         for step in range(steps + 1):
             if step in marks:
                 curve.append(self._known(clones, view, case, taught, labels))
                 own = role_logits(clones, view, case, "forget")[0]
-                losses.append(-log_label(own, case.labels["forget"]).mean())
+                losses.append(-case.task.log_likelihood(own, case.truth("forget"), 0.0).mean())
             if step < steps:
                 parts = [rows_of(x, order[k, step]) for k, x in enumerate(taught)]
                 clones.step(_stacked(parts), np.stack([y[order[k, step]] for k, y in enumerate(labels)]))
@@ -124,7 +128,7 @@ class Anamnesis(Attack):
             f"{index.min():.2f} to {index.max():.2f} over {len(index)} references{censored}"
         )
 
-    def _taught(self, view: View, case: Case, rng: np.random.Generator) -> tuple[list[object], list[Ints]]:
+    def _taught(self, view: View, case: Case, rng: np.random.Generator) -> tuple[list[object], list[Truth]]:
         """Inputs and labels that each copy is taught: forget rows and as many holdout rows, or a few shots."""
         forget = rng.permutation(len(case.labels["forget"]))
         if case.kind == "class":
@@ -132,20 +136,23 @@ class Anamnesis(Attack):
             others = rng.permutation(len(case.labels["retain"]))[: len(shots)]
             parts = [("forget", shots), ("retain", others)]
             inputs = joined([tensors(view, case, role, rows) for role, rows in parts])
-            return [inputs], [np.concatenate([case.labels[role][rows] for role, rows in parts])]
+            return [inputs], [np.concatenate([case.truth(role)[rows] for role, rows in parts])]
         holdout = rng.permutation(len(case.labels["holdout"]))
         size = min(len(forget), len(holdout))
         parts = [("forget", forget[:size]), ("holdout", holdout[:size])]
-        return [tensors(view, case, r, i) for r, i in parts], [case.labels[r][i] for r, i in parts]
+        return [tensors(view, case, r, i) for r, i in parts], [case.truth(r)[i] for r, i in parts]
 
     def _known(
-        self, clones: Clones, view: View, case: Case, taught: list[object], labels: list[Ints]
+        self, clones: Clones, view: View, case: Case, taught: list[object], labels: list[Truth]
     ) -> dict[str, Floats]:
         """By row: class excess of never-seen rows, or the log-probability of what each copy is taught."""
         if case.kind != "class":
             rows = np.arange(len(labels[0]))
             each = [clones.logits(partial(_block, x, rows), len(rows))[k] for k, x in enumerate(taught)]
-            return {s: log_label(z, y) for s, z, y in zip(("forget", "holdout"), each, labels, strict=True)}
+            return {
+                s: case.task.log_likelihood(z, y, 0.0)
+                for s, z, y in zip(("forget", "holdout"), each, labels, strict=True)
+            }
         holdout, test = (role_logits(clones, view, case, role)[0] for role in NEVER_SEEN)
         unit = retained_spread(test, case.classes)
         pair = class_excess(holdout, test, case.classes, case.labels["holdout"])

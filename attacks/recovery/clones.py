@@ -9,12 +9,15 @@ import numpy as np
 
 from attacks.base import Floats, Ints, Network, NotApplicable
 from attacks.memory import give_back, is_out_of_memory
+from attacks.tasks import Task
+from attacks.tasks.classification import Classification
 
 if TYPE_CHECKING:
     import torch
 
     Tensors = dict[str, torch.Tensor]
 
+CLASSES = Classification()
 REACHED = 0.95  # our choice: share of a network's numbers that training on must reach
 BLOCK = 512  # our choice: rows that are scored at once, for each copy
 
@@ -31,6 +34,7 @@ class Clones:
         network: a copy that belongs to the attack; it is not changed.
         copies: how many, >= 1.
         rate: relative step, > 0.
+        task: says which loss training lowers.
 
     Raises:
         NotApplicable: the network has no parameters.
@@ -41,10 +45,10 @@ class Clones:
             and then nothing shows.
     """
 
-    def __init__(self, network: Network, copies: int, rate: float) -> None:
+    def __init__(self, network: Network, copies: int, rate: float, task: Task = CLASSES) -> None:
         import torch
 
-        self.network, self.copies = network, copies
+        self.network, self.copies, self.task = network, copies, task
         own = {name: p.detach() for name, p in network.module.named_parameters() if p.is_floating_point()}
         if not own:
             raise NotApplicable("the network has no parameters to train: make its weights parameters")
@@ -55,12 +59,12 @@ class Clones:
         self.block = BLOCK
         self.together = copies > 1 and not _better_alone(network.module)
 
-    def step(self, x: Any, y: Ints) -> None:
+    def step(self, x: Any, y: np.ndarray[Any, Any]) -> None:
         """One step of every copy.
 
         Args:
             x: (copies, b, ...) inputs, or a mapping of such tensors.
-            y: (copies, b) labels.
+            y: (copies, b) classes, or (copies, b, k) numbers.
         """
         self.optimiser.zero_grad()
         try:
@@ -81,15 +85,15 @@ class Clones:
             self.trained = self._reached()
         self.optimiser.step()
 
-    def _learn(self, x: Any, y: Ints) -> bool:
+    def _learn(self, x: Any, y: np.ndarray[Any, Any]) -> bool:
         """Gradients of all copies: together, or one after the other, which holds the activations of one."""
         import torch
-        from torch.nn.functional import cross_entropy
 
         for k in [None] if self.together else range(self.copies):
             logits = self._stacked(x) if k is None else self._alone(_part(x, k), k)
-            labels = torch.as_tensor(y if k is None else y[k], device=logits.device).flatten()
-            loss = cross_entropy(logits.flatten(0, -2), labels, reduction="sum") / y.shape[1]
+            truth = torch.as_tensor(y if k is None else y[k], device=logits.device)
+            together = truth.flatten(0, 1) if k is None else truth
+            loss = self.task.training_loss(logits.flatten(0, -2), together) / y.shape[1]
             if not loss.requires_grad:
                 return False
             torch.autograd.backward(loss)

@@ -29,6 +29,7 @@ class FeatureMapping(Attack):
     title = "Performance recovery by feature mapping"
     version = "2"
     access = Access.FEATURES
+    signal = "truth"
     needs_original = True
     symmetric = False  # the original's head was trained on the forget set and not on the holdout set
     source = "One-point-contraction line of work, arXiv 2507.07754 (idea); formulas in docs/attacks.md"

@@ -10,7 +10,7 @@ import numpy as np
 
 from attacks.base import Case, Floats, Ints, Scores, Signals, View
 from attacks.calibration import OUT_OF_LINE_REMEDY, calibrated, out_of_line
-from attacks.signals import class_excess, contrast, logit_confidence, spread_of
+from attacks.signals import class_excess, contrast, spread_of
 
 if TYPE_CHECKING:
     from sklearn.linear_model import Ridge, RidgeCV
@@ -61,13 +61,16 @@ def recovered_signals(
     fit_role = "auxiliary" if len(case.labels.get("auxiliary", ())) else "test"
     labels = case.labels[fit_role]
     retained = ~np.isin(labels, case.classes)
-    hits = (recovered(fit_role, maps[-1]).argmax(axis=1) == labels)[retained].mean()
-    best = (original.logits(fit_role).argmax(axis=1) == labels)[retained].mean()
+    truth = case.truth(fit_role)[retained]
+    read_off, own = recovered(fit_role, maps[-1])[retained], original.logits(fit_role)[retained]
+    hits, best = (case.task.mean_quality(outputs, truth) for outputs in (read_off, own))
     signals: dict[str, Floats] = {"fit": np.array([hits, best, float(len(rows))])}
     if case.kind != "class":
-        for role in ("forget", "holdout"):
-            signals[role] = logit_confidence(recovered(role, maps[0]), case.labels[role])
-        return signals
+        sides = ("forget", "holdout")
+        both = np.concatenate([recovered(role, maps[0]) for role in sides])
+        found = case.task.confidence(both, np.concatenate([case.truth(role) for role in sides]))
+        cut = len(case.labels["forget"])
+        return signals | {"forget": found[:cut], "holdout": found[cut:]}
     for prefix, mapping in zip(("", "light_"), maps, strict=True):
         pair = _excess([recovered(role, mapping) for role in NEVER_SEEN], case)
         signals |= {prefix + role: values for role, values in zip(NEVER_SEEN, pair, strict=True)}
@@ -79,14 +82,15 @@ def recovered_scores(signals: Sequence[Signals], case: Case, min_fit: float) -> 
     hits, best, rows = (float(value) for value in signals[0]["fit"])
     invalid = ""
     if hits < min_fit * best:
+        rows_of = "retained-class rows" if case.task.class_logits else "rows"
         invalid = (
-            f"the map fits the audited model badly: accuracy {hits:.3f} on never-seen retained-class rows "
+            f"the map fits the audited model badly: {case.task.figure} {hits:.3f} on never-seen {rows_of} "
             f"against {best:.3f} for the original"
         )
     remedy: tuple[str, ...] = BAD_FIT_REMEDY if invalid else OUT_OF_LINE_REMEDY
     details: tuple[str, ...] = (
         f"fit set: {rows:.0f} retain rows, no forget row and no forgotten class",
-        f"validity: recovered accuracy {hits:.3f} on never-seen rows (the original: {best:.3f})",
+        f"validity: recovered {case.task.figure} {hits:.3f} on never-seen rows (the original: {best:.3f})",
     )
     if case.kind == "class":
         statistic, error = contrast([s["holdout"] for s in signals], [s["test"] for s in signals])

@@ -8,7 +8,6 @@ import numpy as np
 from attacks.base import Access, Attack, Case, Efforts, Scores, Signals, View
 from attacks.calibration import OUT_OF_LINE_REMEDY, calibrated, out_of_line
 from attacks.inputs import joined, rows_of, tensors
-from attacks.signals import canonical, logit_confidence
 
 from .clones import Clones, orders, unreached
 
@@ -27,6 +26,7 @@ class MemoryJog(Attack):
     name = "memory_jog"
     title = "Memory jog (relearning on half of forget and holdout rows)"
     access = Access.TRAIN
+    signal = "truth"
     symmetric = True
     rows_alone = True
     source = "Jogging the Memory of Unlearned LLMs, arXiv 2406.13356 (idea); halves of both sides are ours"
@@ -61,18 +61,18 @@ class MemoryJog(Attack):
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Confidence of every row after training on rows of the other half."""
-        labels = np.concatenate([case.labels[role] for role in SIDES])
+        truth = np.concatenate([case.truth(role) for role in SIDES])
         cut = len(case.labels["forget"])
-        halves = [_halves(cut, len(labels), rng) for _ in range(int(self.parameters["halvings"]))]
+        halves = [_halves(cut, len(truth), rng) for _ in range(int(self.parameters["halvings"]))]
         taught = [part for half in halves for part in (half, ~half)]
         steps, batch = int(self.parameters["steps"]), int(self.parameters["batch"])
         order = orders([np.flatnonzero(part) for part in taught], steps, batch, rng)
         inputs = joined([tensors(view, case, role, np.arange(len(case.labels[role]))) for role in SIDES])
-        clones = Clones(view.network(), len(taught), float(self.parameters["rate"]))
+        clones = Clones(view.network(), len(taught), float(self.parameters["rate"]), case.task)
         for step in range(steps):
-            clones.step(rows_of(inputs, order[:, step]), labels[order[:, step]])
-        logits = clones.logits(lambda part: rows_of(inputs, np.arange(len(labels))[part]), len(labels))
-        scores = np.stack([logit_confidence(canonical(z, z), labels) for z in logits])
+            clones.step(rows_of(inputs, order[:, step]), truth[order[:, step]])
+        logits = clones.logits(lambda part: rows_of(inputs, np.arange(len(truth))[part]), len(truth))
+        scores = np.stack([case.task.confidence(z, truth, case.task.unit(z, truth)) for z in logits])
         confidence = np.ma.masked_array(scores, np.stack(taught)).mean(axis=0).filled(0.0)
         trained = np.array([clones.trained or 0.0])
         return {"forget": confidence[:cut], "holdout": confidence[cut:], "trained": trained}

@@ -9,7 +9,7 @@ from attacks.base import Access, Attack, Case, ChartSpec, Efforts, Floats, Ints,
 from attacks.calibration import OUT_OF_LINE_REMEDY, calibrated, out_of_line
 from attacks.fits import fit_rows
 from attacks.inputs import tensors
-from attacks.signals import canonical, class_excess, contrast, correct, logit_confidence, retained_spread
+from attacks.signals import class_excess, contrast, retained_spread
 
 from .clones import Clones, orders, unreached
 
@@ -17,6 +17,9 @@ MARKS = 3  # our choice: scores are read after each third of the steps
 CHECKED = 1000  # our choice: retain rows whose accuracy tells whether training broke the network
 SIDES = ("forget", "holdout")
 NEVER_SEEN = ("holdout", "test")
+
+
+Truth = np.ndarray[Any, Any]
 
 
 class Relearning(Attack):
@@ -34,6 +37,7 @@ class Relearning(Attack):
     name = "relearning"
     title = "Relearning on retain rows"
     access = Access.TRAIN
+    signal = "truth"
     symmetric = True
     source = "From Dormant to Deleted, arXiv 2505.22310 (retain-only relearning); rate, steps and score are ours"
     efforts: ClassVar[Efforts] = {"quick": {"steps": 30, "copies": 1}, "thorough": {"steps": 120, "copies": 4}}
@@ -73,7 +77,7 @@ class Relearning(Attack):
         steps, copies = int(self.parameters["steps"]), int(self.parameters["copies"])
         rows, _ = fit_rows(case, len(case.labels["retain"]), rng)
         order = orders([rows] * copies, steps, int(self.parameters["batch"]), rng)
-        clones = Clones(view.network(), copies, float(self.parameters["rate"]))
+        clones = Clones(view.network(), copies, float(self.parameters["rate"]), case.task)
         roles = NEVER_SEEN if case.kind == "class" else SIDES
         path = [_scored({role: view.logits(role)[None] for role in roles}, case)]
         for step in range(steps):
@@ -83,24 +87,24 @@ class Relearning(Attack):
                 path.append(_scored({role: role_logits(clones, view, case, role) for role in roles}, case))
         checked = rows[:CHECKED]
         after = role_logits(clones, view, case, "retain", checked)
-        labels = case.labels["retain"][checked]
+        truth = case.truth("retain")[checked]
         accuracy = [
-            correct(view.logits("retain")[checked], labels).mean(),
-            np.mean([correct(z, labels) for z in after]),
+            case.task.mean_quality(view.logits("retain")[checked], truth),
+            case.task.mean_quality(np.concatenate(after), np.concatenate([truth] * copies)),
         ]
         return {role: np.stack([found[role] for found in path], axis=1) for role in roles} | {
             "accuracy": np.array(accuracy),
             "trained": np.array([clones.trained or 0.0]),
         }
 
-    def taught(self, view: View, case: Case, index: Ints, rng: np.random.Generator) -> tuple[Any, Ints]:  # noqa: ARG002
+    def taught(self, view: View, case: Case, index: Ints, rng: np.random.Generator) -> tuple[Any, Truth]:  # noqa: ARG002
         """Inputs and labels of the retain rows ``index`` (copies, b) of one step."""
-        return tensors(view, case, "retain", index), case.labels["retain"][index]
+        return tensors(view, case, "retain", index), case.truth("retain")[index]
 
     def combine(self, signals: Sequence[Signals], case: Case) -> Scores:
         """Calibrated confidence averaged over the path, or the class contrast along it."""
-        details = (self._budget(), _accuracies(signals))
-        invalid = _broken(signals)
+        details = (self._budget(), _qualities(signals, case.task.figure))
+        invalid = _broken(signals, case.task.figure)
         if case.kind == "class":
             along = [{role: s[role][:, 1:].mean(axis=1) for role in NEVER_SEEN} for s in signals]
             statistic, error = contrast([a["holdout"] for a in along], [a["test"] for a in along])
@@ -151,22 +155,22 @@ def _scored(logits: dict[str, Floats], case: Case) -> dict[str, Floats]:
             pair = class_excess(own["holdout"], own["test"], case.classes, case.labels["holdout"])
             copies.append({role: side / unit for role, side in zip(NEVER_SEEN, pair, strict=True)})
         else:
-            together = np.concatenate(list(own.values()))
-            copies.append({r: logit_confidence(canonical(z, together), case.labels[r]) for r, z in own.items()})
+            own_unit = case.task.unit(np.concatenate(list(own.values())), np.concatenate([case.truth(r) for r in own]))
+            copies.append({r: case.task.confidence(z, case.truth(r), own_unit) for r, z in own.items()})
     return {role: np.mean([copy[role] for copy in copies], axis=0) for role in logits}
 
 
-def _accuracies(signals: Sequence[Signals]) -> str:
+def _qualities(signals: Sequence[Signals], figure: str) -> str:
     before, after = np.stack([s["accuracy"] for s in signals]).T
     beside = f" (references {after[1:].min():.3f} to {after[1:].max():.3f})" if len(after) > 1 else ""
-    return f"accuracy on retain rows {before[0]:.3f} before, {after[0]:.3f} after{beside}"
+    return f"{figure} on retain rows {before[0]:.3f} before, {after[0]:.3f} after{beside}"
 
 
-def _broken(signals: Sequence[Signals]) -> str:
+def _broken(signals: Sequence[Signals], figure: str) -> str:
     """Training that breaks the network shows nothing of what it knew."""
     if reason := unreached(float(signals[0]["trained"][0])):
         return reason
     before, after = signals[0]["accuracy"]
     if after >= before - 0.05:  # our choice
         return ""
-    return f"training on broke the audited model: accuracy on retain rows {before:.3f} before, {after:.3f} after"
+    return f"training on broke the audited model: {figure} on retain rows {before:.3f} before, {after:.3f} after"

@@ -33,6 +33,7 @@ class Contraction(Attack):
     name = "contraction"
     title = "Contraction of the features of forget rows"
     access = Access.FEATURES
+    signal = "features"
     families = frozenset({"D1"})
     source = "Papyan et al. 2020, arXiv 2008.08186 (class collapse); Roy & Vetterli 2007 (effective rank); use is ours"
     efforts: ClassVar = {"quick": {"max_rows": 256}, "thorough": {"max_rows": 3_000}}

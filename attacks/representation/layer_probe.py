@@ -8,10 +8,8 @@ import numpy as np
 from attacks.base import Case, ChartSpec, Efforts, Floats, NotApplicable, Plot, Scores, Signals, View
 from attacks.calibration import FEATURES_REMEDY, calibrated, out_of_line
 from attacks.fits import fit_rows
-from attacks.linear import probe_logits
-from attacks.signals import logit_confidence
 
-from .probe import SIDES, Probe
+from .probe import SIDES, Probe, confidence_by_side
 
 
 class LayerProbe(Probe):
@@ -50,12 +48,10 @@ class LayerProbe(Probe):
             fit = view.activations("retain", layer)[rows]
             sides = {role: view.activations(role, layer) for role in SIDES}
             beside = np.concatenate(list(sides.values()))  # both sides alike, or their labels could not be permuted
-            logits = probe_logits(
-                fit, case.labels["retain"][rows], beside, beside, float(self.parameters["penalty"]), case.n_classes
-            )
-            cut = len(sides["forget"])
-            for role, part in zip(SIDES, (logits[:cut], logits[cut:]), strict=True):
-                found[role].append(logit_confidence(part, case.labels[role]))
+            truth, penalty = case.truth("retain")[rows], float(self.parameters["penalty"])
+            outputs = case.task.probe(fit, truth, beside, beside, penalty, case.n_classes)
+            for role, part in confidence_by_side(outputs, case).items():
+                found[role].append(part)
         return {role: np.stack(columns, axis=1) for role, columns in found.items()}
 
     def combine(self, signals: Sequence[Signals], case: Case) -> Scores:

@@ -41,6 +41,7 @@ class Neighbourhood(Attack):
     name = "neighbourhood"
     title = "Cosine to the nearest retained rows"
     access = Access.FEATURES
+    signal = "features"
     symmetric = True
     reads_layers = True
     source = "in the spirit of RULER, arXiv 2605.27569; statistic and defaults are ours"

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from attacks.base import Access, Attack, Case, Scores, Signals, View
+from attacks.base import Access, Attack, Case, Floats, Scores, Signals, View
 from attacks.calibration import FEATURES_REMEDY, calibrated, out_of_line
 from attacks.fits import fit_rows
-from attacks.linear import probe_logits
 from attacks.signals import contrast, logit_confidence
 
 FOLDS = 2
@@ -29,6 +28,7 @@ class Probe(Attack):
     version = "2"  # 2: units that hardly vary on the fit rows, clipped features
     title = "Linear probe on the penultimate features"
     access = Access.FEATURES
+    signal = "truth"
     symmetric = True
     source = "Alain & Bengio, Understanding intermediate layers using linear classifier probes, arXiv 1610.01644"
 
@@ -49,14 +49,11 @@ class Probe(Attack):
         if case.kind == "class":
             return self._class_probe(view, case, rng)
         rows, _ = fit_rows(case, int(self.parameters["max_rows"]), rng)
-        labels, penalty = case.labels["retain"][rows], float(self.parameters["penalty"])
+        truth, penalty = case.truth("retain")[rows], float(self.parameters["penalty"])
         scored = np.concatenate([view.features(role) for role in SIDES])  # both sides alike: their labels are permuted
-        logits = probe_logits(view.features("retain")[rows], labels, scored, scored, penalty, case.n_classes)
-        cut = len(case.labels["forget"])
-        return {
-            role: logit_confidence(part, case.labels[role])
-            for role, part in zip(SIDES, (logits[:cut], logits[cut:]), strict=True)
-        } | {"rows": np.array([len(rows)])}
+        fit = view.features("retain")[rows]
+        outputs = case.task.probe(fit, truth, scored, scored, penalty, case.n_classes)
+        return confidence_by_side(outputs, case) | {"rows": np.array([len(rows)])}
 
     def combine(self, signals: Sequence[Signals], case: Case) -> Scores:
         """Calibrated confidences, or the class contrast."""
@@ -85,10 +82,17 @@ class Probe(Attack):
         confidence = np.empty(len(labels))
         for k in range(FOLDS):
             fit, score = (fold != k) & usable, fold == k
-            logits = probe_logits(features[fit], labels[fit], features[score], None, penalty, case.n_classes)
+            logits = case.task.probe(features[fit], labels[fit], features[score], None, penalty, case.n_classes)
             confidence[score] = logit_confidence(logits, labels[score])
         return {
             "holdout": confidence[:cut],
             "test": confidence[cut:],
             "rows": np.array([min(len(labels), limit) // FOLDS]),
         }
+
+
+def confidence_by_side(outputs: Floats, case: Case) -> dict[str, Floats]:
+    """Confidence in forget and holdout rows from a probe's outputs on both, forget first, (n_F + n_H, C)."""
+    found = case.task.confidence(outputs, np.concatenate([case.truth(role) for role in SIDES]))
+    cut = len(case.labels["forget"])
+    return {"forget": found[:cut], "holdout": found[cut:]}

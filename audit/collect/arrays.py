@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 
 from attacks.base import Access, Case, Ints
-from attacks.signals import log_label
 from audit.inputs.data import Arrays
 from audit.inputs.sets import Selection
-from audit.inputs.spool import steps
 from audit.inputs.votes import saturated
 
 from .closer import closer
@@ -127,16 +125,11 @@ def _task(case: Case, roles: tuple[str, ...]) -> Found:
 
 
 def _correctness(name: str, view: ModelView, case: Case, roles: tuple[str, ...]) -> Found:
-    """Which rows one model labels correctly, and its loss."""
-    hits = {role: view.stored(role).argmax(axis=1) == case.labels[role] for role in (*roles, "retain")}
-    return {
-        f"correct/{name}": np.concatenate([hits[role] for role in roles]),
-        f"correct_retain/{name}": hits["retain"],
-        f"loss/{name}": np.array([_loss(view.stored(role), case.labels[role]) for role in ("retain", "test")]),
+    """How good one model's answers are, and its loss; nothing where outputs do not say how good they are."""
+    task, unseen = case.task, [view.stored(role) for role in roles]
+    found = {
+        f"correct/{name}": task.quality(np.concatenate(unseen), np.concatenate([case.truth(role) for role in roles])),
+        f"correct_retain/{name}": task.quality(view.stored("retain"), case.truth("retain")),
+        f"loss/{name}": np.array([task.loss(view.stored(role), case.truth(role)) for role in ("retain", "test")]),
     }
-
-
-def _loss(logits: np.ndarray[Any, Any], labels: Ints) -> float:
-    """Mean cross-entropy."""
-    losses = [-log_label(logits[rows], labels[rows]) for rows in steps(logits)]
-    return float(np.concatenate(losses).mean()) if losses else 0.0
+    return {key: values for key, values in found.items() if values is not None}

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from attacks.base import Case, Floats
-from attacks.signals import log_softmax
 from audit.statistics.three_sample import relative_mmd
 
 from .observe import ModelView
@@ -20,9 +19,8 @@ KEY = "closer"
 def closer(case: Case, views: Mapping[str, ModelView], seed: int) -> dict[str, np.ndarray[Any, Any]]:
     """Discrepancies of the audited model's outputs from the retrains' and from the original's (statistics.md 10.11).
 
-    On the forget rows; for class claims on never-seen rows of the forgotten classes, the holdout set. An output is the
-    vector of probabilities minus 1 at the row's label: whether a label is believed counts, not how often each class is
-    named. Probabilities as the model gives them, at no common temperature.
+    On the forget rows; for class claims on never-seen rows of the forgotten classes, the holdout set. An output is what
+    it is less what it should be (`attacks.tasks.base.Task.errors`), as the model gives it, at no common temperature.
 
     Args:
         case: claim, labels and, where known, data subjects.
@@ -41,12 +39,10 @@ def closer(case: Case, views: Mapping[str, ModelView], seed: int) -> dict[str, n
     groups = rows if group is None else np.unique(group[rows].astype(str), return_inverse=True)[1]
     if not retrains or "original" not in views or len(np.unique(groups)) < 2:
         return {}
-    labels = case.labels[role][rows]
+    truth = case.truth(role)[rows]
 
     def outputs(view: ModelView) -> Floats:
-        found = np.exp(log_softmax(view.logits(role)[rows]))
-        found[np.arange(len(rows)), labels] -= 1
-        return found
+        return case.task.errors(view.logits(role)[rows], truth)
 
     found = relative_mmd(
         outputs(views["unlearned"]), [outputs(view) for view in retrains], outputs(views["original"]), groups

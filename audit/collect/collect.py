@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from attacks.tasks import Task
 from audit.engine.crew import Crew
 from audit.errors import InputError
 from audit.inputs.case import LoadedCase
 from audit.inputs.device import full_precision
 from audit.inputs.provenance import copies
-from audit.record.run_records import LookRecord
+from audit.record.run_records import LookRecord, TaskRecord
 from audit.record.rundir import RunDir
 from audit.record.version import VERSION
 
@@ -113,10 +114,14 @@ def _refuse_copies(case: LoadedCase, views: Views) -> None:
     if case.claim.access == "labels" or case.coinciding is not None:  # a recipe without randomness makes equals
         return
     files = {record.role: record.name for record in case.inputs}
-    logits = {name: [v.logits(role) for role in ("forget", "holdout")] for name, v in views.items()}
-    problems = copies({name: np.concatenate(both) for name, both in logits.items()}, files)
+    task, centred = case.task, case.task.class_logits
+    roles = ("forget", "holdout")
+    logits = {name: [task.compared(v.logits(role)) for role in roles] for name, v in views.items()}
+    problems = copies({name: np.concatenate(both) for name, both in logits.items()}, files, centred=centred)
     if not problems and len(case.selection["forget"].rows) >= ENOUGH:  # answers borrowed for these rows alone
-        problems = copies({name: forget for name, (forget, _) in logits.items()}, files, " on the forget set")
+        problems = copies(
+            {name: forget for name, (forget, _) in logits.items()}, files, " on the forget set", centred=centred
+        )
     if problems:
         raise InputError(problems)
 
@@ -131,6 +136,10 @@ def _structure(case: LoadedCase) -> Structure:
     sets = {role: case.rows_of(role) for role in ("forget", "holdout", "retain", "test")}
     names = excused_names(original, references, public)
     return found.model_copy(update={"inside": look_inside(unlearned, original, references, names, sets)})
+
+
+def _task_record(task: Task) -> TaskRecord | None:
+    return None if task.name == "classification" else TaskRecord(name=task.name, signals=task.declared)
 
 
 def _facts(
@@ -161,4 +170,5 @@ def _facts(
         training=case.training,
         coinciding=case.coinciding,
         shadows={design: tuple(found) for design, found in shadows.items()},
+        task=_task_record(case.task),
     )

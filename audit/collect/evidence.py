@@ -12,13 +12,14 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from attacks.base import Attack, Case, Floats, Ints, Shadows, Signals
+from attacks.tasks import Task, task_named
 from audit.errors import CouldNotRun
 from audit.inputs.sets import Overlap
 from audit.record.files import read_arrays, save_arrays, write_private
 from audit.record.identical import CoincidingRecord
 from audit.record.inputs import ClaimRecord, InputRecord
 from audit.record.readonce import read_once, sha256_of
-from audit.record.run_records import LookRecord, TrainingRecord
+from audit.record.run_records import LookRecord, TaskRecord, TrainingRecord
 from audit.record.rundir import RunDir
 from audit.record.seal import seal
 
@@ -64,6 +65,7 @@ class Facts(BaseModel):
     training: TrainingRecord | None = None
     coinciding: CoincidingRecord | None = None  #: absent before it was looked for
     shadows: dict[str, tuple[str, ...]] = {}  #: names of the shadow models by design
+    task: TaskRecord | None = None  #: None: classification
 
     @property
     def references(self) -> tuple[str, ...]:
@@ -106,18 +108,42 @@ class Evidence:
         claim = self.facts.claim.model_copy(update={"access": access})
         return Evidence(self.facts.model_copy(update={"claim": claim}), self.arrays, self.signals)
 
+    @property
+    def task(self) -> Task:
+        """What outputs mean."""
+        record = self.facts.task
+        return task_named("classification") if record is None else task_named(record.name, record.signals)
+
     def labels(self, role: str) -> Ints:
         """Labels of a set, (n,)."""
         return np.asarray(self.arrays[f"labels/{role}"])
 
     def correct(self, model: str) -> Floats:
-        """1.0 where the model labels a never-seen row correctly, else 0.0; (n,)."""
-        return np.asarray(self.arrays[f"correct/{model}"], dtype=np.float64)
+        """How good the model's answer to a never-seen row is (`attacks.tasks.base.Task.quality`): where rows have
+        classes 1.0 if it is right, else 0.0; (n,)."""
+        return self._in_unit("correct", model)
 
     def correct_retain(self, model: str) -> Floats | None:
         """The same on retain rows; None in a run of an older version."""
-        found = self.arrays.get(f"correct_retain/{model}")
-        return None if found is None else np.asarray(found, dtype=np.float64)
+        return self._in_unit("correct_retain", model) if f"correct_retain/{model}" in self.arrays else None
+
+    @property
+    def knows_quality(self) -> bool:
+        """Outputs say how good the answers are."""
+        return "correct/unlearned" in self.arrays
+
+    @property
+    def baseline(self) -> tuple[str, ...]:
+        """Models that utility is held against: the retrains, else the original."""
+        return self.facts.references or tuple(name for name in self.facts.models if name == "original")
+
+    def _in_unit(self, key: str, model: str) -> Floats:
+        """Quality of a model's answers, in units of its mean on the baseline where the task says so."""
+        found = np.asarray(self.arrays[f"{key}/{model}"], dtype=np.float64)
+        if not self.task.relative:
+            return found
+        unit = abs(float(np.mean([self.arrays[f"{key}/{name}"].mean() for name in self.baseline or (model,)])))
+        return found / unit if unit > 0 else found
 
     def case_of(self, attack: Attack) -> Case:
         """The case as this attack's ``score`` needs it: labels, no inputs, the shadow models of its design."""
@@ -131,7 +157,7 @@ class Evidence:
         """Labels and claim, no inputs."""
         labels = {key.removeprefix("labels/"): a for key, a in self.arrays.items() if key.startswith("labels/")}
         claim = self.facts.claim
-        return Case(claim.kind, claim.classes, {}, labels, self.facts.n_classes)
+        return Case(claim.kind, claim.classes, {}, labels, self.facts.n_classes, task=self.task)
 
     def subjects(self) -> tuple[Ints, Ints] | None:
         """Subject codes of forget and holdout rows where both are known, else None."""
@@ -153,7 +179,8 @@ class Evidence:
         Returns:
             the commitment to all evidence: its keyed digest, of the bytes as they were written.
         """
-        facts = self.facts.model_dump_json(indent=1).encode()
+        absent = {"task"} if self.facts.task is None else set()
+        facts = self.facts.model_dump_json(indent=1, exclude=absent).encode()
         digests = {ARRAYS: save_arrays(run.evidence / ARRAYS, self.arrays), FACTS: sha256_of(facts)}
         write_private(run.evidence / FACTS, facts)
         return _commitment(key, digests | {name: digest for _, _, name, digest in self.facts.signal_files})

@@ -33,7 +33,9 @@ def blind_scores(forget: Arrays, holdout: Arrays, seed: int) -> tuple[Floats, Fl
     sides = []
     for data in (forget, holdout):
         rows = np.sort(rng.permutation(len(data))[:MAX_ROWS])
-        sides.append(np.column_stack([_flat(data.take(rows)), data.y[rows]]))
+        sides.append(
+            np.column_stack([_flat(data.take(rows)), data.y[rows] if data.targets is None else data.targets[rows]])
+        )
     design = np.concatenate(sides)
     label = np.repeat([1, 0], [len(side) for side in sides])
     forest = ExtraTreesClassifier(  # in one thread: several add up the votes in any order, and bytes must agree

@@ -33,6 +33,8 @@ def run_identifier(case: LoadedCase, attacks: Sequence[Attack], *, policy_sha256
     }
     if case.build.decides():
         document["build"] = case.build.decides()
+    if case.task.name != "classification":
+        document["task"] = [case.task.name, list(case.task.declared.items())]
     if case.build.layers:
         document["layers"] = case.build.layers
     if case.architectures:  # of networks that a program holds

@@ -8,14 +8,18 @@ every figure on them is one about nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from attacks.base import Floats, Ints
+from attacks.tasks import Task
 from audit.errors import AuditError, InputError
 from audit.inputs.case import LoadedCase
 from audit.inputs.spool import pick
+from audit.statistics.explained import explained_by
 from audit.statistics.skill import LEAST_ROWS, Skill, skill
 
 from .guard import Guard
@@ -75,6 +79,10 @@ def _judged(case: LoadedCase) -> list[str]:
 
 
 def _refuse(case: LoadedCase, logits: Outputs) -> tuple[str, ...]:
+    if case.task.truth == "optional":
+        return ()  # scores stand beside nothing that they could be held against: `audit.judge.signals`
+    if not case.task.class_logits:
+        return _refuse_answers(case, logits)
     problems, unknown = [], []
     for name in _judged(case):
         for roles in _trained_on(name):
@@ -96,6 +104,39 @@ def _refuse(case: LoadedCase, logits: Outputs) -> tuple[str, ...]:
         f"not checked whether the outputs of {', '.join(unknown)} fit the labels: fewer than {LEAST_ROWS} retain rows "
         "have another label than the most frequent one",
     )
+
+
+def _refuse_answers(case: LoadedCase, outputs: Outputs) -> tuple[str, ...]:
+    """The same where rows have no classes: the quality of the answers on retain rows."""
+    task, problems, unknown = case.task, [], []
+    truth = case.attack_case().truth("retain")
+    constant = task.constant(truth)
+    for name in _judged(case):
+        answers = outputs(name, "retain")
+        found = None
+        if constant is not None:
+            quality = partial(_quality, task, answers)
+            found = explained_by(quality, truth, constant, task.best, np.random.default_rng(0))
+        if found is None:
+            unknown.append(name)
+        elif not found.shown:
+            problems.append(
+                f"{name}: its outputs on the {found.rows} retain rows do not fit their truth: {task.figure} "
+                f"{found.quality:.3f}, where a constant answer has {found.constant:.3f}, p {found.p:.2g} against "
+                f"permuted rows. Likely causes: rows in another order (a shuffling loader), {task.words} in another "
+                "unit than y, inputs preprocessed otherwise than in training, or a model that was never trained. "
+                "Export outputs and y in one order and one unit"
+            )
+    if problems:
+        raise InputError(problems)
+    return (f"not checked whether the outputs of {', '.join(unknown)} fit their rows: too few retain rows",) * bool(
+        unknown
+    )
+
+
+def _quality(task: Task, outputs: Floats, truth: np.ndarray[Any, Any]) -> Floats:
+    found = task.quality(outputs, truth)
+    return np.zeros(len(truth)) if found is None else np.asarray(found, dtype=np.float64)
 
 
 def _trained_on(name: str) -> tuple[tuple[str, ...], ...]:

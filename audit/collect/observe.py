@@ -172,7 +172,7 @@ class Observations:
         source = chosen.source
         if isinstance(target, PrecomputedOutputs):
             key = f"{source}@{query}"
-            if key not in target.state:
+            if not target.answers(source, query):
                 raise NotApplicable(f"needs a network, or precomputed outputs with the key {key!r}")
             return target.outputs(key, self.files[source], self.batch_size)[0][chosen.rows]
         path = self.folder / f"{digest[:24]}-{self._asked(chosen, query)}.npy"

@@ -126,7 +126,7 @@ def _note(attack: Attack, case: LoadedCase, training: TrainingSection, attack_ca
         return f"will be skipped: needs {attack.access.name.lower()} access"
     if attack.needs_original and "original" not in case.models:
         return "will be skipped: needs the original model"
-    reason = attack.applicable(attack_case)
+    reason = attack.refused(attack_case)
     return f"will be skipped: {reason}" if reason else ""
 
 
@@ -189,6 +189,8 @@ def _missing(case: LoadedCase, policy: Policy, sets: dict[str, int], references:
         found.append("claims of labels ask with changed inputs: give the network, the outputs hold no answer to that")
     if not policy.may_pass:
         found.append(f"the policy {policy.name!r} never says PASS")
+    if not case.task.figure:
+        found.append(f"utility is not measured: {case.task.no_figure}")
     if "original" not in case.models:
         found.append("no original model: no positive control")
     if case.claim.kind == "class":

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from attacks.base import Access, Case, Floats
+from attacks.tasks import task_named
 from audit.engine import worker
 from audit.engine.versions import Unlike, check_versions, versions
 from audit.engine.wire import as_array, decode, encode, state_bytes
@@ -91,6 +92,8 @@ class Site:
             labels={role: data.y for role, data in sets.items()},
             n_classes=header["n_classes"],
             queries=tuple(header["queries"]),
+            task=task_named(*header["task"]),
+            targets={role: data.targets for role, data in sets.items() if data.targets is not None},
         )
         layers = Layers(header["layers"], tuple(header["named layers"]))
         self.observations = Held(NOWHERE, self.files, header["fingerprints"], header["batch"], bytes(32), layers)
@@ -121,6 +124,7 @@ def pack_case(case: LoadedCase, observations: Observations) -> bytes:
         "classes": case.claim.classes,
         "n_classes": case.n_classes,
         "queries": case.queries,
+        "task": [case.task.name, case.task.declared],
         "fingerprints": case.fingerprints,
         "arrays": [(source, name) for source, name, _ in named],
         "selection": [(role, selection.source) for role, selection in chosen],
@@ -149,6 +153,7 @@ def pack_model(view: ModelView) -> bytes | None:
         return None
     header = {
         **built,
+        "class_logits": getattr(target, "class_logits", True),
         "arch": made,
         "source": source_digest(made),
         "content": content,
@@ -181,6 +186,7 @@ def _target(header: Mapping[str, Any], state: bytes, device: str) -> Target:
         )
     fit_state("the model that was sent", module, load(state))
     network = TorchTarget(module.eval(), device, header["head"], output=header["output"], factory=header["arch"])
+    network.class_logits = header["class_logits"]
     if (sha256_of(state) if header["stored"] else network.digest()) != header["content"]:
         raise Unlike("a worker's network is not the one that was sent: bring its code to the version of this machine")
     return Black(network, header["key"]) if header["stored"] else network
@@ -188,5 +194,5 @@ def _target(header: Mapping[str, Any], state: bytes, device: str) -> Target:
 
 def _data(named: Mapping[str, Array]) -> Arrays:
     inputs = {name[2:]: array for name, array in named.items() if name.startswith("x.")}
-    others = (named.get(key) for key in ("ids", "group", "request"))
+    others = (named.get(key) for key in ("ids", "group", "request", "targets"))
     return Arrays(inputs or named.get("x"), named["y"], *others)

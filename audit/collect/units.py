@@ -46,6 +46,7 @@ def unit_context(case: LoadedCase, seed: int) -> dict[str, Any]:
         "claim": [case.claim.kind, case.claim.classes],
         "queries": case.queries,
         "seed": seed,
+        **({} if case.task.name == "classification" else {"task": [case.task.name, *case.task.declared.items()]}),
     }
 
 

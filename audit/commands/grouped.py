@@ -15,7 +15,18 @@ EXAMPLES = (
 #: the options by what they are about; one that is not named here stands under the last heading
 GROUPS: dict[str, tuple[str, ...]] = {
     "Data": ("forget", "retain", "holdout", "test", "auxiliary", "concepts"),
-    "Models": ("original", "unlearned", "retrained", "provenance", "runs", "arch", "head", "layers", "trust_pickle"),
+    "Models": (
+        "task",
+        "original",
+        "unlearned",
+        "retrained",
+        "provenance",
+        "runs",
+        "arch",
+        "head",
+        "layers",
+        "trust_pickle",
+    ),
     "Claim and policy": ("claim", "split", "access", "strata", "ledger", "policy"),
     "Training": (*("train_references", "train_shadows", "train_pipelines", "max_minutes", "max_references", "store"),),
     "Budget": ("attacks", "skip", "effort", "timeout", "executor", "workers", "device", "batch_size", "seed"),

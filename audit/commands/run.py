@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from audit.inputs.choices import AccessLevel, Channels, Effort, Kind, Provenance, Split, Strata
+from audit.inputs.choices import AccessLevel, Channels, Effort, Kind, Provenance, Split, Strata, TaskName
 
 from . import references
 from .channel import limit_user_code
@@ -81,6 +81,10 @@ def run(
     strata: Annotated[Strata | None, typer.Option(help="label: forget and holdout were drawn class by class.")] = None,
     ledger: Annotated[
         Path | None, typer.Option(help="Count every look at this forget set; alpha is shared among them.")
+    ] = None,
+    task: Annotated[
+        TaskName | None,
+        typer.Option(help="What outputs mean. Default: scores where files hold scores, else classification."),
     ] = None,
     arch: Annotated[str | None, typer.Option(metavar="MODULE:FACTORY", help="Function that builds the model.")] = None,
     unlearned_arch: Annotated[

@@ -50,6 +50,8 @@ class CalledTarget:
     ) -> None:
         self._ask, self._sha256, self.kind, self._current = ask, sha256, kind, current
         self.probabilities, self.step, self.classes, self.steps = probabilities, step, classes, steps
+        #: one column is the logit of the second of two classes (`attacks.tasks`)
+        self.class_logits = True
         #: columns of its answers; more than its own where others know classes that it does not
         self.width: int | None = None if classes is None else max(classes) + 1
 
@@ -101,7 +103,7 @@ class CalledTarget:
         found = raw.astype(np.float64)
         if self.probabilities:
             found = as_logits(found, self.step or 0.0)
-        elif found.shape[1] == 1:
+        elif found.shape[1] == 1 and self.class_logits:
             found = np.column_stack([np.zeros(len(found)), found])
         return self._widened(found)
 

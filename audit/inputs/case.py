@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from attacks.base import Bools, Case
+from attacks.tasks import Scores, Task, Truth, task_named, truth_of
 from audit.errors import InputError
 from audit.record.digest import load_or_create_key
 from audit.record.identical import CoincidingRecord
@@ -22,6 +23,7 @@ from .listed import by_content, input_records, loading_lines, no_names, unnamed
 from .probing import probe_models
 from .provenance import warm_starts
 from .reading import read_models
+from .scores import FORM, StoredScores, common_queries, scores_of
 from .set_files import REQUIRED_DATA, ReadSets, read_sets
 from .sets import Grants, Overlap, Selection, Sets, assign, drop_duplicates, infer_claim, shared_ids
 from .targets import Target
@@ -63,6 +65,7 @@ class LoadedCase:
         coinciding: references that this audit trained and that coincide: one of them is kept.
         key: the project key, which names runs and caches.
         build: how networks are built.
+        task: what outputs mean.
     """
 
     claim: ClaimRecord
@@ -81,6 +84,7 @@ class LoadedCase:
     queries: tuple[str, ...] = ()
     training: TrainingRecord | None = None
     coinciding: CoincidingRecord | None = None
+    task: Task = field(default_factory=lambda: task_named("classification"))
 
     @property
     def references(self) -> tuple[str, ...]:
@@ -117,6 +121,8 @@ class LoadedCase:
             labels={role: data.y for role, data in sets.items()},
             n_classes=self.n_classes,
             queries=self.queries,
+            task=self.task,
+            targets={role: data.targets for role, data in sets.items() if data.targets is not None},
         )
 
 
@@ -132,21 +138,27 @@ def load_case(given: Given, overlap_share: float) -> LoadedCase:
     """
     problems: list[str] = []
     bare = given.outputs_only
-    read = _read(given, problems, need_inputs=not bare)
-    files, said = read.files, list(read.said)
-    models, digests = read_models(given.models, given.build, problems)
+    wrong_models: list[str] = []
+    models, digests = read_models(given.models, given.build, wrong_models)
+    task = _task(given, models, wrong_models)
+    _check_claim(given.claim.kind, task)
+    read = _read(given, problems, need_inputs=not bare, truth=task.truth)
+    files, said = read.files, [*read.said, *task.said()]
+    problems += wrong_models
     if given.provenance == "exact":
         problems += warm_starts(models, given.claim.public_layers)
     n_classes = 0
     if "forget" in files:
         problems += shared_ids(files)
-        task = of_the_task(files)
-        n_classes = probe_models(models, task, problems)
+        mine = of_the_task(files)
+        n_classes = probe_models(models, mine, problems)
         named = 0 if problems else read.named  # names are counted where all sets were read
-        labels, notes, wrong = settled({role: data.y for role, data in task.items()}, n_classes, named)
-        files |= {role: replace(files[role], y=y) for role, y in labels.items()}
-        said += notes
-        problems += wrong
+        if task.class_logits:
+            labels, notes, wrong = settled({role: data.y for role, data in mine.items()}, n_classes, named)
+            files |= {role: replace(files[role], y=y) for role, y in labels.items()}
+            said += notes
+            problems += wrong
+        problems += task.misfits(n_classes, {role: data.targets for role, data in mine.items()})
         problems += concept_problems(files, models)
     problems += too_little(models, given.claim.access)
     grants = granted(models) if models else "logits" if bare else "features"
@@ -154,6 +166,7 @@ def load_case(given: Given, overlap_share: float) -> LoadedCase:
     if problems or chosen is None:
         raise InputError(problems)
     sets, overlaps = chosen
+    _check_claim(sets.claim.kind, task)
     names = by_content(digests)
     given = replace(given, models={new: given.models[old] for old, new in names.items()})
     models = {new: models[old] for old, new in names.items()}
@@ -172,7 +185,35 @@ def load_case(given: Given, overlap_share: float) -> LoadedCase:
         n_classes=n_classes,
         key=key,
         build=given.build,
+        queries=_queries(models, sets),
+        task=task,
     )
+
+
+def _task(given: Given, models: Mapping[str, Target], problems: list[str]) -> Task:
+    """What the outputs of the models mean: scores where they are, else what was declared."""
+    scores = scores_of(models, problems)
+    if scores:
+        first = next(iter(scores.values()))
+        return Scores(first.declared or {}, with_features=all(model.with_features for model in scores.values()))
+    declared = given.build.task or "classification"
+    if declared == "scores":
+        if models:
+            problems.append(f"the task is scores, and no model is given by scores: save {FORM} in an .npz file a model")
+        return Scores({"nll": "lower"})
+    return task_named(declared)
+
+
+def _check_claim(kind: str | None, task: Task) -> None:
+    if kind is not None and kind not in task.claims:
+        allowed = " or ".join(sorted(task.claims))
+        raise InputError([f"a {kind} claim has no meaning for {task.name}: claim {allowed} (--claim)"])
+
+
+def _queries(models: Mapping[str, Target], sets: Sets) -> tuple[str, ...]:
+    """Changes of the inputs that stored scores answer."""
+    scores = [model for model in models.values() if isinstance(model, StoredScores)]
+    return common_queries(scores, [sets.selection[role].source for role in ("forget", "holdout")])
 
 
 def load_sets(given: Given, overlap_share: float) -> tuple[dict[str, Arrays], Sets]:
@@ -182,11 +223,16 @@ def load_sets(given: Given, overlap_share: float) -> tuple[dict[str, Arrays], Se
         InputError: with every problem found.
     """
     problems: list[str] = []
-    read = _read(given, problems, need_inputs=True)
+    truth: Truth = truth_of(given.build.task or "classification")
+    read = _read(given, problems, need_inputs=True, truth=truth)
     files = read.files
     if "forget" in files:
         problems += shared_ids(files)
-        if not read.named and min(int(data.y.min()) for data in of_the_task(files).values()) == 1:
+        if (
+            truth == "classes"
+            and not read.named
+            and min(int(data.y.min()) for data in of_the_task(files).values()) == 1
+        ):
             problems.append(
                 "labels start at 1, and no model is here to say whether 1 is its first output: save labels from 0, or "
                 "name the classes in the order of the outputs: [data] classes = [...]"
@@ -218,7 +264,7 @@ def _choose_sets(
     return sets, overlaps
 
 
-def _read(given: Given, problems: list[str], *, need_inputs: bool) -> ReadSets:
+def _read(given: Given, problems: list[str], *, need_inputs: bool, truth: Truth) -> ReadSets:
     return read_sets(
         given.data,
         problems,
@@ -226,6 +272,7 @@ def _read(given: Given, problems: list[str], *, need_inputs: bool) -> ReadSets:
         whole=given.whole,
         indices=given.indices,
         options=given.options,
+        truth=truth,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from attacks.base import Inputs, Ints
+from attacks.base import Floats, Inputs, Ints
 
 from .data import Arrays, positions
 from .naming import listed
@@ -17,7 +17,9 @@ KEYS = ("y", "ids", "group", "request")
 MAX_ITEM = 8  # bytes: extended floats have no canonical encoding
 
 
-def check_keys(found: Mapping[str, np.ndarray[Any, Any]], where: str, *, need_inputs: bool) -> None:
+def check_keys(
+    found: Mapping[str, np.ndarray[Any, Any]], where: str, *, need_inputs: bool, need_labels: bool = True
+) -> None:
     """Whether a set has what it needs and nothing unknown. Raises ValueError, one problem a line with its remedy."""
     inputs: Inputs | None = found.get("x")
     named = {key[2:]: value for key, value in found.items() if key.startswith("x.")}
@@ -32,30 +34,39 @@ def check_keys(found: Mapping[str, np.ndarray[Any, Any]], where: str, *, need_in
         problems.append(f"{where} has both x and x.<name>: keep one form")
     if inputs is None and need_inputs:
         problems.append(f"{where} has no inputs: add the key x")
-    if "y" not in found:
+    if "y" not in found and need_labels:
         problems.append(f"{where} has no labels: add the key y")
+    if not need_labels and not found:
+        problems.append(f"{where} says nothing of its rows: add ids (or group, y, x), so that they can be counted")
     if problems:
         raise ValueError("\n".join(problems))
 
 
-def checked(found: Mapping[str, np.ndarray[Any, Any]], y: Ints, where: str) -> Arrays:
-    """A set whose labels are class numbers.
+def rows_in(found: Mapping[str, np.ndarray[Any, Any]]) -> int:
+    """How many rows a set has: of its labels, else of its first array."""
+    first = found["y"] if "y" in found else next(iter(found.values()))
+    return len(first) if first.ndim else 0
+
+
+def checked(found: Mapping[str, np.ndarray[Any, Any]], y: Ints, where: str, targets: Floats | None = None) -> Arrays:
+    """A set whose labels were understood.
 
     Args:
         found: its arrays, of ``check_keys``.
-        y: the labels, (n,), int64.
+        y: the classes, (n,), int64; zeros where there are none.
         where: file or object, for messages.
+        targets: numbers or flags that rows are labelled with, (n, k); None where they have classes.
 
     Raises:
         ValueError: with every problem of this set, one a line, each with its remedy.
     """
     named = {key[2:]: value for key, value in found.items() if key.startswith("x.")}
     inputs: Inputs | None = found.get("x", named or None)
-    data = Arrays(inputs, y, found.get("ids"), found.get("group"), found.get("request"))
+    data = Arrays(inputs, y, found.get("ids"), found.get("group"), found.get("request"), targets)
     problems = _content_problems(where, data)
     if problems:
         raise ValueError("\n".join(problems))
-    return Arrays(data.x, y, _text(data.ids), _text(data.group), _text(data.request))
+    return Arrays(data.x, y, _text(data.ids), _text(data.group), _text(data.request), targets)
 
 
 def _text(values: np.ndarray[Any, Any] | None) -> np.ndarray[Any, Any] | None:

@@ -55,6 +55,15 @@ class Effort(StrEnum):
     THOROUGH = "thorough"
 
 
+class TaskName(StrEnum):
+    """What the outputs of the models mean."""
+
+    CLASSIFICATION = "classification"
+    MULTILABEL = "multilabel"
+    REGRESSION = "regression"
+    SCORES = "scores"
+
+
 class Channels(StrEnum):
     """Where pictures have their channels."""
 

@@ -17,6 +17,7 @@ INDEX_ROLES = ("forget", "retain", "holdout", "test")  # sets that an index list
 EXECUTORS = ("ray", "ray://host:port", "dask", "tcp://host:port")
 Effort = Literal["quick", "standard", "thorough"]
 Provenance = Literal["exact", "checkpoint", "surrogate"]
+TaskName = Literal["classification", "multilabel", "regression", "scores"]
 
 
 class Section(BaseModel):
@@ -187,6 +188,8 @@ class Config(Section):
     device: str = "cpu"
     out: Path = Path("runs")
     batch_size: int = Field(default=512, ge=1)
+    task: TaskName | None = None
+    scores: dict[str, str] | None = None
     data: DataSection = DataSection()
     model: ModelSection = ModelSection()
     recipe: RecipeSection = RecipeSection()

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from attacks.base import Inputs, Ints
+from attacks.base import Floats, Inputs, Ints
 from audit.record.digest import keyed_digest
 
 from .spool import LARGE, pick, steps
@@ -24,10 +24,11 @@ class Arrays:
     Attributes:
         x: inputs, (n, ...) or a mapping of such arrays (keys ``x.<name>`` in the file); None where the models are
             precomputed outputs and no input is given.
-        y: labels, (n,), int64.
+        y: classes, (n,), int64; zeros where rows have none.
         ids: row identifiers (n,) or None.
         group: data subject of each row (n,) or None.
         request: deletion request of each row (n,) or None.
+        targets: numbers or flags that rows are labelled with, (n, k); ``y`` is then zero. None where rows have classes.
     """
 
     x: Inputs | None
@@ -35,6 +36,7 @@ class Arrays:
     ids: np.ndarray[Any, Any] | None = None
     group: np.ndarray[Any, Any] | None = None
     request: np.ndarray[Any, Any] | None = None
+    targets: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -58,8 +60,8 @@ class Arrays:
         if len(index) == len(self) and self.nbytes > LARGE and np.array_equal(index, np.arange(len(self))):
             return self
         x = None if self.x is None else self.batch(index)
-        ids, group, request = (None if a is None else a[index] for a in (self.ids, self.group, self.request))
-        return Arrays(x, self.y[index], ids, group, request)
+        others = (None if a is None else a[index] for a in (self.ids, self.group, self.request, self.targets))
+        return Arrays(x, self.y[index], *others)
 
     def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
         """All arrays by their key in the file."""
@@ -68,7 +70,7 @@ class Arrays:
             found |= {f"x.{name}": array for name, array in self.x.items()}
         elif self.x is not None:
             found["x"] = self.x
-        for key in ("ids", "group", "request"):
+        for key in ("ids", "group", "request", "targets"):
             value = getattr(self, key)
             if value is not None:
                 found[key] = value

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from attacks.tasks import Truth
+from attacks.tasks import truth_of as task_truth
+
 from .adapters.formats import OUTPUT_SUFFIXES, is_network
 from .config import DATA_ROLES, ClaimSection, Config, Provenance
 from .options import DataOptions, hook_of
@@ -31,6 +34,8 @@ class Build:
         output: name or position of the logits among several outputs.
         predict: ``package.module:function`` that asks a model which no library of ours loads.
         probabilities: outputs and answers of ``predict`` are probabilities, for nothing else is to be had.
+        task: what outputs mean; "" = not declared: scores where outputs are scores, else classification.
+        scores: directions of signals by name, and under ``lead`` which one leads: of scores alone.
     """
 
     arch: str | None = None
@@ -43,16 +48,24 @@ class Build:
     output: str | None = None
     predict: str | None = None
     probabilities: bool = False
+    task: str = ""
+    scores: Mapping[str, str] = field(default_factory=dict)
 
     def arch_of(self, name: str) -> str | None:
         """The factory of one model, by its name in the run."""
         own = self.unlearned_arch if name.partition("/")[0] == "unlearned" else None
         return own or self.arch
 
+    @property
+    def class_logits(self) -> bool:
+        """Outputs are logits of classes."""
+        return self.task in ("", "classification")
+
     def decides(self) -> list[str]:
         """What else decides what a file's outputs and features are: part of the digests that name caches and runs."""
         said = {"output": self.output, "key": self.state_key, "predict": self.predict, "arch": self.unlearned_arch}
         found = [f"{name} {value}" for name, value in said.items() if value is not None]
+        found += [f"task {self.task}"] if self.task not in ("", "classification", "scores") else []
         return [*found, "probabilities"] if self.probabilities else found
 
 
@@ -86,6 +99,13 @@ class Given:
     def outputs_only(self) -> bool:
         """Every model is given by its outputs alone."""
         return bool(self.models) and all(is_outputs(source) for source in self.models.values())
+
+    @property
+    def truth(self) -> Truth:
+        """What the key ``y`` of the sets may hold, as far as is known before any model is read."""
+        if self.build.task:
+            return task_truth(self.build.task)
+        return "optional" if self.outputs_only else "classes"
 
     @property
     def unlearned_is_network(self) -> bool:
@@ -125,6 +145,8 @@ def given_of(config: Config) -> Given:
             section.output,
             section.predict,
             section.probabilities,
+            config.task or "",
+            config.scores or {},
         ),
         claim=config.claim,
         provenance=section.provenance,

@@ -61,6 +61,11 @@ class Head:
             )
         return vectors if self.kind == "linear" else torch.nn.functional.normalize(vectors, dim=1)
 
+    @property
+    def outputs(self) -> int:
+        """How many outputs it computes."""
+        return len(_weights(self.module)[0])
+
     def weights(self) -> tuple[Floats, Floats]:
         """Weight (C, d) and bias (C,), C >= 2: one logit is that of the second of two classes."""
         weight, bias = _weights(self.module)

@@ -7,13 +7,16 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from audit.record.digest import state_digest
 
 from .architecture import architecture_digest
 from .code import Unnamed
 from .npz import array_of
-from .outputs import PrecomputedOutputs, outputs_target
+from .outputs import PrecomputedOutputs
 from .state import FLOATS, check_network, check_values
+from .stored import stored
 from .targets import TorchTarget
 from .tensors import numpy_of
 from .usercode import describe
@@ -94,16 +97,33 @@ def _copy(module: torch.nn.Module, name: str) -> torch.nn.Module:
         ) from None
 
 
-def outputs_of(outputs: Mapping[Any, Any], name: str, *, probabilities: bool = False) -> PrecomputedOutputs:
-    """Copies of logits or predicted labels by set as something to audit.
+def outputs_of(
+    outputs: Mapping[Any, Any], name: str, task: str, declared: Mapping[str, str], *, probabilities: bool = False
+) -> PrecomputedOutputs:
+    """Copies of outputs, predicted labels or scores by set as something to audit.
+
+    Args:
+        outputs: by key.
+        name: of the model, for messages.
+        task: what was declared; "" = nothing.
+        declared: directions of scores.
+        probabilities: outputs are probabilities.
+
+    Raises:
+        ValueError: with the remedy.
+    """
+    return stored(arrays_of(outputs, name), name, task, declared, probabilities=probabilities)
+
+
+def arrays_of(outputs: Mapping[Any, Any], name: str) -> dict[str, np.ndarray[Any, Any]]:
+    """Copies of the arrays by key.
 
     Raises:
         ValueError: with the remedy.
     """
     if any(str(key).rpartition(".")[2] in ("weight", "bias") for key in outputs):
         raise ValueError(f"{name} look like a state dict: load it into the network and give the network")
-    arrays = {str(key): array_of(value, f"{name}: {key}") for key, value in outputs.items()}
-    return outputs_target(arrays, name, probabilities=probabilities)
+    return {str(key): array_of(value, f"{name}: {key}") for key, value in outputs.items()}
 
 
 def described(source: Any) -> str:

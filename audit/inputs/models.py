@@ -19,9 +19,9 @@ from .archive import Unsound, check_header, check_weights
 from .contained import Meddling, contained, timed
 from .data import Arrays
 from .npz import npz_of
-from .outputs import outputs_target
 from .plain_values import allowed, foreign
 from .state import check_network, check_values, fit_state
+from .stored import stored
 from .targets import Target, TorchTarget
 from .usercode import describe, named_function
 
@@ -79,6 +79,8 @@ def load_model(
     output: str | None = None,
     predict: str | None = None,
     probabilities: bool = False,
+    task: str = "",
+    scores: Mapping[str, str] | None = None,
 ) -> tuple[Target, str]:
     """Load one model file or folder without running code from it; return it with the SHA-256 of what was loaded.
 
@@ -88,8 +90,8 @@ def load_model(
     suffix = suffix_of(path)
     if suffix in OUTPUT_SUFFIXES:
         content = content_of(path)
-        found = outputs_target(npz_of(io.BytesIO(content), path), str(path), probabilities=probabilities)
-        return found, sha256_of(content)
+        arrays = npz_of(io.BytesIO(content), path)
+        return stored(arrays, str(path), task, scores or {}, probabilities=probabilities), sha256_of(content)
     if predict is not None:
         return _asked(path, predict, probabilities)
     if is_folder(path):

@@ -23,16 +23,20 @@ class PrivateNetwork:
 
     def __init__(self, target: TorchTarget) -> None:
         self.module = copy.deepcopy(target.module).eval()
-        self._output = target.output
+        self._output, self._columns = target.output, two_columns if target.class_logits else _as_they_are
         for parameter in self.module.parameters():
             parameter.requires_grad_(parameter.is_floating_point())
 
     def forward(self, x: Any) -> Any:
         """Logits (b, C), C >= 2."""
         with forward_pass(PASS):
-            return two_columns(logits_of(call(self.module, x), self._output))
+            return self._columns(logits_of(call(self.module, x), self._output))
 
     def functional(self, state: Mapping[str, Any], x: Any) -> Any:
         """Logits (b, C) with other parameters and buffers; those that ``state`` lacks stay as they are."""
         with forward_pass(PASS):
-            return two_columns(logits_of(call(self.module, x, state), self._output))
+            return self._columns(logits_of(call(self.module, x, state), self._output))
+
+
+def _as_they_are(outputs: Any) -> Any:
+    return outputs

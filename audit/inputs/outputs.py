@@ -27,6 +27,8 @@ class PrecomputedOutputs:
     access: Access = Access.LOGITS
     #: of stored probabilities, in which they are given; 0 of logits
     step: float = 0.0
+    #: one column is the logit of the second of two classes
+    class_logits: bool = True
 
     def outputs(self, role: str, data: Arrays, batch_size: int) -> tuple[Floats, Floats | None]:  # noqa: ARG002
         """The stored logits of a role. Raises ValueError where they are missing or do not fit the data."""
@@ -37,7 +39,13 @@ class PrecomputedOutputs:
             logits = logits[:, None]
         if len(logits) != len(data):
             raise ValueError(f"{len(logits)} rows of logits for {len(data)} rows of the {role} set: align them")
-        return as_logits(logits, self.step) if self.step else _two_columns(logits), None
+        if self.step:
+            return as_logits(logits, self.step), None
+        return _two_columns(logits) if self.class_logits else logits, None
+
+    def answers(self, source: str, query: str) -> bool:
+        """It holds the answers of a set to an augmentation query."""
+        return f"{source}@{query}" in self.state
 
     @property
     def probabilities(self) -> bool:
@@ -78,7 +86,7 @@ class PrecomputedLabels(PrecomputedOutputs):
 
 
 def outputs_target(
-    outputs: Mapping[str, np.ndarray[Any, Any]], where: str, *, probabilities: bool = False
+    outputs: Mapping[str, np.ndarray[Any, Any]], where: str, *, probabilities: bool = False, class_logits: bool = True
 ) -> PrecomputedOutputs:
     """Outputs as something to audit: floats are logits (or probabilities), integers predicted labels.
 
@@ -86,11 +94,14 @@ def outputs_target(
         outputs: (n, C) or (n,) by set, in the order of the data's rows.
         where: file or object, for messages.
         probabilities: floats are probabilities, for nothing else was to be had.
+        class_logits: of the task: integers may be predicted labels, and one column the logit of a class.
 
     Raises:
         ValueError: with the remedy.
     """
-    if "n_classes" in outputs or (outputs and all(array.dtype.kind in "iu" for array in outputs.values())):
+    if class_logits and (
+        "n_classes" in outputs or (outputs and all(array.dtype.kind in "iu" for array in outputs.values()))
+    ):
         return _labels(outputs, where)
     bad = [k for k, a in outputs.items() if a.dtype.kind != "f" or a.ndim not in (1, 2) or not np.isfinite(a).all()]
     bad += [k for k, a in outputs.items() if a.ndim == 2 and a.shape[1] == 0 and k not in bad]
@@ -103,7 +114,8 @@ def outputs_target(
         raise ValueError(
             "; ".join([f"{where}: logits must be finite floats of shape (n, C); repair {listed(bad)}", *holes])
         )
-    return PrecomputedOutputs(outputs, step=min(map(step_of, outputs.values())) if probabilities else 0.0)
+    step = min(map(step_of, outputs.values())) if probabilities else 0.0
+    return PrecomputedOutputs(outputs, step=step, class_logits=class_logits)
 
 
 def _labels(outputs: Mapping[str, np.ndarray[Any, Any]], where: str) -> PrecomputedLabels:

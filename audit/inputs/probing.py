@@ -36,7 +36,7 @@ def probe_models(models: dict[str, Target], files: dict[str, Arrays], problems: 
             if len(set(columns.values())) > 1:
                 text = f"its sets have different numbers of classes ({columns}): give the logits of one model"
                 found.setdefault(text, []).append(name)
-            plain = not isinstance(model, PrecomputedLabels) and not model.probabilities
+            plain = model.class_logits and not isinstance(model, PrecomputedLabels) and not model.probabilities
             named = stored_probabilities(model.state) if plain else ""
             if named:
                 found.setdefault(named, []).append(name)
@@ -75,7 +75,7 @@ def _probe(model: Target, rows: Arrays, unseen: Arrays) -> int:
     if rows.x is None:
         raise ValueError("it is asked with the rows of the data, which have no inputs: add the key x to the sets")
     raw = model.raw(rows, len(rows)).astype(np.float64)
-    named = "" if model.probabilities else probabilities(raw)
+    named = probabilities(raw) if model.class_logits and not model.probabilities else ""
     if named:
         raise ValueError(f"{named}. Where the model gives nothing else, say so with --probabilities")
     scale = max(float(np.abs(raw).max()), 1e-6)

@@ -63,7 +63,9 @@ def closest(
     return found
 
 
-def copies(logits: Mapping[str, Floats], files: Mapping[str, str], where: str = "") -> list[str]:
+def copies(
+    logits: Mapping[str, Floats], files: Mapping[str, str], where: str = "", *, centred: bool = True
+) -> list[str]:
     """Problems: pairs among the models that compute the same function, where they must be independent: every
     reference from every other model, and every further unlearned run from the other runs.
 
@@ -71,6 +73,7 @@ def copies(logits: Mapping[str, Floats], files: Mapping[str, str], where: str = 
         logits: model name -> logits on the same rows, (n, C).
         files: model name -> what the user knows it by.
         where: which rows these are, for messages; "" = the function in general.
+        centred: a common shift of a row's outputs says nothing, as of logits.
     """
     problems = []
     runs = [name for name in logits if name.startswith("unlearned/")]
@@ -82,7 +85,7 @@ def copies(logits: Mapping[str, Floats], files: Mapping[str, str], where: str = 
     ]
     pairs += [(name, other, again) for i, name in enumerate(runs) for other in ["original", "unlearned", *runs[:i]]]
     for name, other, remedy in pairs:
-        if other in logits and _distance(logits[name], logits[other]) < COPY_DISTANCE:
+        if other in logits and _distance(logits[name], logits[other], centred) < COPY_DISTANCE:
             same = f"computes the same function as {_called(other, files)}{where}"
             problems.append(f"{_called(name, files)} {same}: {remedy}")
     return problems
@@ -92,7 +95,8 @@ def _called(name: str, files: Mapping[str, str]) -> str:
     return f"{name} ({files[name]})" if name in files else name
 
 
-def _distance(a: Floats, b: Floats) -> float:
-    """Root mean square difference of centred logits, relative to their spread."""
-    a, b = (z - z.mean(axis=1, keepdims=True) for z in (a, b))
+def _distance(a: Floats, b: Floats, centred: bool) -> float:
+    """Root mean square difference of (centred) outputs, relative to their spread."""
+    if centred:
+        a, b = (z - z.mean(axis=1, keepdims=True) for z in (a, b))
     return float(np.sqrt(((a - b) ** 2).mean()) / max(float(a.std()), 1e-12))

@@ -9,6 +9,7 @@ from typing import Any
 from audit.errors import AuditError
 
 from .architecture import has_global_hooks
+from .called import CalledTarget
 from .gathered import Gathered
 from .given import Build
 from .memory import outputs_of, target_of
@@ -36,6 +37,8 @@ def read_models(
         where = str(source) if isinstance(source, Path) else name
         try:
             models[name], digests[name] = _read_model(name, source, build)
+            if isinstance(model := models[name], (TorchTarget, CalledTarget)):
+                model.class_logits = build.class_logits
         except AuditError:
             raise
         except ValueError as error:
@@ -71,9 +74,12 @@ def _read_model(name: str, source: Any, build: Build) -> tuple[Target, str]:
             output=build.output,
             predict=build.predict,
             probabilities=build.probabilities,
+            task=build.task,
+            scores=build.scores,
         )
     if isinstance(source, Mapping):
-        outputs = outputs_of(source, f"the outputs of {name}", probabilities=build.probabilities)
+        what, given = f"the outputs of {name}", (build.task, build.scores)
+        outputs = outputs_of(source, what, *given, probabilities=build.probabilities)
         return outputs, outputs.digest()
     network = target_of(source, name, build.device, build.head, build.output)
     return network, network.digest()

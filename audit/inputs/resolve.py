@@ -54,9 +54,9 @@ OPTIONS: dict[str, tuple[str, str]] = (
     | {key: ("engine", key) for key in ("executor", "workers")}
     | {"attacks": ("attacks", "run")}
     | {key: ("attacks", key) for key in ("skip", "effort")}
-    | {key: ("", key) for key in ("policy", "seed", "device", "out", "batch_size")}
+    | {key: ("", key) for key in ("policy", "seed", "device", "out", "batch_size", "task")}
 )
-SECTIONS = ("data", "model", "recipe", "training", "attacks", "claim", "engine", "certificate")
+SECTIONS = ("data", "model", "scores", "recipe", "training", "attacks", "claim", "engine", "certificate")
 
 
 def template() -> str:

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from attacks.tasks.base import Truth
 from audit.errors import AuditError
 
-from .checks import check_keys, checked
+from .checks import check_keys, checked, rows_in
 from .columns import MASK, padded
 from .concepts import CONCEPTS
 from .data import Arrays, layout
@@ -23,6 +24,7 @@ from .options import DataOptions, hook_of
 from .pictures import prepared
 from .raw import Raw
 from .source import read_source
+from .truths import targets_of
 from .usercode import describe
 from .whole import divided
 
@@ -52,6 +54,7 @@ def read_sets(
     whole: DataSource | None = None,
     indices: Mapping[str, object] | None = None,
     options: DataOptions | None = None,
+    truth: Truth = "classes",
 ) -> ReadSets:
     """All sets; what is wrong is added to ``problems``.
 
@@ -62,6 +65,7 @@ def read_sets(
         whole: one data set that ``indices`` divide.
         indices: by role, a file or a list each.
         options: how they are read.
+        truth: what the key ``y`` holds (`attacks.tasks.base.Task`).
     """
     options, indices = options or DataOptions(), indices or {}
     found, told = Gathered(), Gathered()
@@ -75,9 +79,14 @@ def read_sets(
     read: dict[str, tuple[str, Raw]] = {}
     for role, (where, raw) in _alike_width(raws, found).items():
         with _noted(found, where):
-            check_keys(raw.arrays, where, need_inputs=need_inputs)
+            check_keys(raw.arrays, where, need_inputs=need_inputs, need_labels=truth != "optional")
             read[role] = where, prepared(raw, options, where)
-    files, said, named = _with_labels(read, options, found, told)
+    said: list[str] = []
+    named = 0
+    if truth in ("numbers", "flags"):
+        files = _with_targets(read, truth, found, told)
+    else:
+        files, said, named = _with_labels(read, options, found, told)
     problems += _missing(given, whole, raws, found)
     problems += found.lines()
     _check_layouts(files, problems)
@@ -106,7 +115,13 @@ def possible_sets(given: Given, role: str) -> list[Arrays]:
     """
     problems: list[str] = []
     read = read_sets(
-        given.data, problems, need_inputs=False, whole=given.whole, indices=given.indices, options=given.options
+        given.data,
+        problems,
+        need_inputs=False,
+        whole=given.whole,
+        indices=given.indices,
+        options=given.options,
+        truth=given.truth,
     )
     if not problems and role not in read.files:
         problems.append(f"the configuration names no {role} set: name that of the audit with --config")
@@ -206,7 +221,8 @@ def _with_labels(
     labels: dict[str, np.ndarray[Any, Any]] = {}
     for role, (where, raw) in read.items():
         with _noted(found, where):
-            labels[role], note = plain(raw.arrays["y"], where)
+            y = raw.arrays.get("y", np.zeros(rows_in(raw.arrays), dtype=np.int64))  # labels are optional there
+            labels[role], note = plain(y, where)
             for line in (*raw.said, *([note] if note else [])):
                 told.add(role, f"{role}: {line}")
     said: list[str] = []
@@ -225,6 +241,23 @@ def _with_labels(
                 continue  # names that could not be numbered: said above
             files[role] = checked(raw.arrays, y, where)
     return files, said, named
+
+
+def _with_targets(
+    read: Mapping[str, tuple[str, Raw]], truth: Truth, found: Gathered, told: Gathered
+) -> dict[str, Arrays]:
+    """The checked sets of a task whose rows have numbers or flags in place of classes."""
+    files: dict[str, Arrays] = {}
+    for role, (where, raw) in read.items():
+        with _noted(found, where):
+            for line in raw.said:
+                told.add(role, f"{role}: {line}")
+            targets = targets_of(raw.arrays["y"], truth, where)
+            files[role] = checked(raw.arrays, np.zeros(len(targets), dtype=np.int64), where, targets)
+    widths = {role: data.targets.shape[1] for role, data in files.items() if data.targets is not None}
+    if len(set(widths.values())) > 1:
+        found.add("labels", f"the sets have different numbers of targets a row ({widths}): save them alike")
+    return files
 
 
 def _check_layouts(files: Mapping[str, Arrays], problems: list[str]) -> None:

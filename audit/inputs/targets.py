@@ -68,6 +68,7 @@ class TorchTarget:
     Attributes:
         architecture: digest of the code of a network that a program holds; "" where a factory names it.
         unnamed: why that code cannot be named, "" where it can.
+        class_logits: one output is the logit of the second of two classes (`attacks.tasks`).
         headless: why it has no head, so that features and all that needs them are not to be had; "" where it has one,
             or where none was looked for yet.
         fits: rows that went through at once when memory ran out; without end where it never did.
@@ -89,6 +90,7 @@ class TorchTarget:
         for parameter in self.module.parameters():
             parameter.requires_grad_(False)
         self.architecture = self.unnamed = self.headless = ""
+        self.class_logits = True
         self.device = torch.device(device)
         self.head_name, self.output, self.factory, self.steps = head, output, factory, steps
         self.fits = sys.maxsize
@@ -125,7 +127,7 @@ class TorchTarget:
 
     def forward(self, x: Any) -> Any:
         """Logits (b, C), C >= 2, differentiable in ``x``."""
-        return two_columns(self._called(x))
+        return two_columns(self._called(x)) if self.class_logits else self._called(x)
 
     def check_output(self, inputs: Inputs) -> None:
         """Check what the network returns for a batch, before its head is looked for.
@@ -148,7 +150,7 @@ class TorchTarget:
             raise ValueError("its output is not finite: export it again")
         if not torch.allclose(first, again, rtol=DETERMINISM, atol=DETERMINISM * float(first.abs().max())):
             raise ValueError("its output is not deterministic: switch off dropout and sampling in the forward pass")
-        problem = last_activation(first, [found.out for found in calls])
+        problem = last_activation(first, [found.out for found in calls]) if self.class_logits else ""
         if problem:
             raise ValueError(problem)
 
@@ -275,7 +277,9 @@ class TorchTarget:
         """Weight (C, d) and bias (C,) of the head, C >= 2. Call after ``outputs``."""
         if self._head is None:
             raise ValueError("the head is unknown before the first forward pass")
-        return self._head.weights()
+        weight, bias = self._head.weights()
+        one = not self.class_logits and self._head.outputs == 1
+        return (weight[1:], bias[1:]) if one else (weight, bias)
 
     def head_parameters(self) -> frozenset[str]:
         """State-dict names that belong to the head. Call after ``outputs``."""

@@ -20,11 +20,12 @@ def in_hand(model: Any) -> tuple[list[Path], dict[str, str], str | None]:
         return [Path(model)], {}, None
     if isinstance(model, Sequence) and all(isinstance(path, (str, os.PathLike)) for path in model):
         return [Path(path) for path in model], {}, None
-    from audit.inputs.memory import described, outputs_of, target_of
+    from audit.inputs.memory import arrays_of, described, target_of
+    from audit.record.digest import state_digest
 
     try:
         if isinstance(model, Mapping):
-            return [], {outputs_of(model, "the outputs").digest(): described(model)}, None
+            return [], {state_digest(arrays_of(model, "the outputs")): described(model)}, None
         network = target_of(model, "the model", "cpu", None)
     except ValueError as error:
         raise UsageError(f"{error}.") from None

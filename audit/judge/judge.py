@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from audit.collect.evidence import Evidence
 from audit.policy.policy import Policy
 from audit.record.findings import Finding, FindingStatus
-from audit.record.result import AuditResult, PolicyRecord
+from audit.record.result import SCHEMA_VERSION, TASK_SCHEMA_VERSION, AuditResult, PolicyRecord
 from audit.record.run_records import LookRecord
 
 from .cautions import cautions
@@ -25,6 +25,7 @@ from .looks import share
 from .remainder import sized
 from .scoring import Scoring, score_all
 from .shams import own_findings
+from .signals import signal_gates
 from .structural import input_findings, structural_findings
 from .utility import utility
 from .verdict import decide
@@ -52,12 +53,14 @@ def judge(evidence: Evidence, policy: Policy, policy_sha256: str, scoring: Scori
     measured = utility(evidence, policy)
     checks = gates(evidence, policy, families, measured, findings)
     checks += weaker_levels(scoring.scored, evidence, policy, families)
+    checks += signal_gates(evidence, scoring, policy)
     verdict = decide(evidence, policy, families, findings, checks, measured)
     verdict = sized(verdict, findings, policy.figures(evidence.facts.claim.kind, evidence.facts.claim.access))
     warnings = cautions(evidence, families, policy)
     facts = evidence.facts
     by_name = {item.attack.name: item for item in scoring.scored}
     return AuditResult(
+        schema_version=SCHEMA_VERSION if facts.task is None else TASK_SCHEMA_VERSION,
         tool="unlearn-audit",
         tool_version=facts.tool_version,
         run_id=facts.run_id,
@@ -76,6 +79,7 @@ def judge(evidence: Evidence, policy: Policy, policy_sha256: str, scoring: Scori
         gates=checks,
         look=look,
         training=facts.training,
+        task=facts.task,
         utility=measured,
         not_tested=not_tested(evidence, scoring),
         verdict=verdict.model_copy(update={"warnings": warnings}),

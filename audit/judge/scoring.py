@@ -55,7 +55,7 @@ def score_all(evidence: Evidence, classes: Classes | None = None) -> Scoring:
         if run.status == "ok":
             try:
                 with contained(f"the attack {run.name}"):  # a plug-in's code is not ours
-                    scored.append(_score(classes[run.name], run, evidence))
+                    scored.append(score(classes[run.name], run, evidence))
             except NotApplicable as reason:
                 failures.append(skip(reason, classes[run.name], "in scoring"))
                 run = _failed(run, "skipped", failures[-1])  # noqa: PLW2901
@@ -71,7 +71,7 @@ def _failed(run: AttackRun, status: Literal["skipped", "error"], failed: Failure
     return run.model_copy(update={"status": status, "reason": failed.reason})
 
 
-def _score(kind: type[Attack], run: AttackRun, evidence: Evidence) -> Scored:
+def score(kind: type[Attack], run: AttackRun, evidence: Evidence) -> Scored:
     """One attack: the audited model, the original in its place, and all runs of the procedure where there are more."""
     attack = kind(**{k: v for k, v in run.parameters.items() if k in inspect.signature(kind).parameters})
     case, facts = evidence.case_of(attack), evidence.facts

@@ -26,8 +26,10 @@ def utility(evidence: Evidence, policy: Policy) -> UtilityRecord:
 
     Rows: the test set, with the holdout set where both belong to the task that is left.
     """
-    models, references = evidence.facts.models, evidence.facts.references
-    baseline = references or tuple(name for name in models if name == "original")
+    models, references, baseline = evidence.facts.models, evidence.facts.references, evidence.baseline
+    if not evidence.knows_quality:
+        return _unknown(evidence.task.no_figure, policy)
+    words = evidence.task.figure
     mine = evidence.correct("unlearned")
     margin = policy.utility_margin
     original = float(evidence.correct("original").mean()) if "original" in models else None
@@ -40,10 +42,11 @@ def utility(evidence: Evidence, policy: Policy) -> UtilityRecord:
             margin=margin,
             ok=False,
             reason="no original and no reference to compare with",
+            figure=words,
         )
     difference = mine - np.mean([evidence.correct(name) for name in baseline], axis=0)
     against = f"that of {len(references)} retrained models" if references else "the original's"
-    test = _figure("test", difference, margin, policy.alpha, f"accuracy on {len(mine)} never-seen rows", against)
+    test = _figure("test", difference, margin, policy.alpha, f"{words} on {len(mine)} never-seen rows", against)
     figures = [test, *_retain(evidence, baseline, policy, against)]
     figures += _parts(evidence, difference, policy, against)
     figures += _negative_flips(evidence, references, policy)
@@ -57,6 +60,20 @@ def utility(evidence: Evidence, policy: Policy) -> UtilityRecord:
         ok=not failed,
         reason="; ".join(figure.reason for figure in failed or figures[:1]),
         figures=tuple(figures),
+        figure=words,
+    )
+
+
+def _unknown(why: str, policy: Policy) -> UtilityRecord:
+    """Nothing says how good the models are."""
+    return UtilityRecord(
+        unlearned=None,
+        original=None,
+        references=(),
+        difference=None,
+        margin=policy.utility_margin,
+        ok=False,
+        reason=f"not measured: {why}",
     )
 
 
@@ -96,7 +113,7 @@ def _retain(evidence: Evidence, baseline: tuple[str, ...], policy: Policy, again
     known = [other for other in others if other is not None]
     if mine is None or len(known) < len(others):
         return []  # a run of an older version
-    what = f"accuracy on {len(mine)} retain rows"
+    what = f"{evidence.task.figure} on {len(mine)} retain rows"
     return [_figure("retain", mine - np.mean(known, axis=0), policy.utility_margin, policy.alpha, what, against)]
 
 
@@ -107,7 +124,7 @@ def _parts(evidence: Evidence, difference: Floats, policy: Policy, against: str)
         if key in evidence.arrays:
             worst = _worst(difference, np.asarray(evidence.arrays[key]), policy)
             if worst is not None:
-                found.append(_part(name, worst, policy, against))
+                found.append(_part(name, worst, policy, against, evidence.task.figure))
     return found
 
 
@@ -121,12 +138,12 @@ def _worst(difference: Floats, codes: Ints, policy: Policy) -> tuple[int, Floats
     return int(worst), rows, interval(rows, policy.alpha / len(parts))
 
 
-def _part(name: str, worst: tuple[int, Floats, Interval], policy: Policy, against: str) -> UtilityFigure:
+def _part(name: str, worst: tuple[int, Floats, Interval], policy: Policy, against: str, words: str) -> UtilityFigure:
     code, rows, bounds = worst
     margin = policy.utility_part_margin
     ok = bounds.high >= -margin
     which = f"class {code}" if name == "worst class" else "a group"
-    what = f"accuracy on the {len(rows)} rows of the {name} ({which})"
+    what = f"{words} on the {len(rows)} rows of the {name} ({which})"
     reason = f"{what} is not shown to be worse than {against} by {margin:g} or more"
     if not ok:
         reason = f"{what} is worse than {against} by more than {margin:g}: a part of the task was broken"
@@ -146,7 +163,7 @@ def _negative_flips(evidence: Evidence, references: tuple[str, ...], policy: Pol
 
     Negative-flip rate: Yan et al., Positive-Congruent Training, CVPR 2021. The sign is turned: higher is better.
     """
-    if "original" not in evidence.facts.models or not references:
+    if "original" not in evidence.facts.models or not references or not evidence.task.class_logits:
         return []
     before = evidence.correct("original")
     flips = np.mean([before * (1 - evidence.correct(name)) for name in references], axis=0)

@@ -17,10 +17,12 @@ from .attack_record import AttackRecord, Record
 from .findings import Family, Finding, Gate, Interval
 from .inputs import ClaimRecord, InputRecord
 from .readonce import read_once
-from .run_records import LookRecord, TrainingRecord
+from .run_records import LookRecord, TaskRecord, TrainingRecord
 
 #: 1.3: the commitment to the evidence. 1.2: several charts an attack, bands, histograms, pictures. Older ones are read.
 SCHEMA_VERSION = "1.3"
+#: 1.4: the task, where it is none of classification; records of classification are those of 1.3
+TASK_SCHEMA_VERSION = "1.4"
 
 
 class Outcome(StrEnum):
@@ -44,10 +46,10 @@ class UtilityFigure(Record):
 
 
 class UtilityRecord(Record):
-    """Accuracy on never-seen rows of the task that is left: unlearned minus retrained models (minus the original
-    where there is none), non-inferiority. ``figures`` adds the other sides of utility."""
+    """Accuracy (or ``figure``) on never-seen rows of the task that is left: unlearned minus retrained models (minus
+    the original where there is none), non-inferiority. ``figures`` adds the other sides of utility."""
 
-    unlearned: float
+    unlearned: float | None = Field(description="None where the outputs do not say how good a model is")
     original: float | None
     references: tuple[float, ...]
     difference: Interval | None
@@ -55,6 +57,15 @@ class UtilityRecord(Record):
     ok: bool
     reason: str
     figures: tuple[UtilityFigure, ...] = ()
+    figure: str = Field(default="accuracy", description="what is measured; absent for accuracy")
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Records of classification are those of earlier versions."""
+        document: dict[str, Any] = dump(self)
+        if self.figure == "accuracy":
+            document.pop("figure", None)
+        return document
 
 
 class PolicyRecord(Record):
@@ -102,6 +113,7 @@ class AuditResult(Record):
     gates: tuple[Gate, ...]
     look: LookRecord | None = None
     training: TrainingRecord | None = None
+    task: TaskRecord | None = Field(default=None, description="absent for classification")
     utility: UtilityRecord | None = None
     not_tested: tuple[str, ...]
     verdict: Verdict
@@ -111,10 +123,11 @@ class AuditResult(Record):
 
     @model_serializer(mode="wrap")
     def _without_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Records of earlier versions have no ``evidence`` key."""
+        """Records of earlier versions have no ``evidence`` key, those of classification no ``task``."""
         document: dict[str, Any] = dump(self)
-        if self.evidence is None:
-            document.pop("evidence", None)
+        for name in ("evidence", "task"):
+            if getattr(self, name) is None:
+                document.pop(name, None)
         return document
 
 

@@ -17,6 +17,15 @@ class LookRecord(Record):
     ledger_head: str = Field(description="SHA-256 of the ledger's entry of this look")
 
 
+class TaskRecord(Record):
+    """What outputs mean, where they are no logits of classes (`attacks.tasks`)."""
+
+    name: str
+    signals: dict[str, str] = Field(
+        default={}, description="of scores alone: 'lower' or 'higher' = more like a member, the leading signal first"
+    )
+
+
 class TrainingRecord(Record):
     """What the audit trained itself, and by which recipe."""
 

@@ -236,11 +236,12 @@ def _gates(runs: Sequence[AuditResult]) -> tuple[Row, ...]:
 
 def _utility(runs: Sequence[AuditResult]) -> tuple[Row, ...]:
     found = [{} if r.utility is None else {f.name: f for f in r.utility.figures} for r in runs]
-    accuracy = tuple(
-        Cell("not measured" if r.utility is None else f"{num(r.utility.unlearned)}, original {num(r.utility.original)}")
-        for r in runs
+    measured = [None if r.utility is None or r.utility.unlearned is None else r.utility for r in runs]
+    figure = " or ".join(dict.fromkeys(u.figure for u in measured if u is not None)) or "accuracy"
+    cells_of = (
+        Cell("not measured" if u is None else f"{num(u.unlearned)}, original {num(u.original)}") for u in measured
     )
-    rows = [Row("Accuracy on never-seen rows", accuracy)]
+    rows = [Row(f"{figure[:1].upper()}{figure[1:]} on never-seen rows", tuple(cells_of))]
     for name in dict.fromkeys(name for figures in found for name in figures):
         cells = []
         for figures in found:

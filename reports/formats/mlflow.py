@@ -93,7 +93,7 @@ def metrics(result: AuditResult) -> Iterator[tuple[str, float]]:
         if f.interval is not None:
             values += [(".low", f.interval.low), (".high", f.interval.high)]
         yield from ((f"{name}{suffix}", value) for suffix, value in values if value is not None)
-    if result.utility is not None:
+    if result.utility is not None and result.utility.unlearned is not None:
         yield "utility/unlearned", result.utility.unlearned
 
 

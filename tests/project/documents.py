@@ -70,8 +70,9 @@ class Block:
 
 
 def pages() -> list[str]:
-    """README.md, CONTRIBUTING.md and docs/*.md."""
-    return ["README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
+    """README.md, CONTRIBUTING.md and every page of docs."""
+    found = sorted((ROOT / "docs").rglob("*.md"))
+    return ["README.md", "CONTRIBUTING.md", *(str(path.relative_to(ROOT)) for path in found)]
 
 
 def read(page: str) -> str:

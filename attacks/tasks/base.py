@@ -1,0 +1,166 @@
+"""The seam of all tasks: what outputs mean. An attack names the signal it needs, a task the signals it offers.
+
+Nothing else branches on the task: attacks and the audit ask the task of the case. Everything here is a function of
+arrays; what a row's answer is compared with (its *truth*) is its class, its numbers, its flags, or nothing at all.
+
+Adding a task: one file in ``attacks/tasks``, its name in ``attacks/tasks/__init__.py``, one test.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from attacks.case import ClaimKind
+
+Floats = npt.NDArray[np.float64]
+Array = np.ndarray[Any, Any]
+#: a model's own unit: one number, or one a column of its outputs; 0 = outputs stay as they are
+Unit = float | Floats
+Truth = Literal["classes", "numbers", "flags", "optional"]
+
+#: what an attack may need of the rows of one model, and in which words its absence is said
+SIGNALS: dict[str, str] = {
+    "class_logits": "logits of classes",
+    "confidence": "one number a row that says how sure the model is of it",
+    "log_likelihood": "the log-likelihood of each row",
+    "features": "features of each row",
+    "truth": "something that rows are labelled with, for a probe or training to learn",
+    "numbers": "predicted numbers and the true ones",
+}
+
+
+class Task(ABC):
+    """What outputs mean.
+
+    Attributes:
+        name: in the configuration and the record.
+        words: what a model gives for a row, in words.
+        figure: of the utility gate, in words; "" where there is none.
+        no_figure: why there is none.
+        best: the figure of a perfect model.
+        relative: ``quality`` is in units of its mean on the baseline models.
+        truth: what the key ``y`` of a data set holds.
+        class_logits: one column of outputs is the logit of the second of two classes.
+        parts: rows have classes, whose utility is judged one by one.
+        claims: kinds of claims that have a meaning.
+        signals: of ``SIGNALS``, what it offers.
+        unit_roles: sets whose rows set a model's own unit.
+    """
+
+    name: ClassVar[str]
+    words: ClassVar[str]
+    truth: ClassVar[Truth]
+    figure: str = ""
+    no_figure: str = ""
+    best: float = 1.0
+    relative: bool = False
+    class_logits: ClassVar[bool] = False
+    claims: ClassVar[frozenset[ClaimKind]] = frozenset({"random", "subject", "other"})
+    signals: frozenset[str] = frozenset()
+    unit_roles: ClassVar[tuple[str, ...]] = ("auxiliary",)
+
+    def outputs_words(self) -> str:
+        """What the verdict is about beside logits of classes, for its scope."""
+        return f"{self.words} ({self.name})"
+
+    @property
+    def declared(self) -> dict[str, str]:
+        """Direction of each signal by name, the leading one first: of scores alone."""
+        return {}
+
+    def refuses(self, signal: str) -> str:
+        """Why an attack that needs a signal ("": none) has no meaning here, or ""."""
+        if not signal or signal in self.signals:
+            return ""
+        return f"has no meaning for {self.name}: it needs {SIGNALS[signal]}"
+
+    def said(self) -> tuple[str, ...]:
+        """What is assumed of the outputs, in sentences for the record."""
+        return ()
+
+    def misfits(self, width: int, targets: Mapping[str, Floats | None]) -> list[str]:  # noqa: ARG002
+        """Problems: labels that the models' outputs, ``width`` a row, do not fit; with the remedy."""
+        return []
+
+    @abstractmethod
+    def unit(self, outputs: Floats, truth: Array) -> Unit:
+        """A model's own unit, from its outputs (m, C) on rows that none of the models compared was trained on, or on
+        both sides alike; > 0, or 0 where outputs stay as they are."""
+
+    @abstractmethod
+    def confidence(self, outputs: Floats, truth: Array, unit: Unit = 0.0) -> Floats:
+        """How sure a model is of each row, (n,); higher = more like a member. Unbounded, about Gaussian over models.
+
+        Args:
+            outputs: (n, C).
+            truth: (n,) or (n, k).
+            unit: of ``unit``; 0 = there is none.
+        """
+
+    @abstractmethod
+    def quality(self, outputs: Floats, truth: Array) -> Array | None:
+        """How good each answer is, (n,), higher = better, at most ``best``; its mean is ``figure``. None: not known.
+
+        Args:
+            outputs: (n, C), of all rows that the figure is about.
+            truth: (n,) or (n, k).
+        """
+
+    def compared(self, outputs: Floats) -> Floats:
+        """What two models are compared by, to find copies, (n, C) in one unit."""
+        return outputs
+
+    def mean_quality(self, outputs: Floats, truth: Array) -> float:
+        """The figure, ``quality`` averaged over rows; 0 where it is not known."""
+        found = self.quality(outputs, truth)
+        return 0.0 if found is None else float(np.mean(found))
+
+    def constant(self, truth: Array) -> float | None:  # noqa: ARG002
+        """Mean quality of the best constant answer, by which answers are shown to know the truth; None: not checked
+        like this."""
+        return None
+
+    @abstractmethod
+    def errors(self, outputs: Floats, truth: Array) -> Floats:
+        """Outputs less what they should be, (n, C): answers of two models are compared by these."""
+
+    def further(self, outputs: Floats, truth: Array) -> dict[str, Floats]:  # noqa: ARG002
+        """Signals beside ``confidence`` that must show no trace either, by name, (n,); higher = more like a member."""
+        return {}
+
+    def loss(self, outputs: Floats, truth: Array) -> float:
+        """Mean loss of the rows, for the record: minus the mean quality, where a task has nothing better."""
+        return -self.mean_quality(outputs, truth) if len(truth) else 0.0
+
+    def log_likelihood(self, outputs: Floats, truth: Array, unit: Unit, temperature: float = 1.0) -> Floats:
+        """Log-likelihood of each row, (n,), at most 0; offered with the signal of this name."""
+        raise NotImplementedError
+
+    def training_loss(self, outputs: Any, truth: Any) -> Any:
+        """Sum over rows of the loss that training lowers (torch, differentiable); offered with ``truth``."""
+        raise NotImplementedError
+
+    def probe(
+        self, features: Floats, truth: Array, target: Floats, beside: Floats | None, penalty: float, width: int
+    ) -> Floats:
+        """Outputs (m, C) on ``target`` of a linear probe fitted on features and truth; offered with ``truth``.
+
+        Args:
+            features: (n, d) of the fit rows.
+            truth: of the fit rows.
+            target: (m, d) rows that are scored.
+            beside: rows that floor the spread of each unit (`attacks.standard`).
+            penalty: L2 penalty per fit row on standardised features, > 0.
+            width: C.
+        """
+        raise NotImplementedError
+
+    def columns(self, truth: Array, width: int) -> Floats:  # noqa: ARG002
+        """Truth as columns (n, k) of a design matrix."""
+        return np.asarray(truth, dtype=np.float64).reshape(len(truth), -1)

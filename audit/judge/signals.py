@@ -1,0 +1,100 @@
+"""Checks of scores that stand for a model: are rows in one order, are they tied, and do the other signals show a trace?
+
+Scores stand beside nothing that they could be held against. What can be seen of a broken file is seen here, and blocks
+a PASS: rows of one model in another order than those of the others, rows without an order among themselves, and a trace
+in a signal that does not lead. None of it makes a FAIL, whose error rate belongs to the leading signal.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import stats
+
+from attacks.base import Floats, Signals
+from audit.collect.evidence import AttackRun, Evidence
+from audit.policy.policy import Policy
+from audit.record.findings import Gate
+from audit.statistics.intervals import auc_components
+
+from .families import run_families
+from .scoring import Scoring, score
+
+ATTACK = "membership"  # reads every signal of a row
+SIDES = ("forget", "holdout")
+TIED = 0.2  # our choice: share of a side's rows whose value another row has, too
+ALPHA = 0.01  # our choice: chance that two models in unrelated orders seem to agree
+
+
+def signal_gates(evidence: Evidence, scoring: Scoring, policy: Policy) -> tuple[Gate, ...]:
+    """One gate on the scores themselves, and one a signal that does not lead; nothing for other tasks."""
+    run = next((run for run in scoring.runs if run.name == ATTACK and run.status == "ok"), None)
+    if not evidence.task.declared or run is None:
+        return ()
+    lead, *others = evidence.task.declared
+    found = [_sound(lead, evidence)]
+    smaller = policy.model_copy(update={"alpha": policy.alpha / max(1, len(others))})
+    for name in others:
+        found += _trace(name, run, evidence, scoring, smaller)
+    return tuple(found)
+
+
+def _sound(lead: str, evidence: Evidence) -> Gate:
+    """Are the leading scores of the audited model of the same rows as the others', and can they be told apart?"""
+    problems = []
+    for role in SIDES:
+        mine = np.asarray(evidence.signals[ATTACK, "unlearned"][role])
+        tied = _tied(mine)
+        if tied > TIED:
+            problems.append(f"{tied:.0%} of the {role} rows are tied")
+        others = [np.asarray(s[role]) for (attack, m), s in evidence.signals.items() if attack == ATTACK and _other(m)]
+        if others and not _agrees(mine, np.mean([stats.rankdata(values) for values in others], axis=0)):
+            problems.append(
+                f"the other models order the {role} rows otherwise: rows in another order, or scores that say nothing "
+                "of a row"
+            )
+    reason = "; ".join(problems) or "rows can be told apart, and the other models order them alike"
+    return Gate(name=f"scores ({lead})", ok=not problems, effect="blocks PASS", reason=reason)
+
+
+def _other(model: str) -> bool:
+    return model == "original" or model.startswith("retrained/")
+
+
+def _tied(values: Floats) -> float:
+    counts = np.unique(values, return_counts=True)[1]
+    return float(counts[counts > 1].sum() / len(values))
+
+
+def _agrees(mine: Floats, others: Floats) -> bool:
+    if np.ptp(mine) == 0 or np.ptp(others) == 0:
+        return False
+    return bool(stats.spearmanr(mine, others, alternative="greater").pvalue <= ALPHA)
+
+
+def _trace(name: str, run: AttackRun, evidence: Evidence, scoring: Scoring, policy: Policy) -> list[Gate]:
+    """Do the families reject on one more signal?"""
+    signals: dict[tuple[str, str], Signals] = {
+        (attack, model): {role: found[f"{role}.{name}"] for role in SIDES}
+        for (attack, model), found in evidence.signals.items()
+        if attack == ATTACK
+    }
+    led = Evidence(evidence.facts, evidence.arrays, signals)
+    gate = {"name": f"scores ({name})", "effect": "blocks PASS"}
+    try:
+        scored = score(scoring.classes[ATTACK], run, led)
+        families = run_families([scored], led, policy)
+    except ValueError as error:  # no scale: equal scores
+        return [Gate(**gate, ok=False, reason=f"cannot be tested: {error}")]
+    told = f"AUC {_auc(scored.require_sides()):.3f}"
+    if (control := scored.sides(control=True)) is not None:
+        told += f", the original's {_auc(control):.3f}"
+    if not families.tested:
+        return [Gate(**gate, ok=False, reason=f"{told}; no family may test")]
+    p = ", ".join(f"{f.name} p = {f.p_holm:.4f}" for f in families.records if f.p_holm is not None)
+    rejected = any(family.rejected for family in families.records)
+    seen = "a trace of the forget set" if rejected else "no trace"
+    return [Gate(**gate, ok=not rejected, reason=f"{seen} ({told}; {p})")]
+
+
+def _auc(sides: tuple[Floats, Floats]) -> float:
+    return float(auc_components(sides[0][0], sides[1][0])[0].mean())

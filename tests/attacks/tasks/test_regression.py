@@ -1,0 +1,135 @@
+"""Regression: closed forms of its functions; real networks on scikit-learn's diabetes, honest and shallow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from cases import regression_case
+from cases.regression_case import RegressionCase
+from scipy import stats
+from sklearn.metrics import r2_score
+
+import audit
+from attacks.membership.wasserstein import Wasserstein
+from attacks.tasks.regression import Regression
+from audit.errors import InputError, UsageError
+
+TASK = Regression()
+RNG = np.random.default_rng(0)
+TRUTH = RNG.normal(size=(50, 2)) * [1.0, 100.0]
+OUTPUTS = TRUTH + RNG.normal(size=(50, 2)) * [0.3, 60.0]
+
+
+def test_confidence_is_the_gaussian_log_likelihood_by_the_residuals_of_the_rows_that_set_the_unit() -> None:
+    unit = TASK.unit(OUTPUTS[:20], TRUTH[:20])
+    np.testing.assert_allclose(unit, np.sqrt(((OUTPUTS[:20] - TRUTH[:20]) ** 2).mean(axis=0)))
+    expected = stats.norm.logpdf(TRUTH, OUTPUTS, unit).sum(axis=1)
+    np.testing.assert_allclose(TASK.confidence(OUTPUTS, TRUTH, unit), expected + np.log(2 * np.pi))
+    np.testing.assert_allclose(TASK.log_likelihood(TRUTH, TRUTH, unit), 0.0)
+
+
+def test_another_unit_of_measurement_changes_no_difference_between_rows() -> None:
+    factor = np.array([1000.0, 0.01])
+    one, other = TASK.confidence(OUTPUTS, TRUTH), TASK.confidence(OUTPUTS * factor, TRUTH * factor)
+    np.testing.assert_allclose(np.diff(one), np.diff(other))
+
+
+def test_the_figure_is_r2() -> None:
+    assert TASK.mean_quality(OUTPUTS, TRUTH) == pytest.approx(r2_score(TRUTH, OUTPUTS))
+    assert TASK.constant(TRUTH) == 0.0
+    assert TASK.constant(np.ones((5, 1))) is None
+    assert TASK.loss(OUTPUTS, TRUTH) == pytest.approx(np.sqrt(((OUTPUTS - TRUTH) ** 2).mean()))
+
+
+def test_a_probe_reads_what_is_linear_and_training_lowers_the_squared_error() -> None:
+    x = RNG.normal(size=(400, 3))
+    y = x @ np.array([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
+    assert r2_score(y, TASK.probe(x, y, x, None, 1e-4, 2)) > 0.999
+    assert float(TASK.training_loss(torch.tensor(OUTPUTS), torch.tensor(TRUTH))) == pytest.approx(
+        ((OUTPUTS - TRUTH) ** 2).sum()
+    )
+
+
+def test_wasserstein_is_that_of_the_other_models() -> None:
+    spread = [{"forget": np.array([[m], [m + 1.0]]), "holdout": np.zeros((2, 1))} for m in (0.0, 0.0, 3.0)]
+    found = Wasserstein().combine(spread, None)  # type: ignore[arg-type]  # the case is not read
+    assert found.statistic is not None
+    np.testing.assert_allclose(found.statistic, [1.5, 1.5, 3.0])
+
+
+@pytest.fixture(scope="module")
+def case() -> RegressionCase:
+    return regression_case.build(regression_case.diabetes(2), references=2, steps=150)
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def stored(case: RegressionCase, **changes: Any) -> dict[str, Any]:
+    """The case by its predictions alone."""
+    named = {"original": case.original, "unlearned": case.unlearned}
+    given = case.given(**{name: case.outputs(network) for name, network in named.items()})
+    return given | {"retrained": [case.outputs(network) for network in case.retrained]} | changes
+
+
+@pytest.mark.parametrize("method", [regression_case.amnesiac, regression_case.blindspot])
+def test_the_shallow_methods_of_the_field_fail_and_the_figures_of_their_paper_stand_beside(
+    case: RegressionCase, method: Any
+) -> None:
+    found = audit.run(**case.given(unlearned=method(case, 5), access="features", attacks=["gated", "wasserstein"]))
+    assert found.verdict == "FAIL"
+    assert found.result.utility is not None
+    assert found.result.utility.figure == "R2"
+    known = {f.id: f for f in found.findings}
+    assert known["membership.auc"].control > 0.7  # type: ignore[operator]
+    assert known["probe.auc"].control > 0.7  # type: ignore[operator]
+    assert any("mean W1 to the other models" in line for a in found.result.attacks for line in a.details)
+    assert "R2" in found.report("markdown") + found.report("html")
+
+
+def test_an_honest_retrain_is_no_fail_by_its_predictions_alone(case: RegressionCase) -> None:
+    found = audit.run(**stored(case))
+    assert found.verdict == "INCONCLUSIVE"  # 60 rows are too few for a PASS
+    assert found.result.task is not None
+    assert found.result.task.name == "regression"
+
+
+def test_a_model_that_answers_every_row_alike_never_passes(case: RegressionCase) -> None:
+    constant = {role: np.full((len(y), 1), 0.5) for role, (_, y) in case.rows.items()}
+    found = audit.run(**stored(case, unlearned=constant))
+    assert found.verdict != "PASS"
+    assert not next(gate for gate in found.result.gates if gate.name == "utility").ok
+
+
+def test_what_is_wrong_is_told_with_its_remedy(case: RegressionCase) -> None:
+    x, y = case.rows["forget"]
+    with pytest.raises(InputError, match="y holds NaN or infinite values in 1 rows"):
+        audit.run(**stored(case, forget=(x, np.where(np.arange(len(y)) == 3, np.nan, y))))
+    twice = [{r: np.repeat(a, 2, axis=1) for r, a in case.outputs(n).items()} for n in (case.original, case.unlearned)]
+    with pytest.raises(InputError, match="y of the forget set has 1 numbers a row, the models give 2"):
+        audit.run(**stored(case, original=twice[0], unlearned=twice[1], retrained=[]))
+    order = {role: np.random.default_rng(0).permutation(len(y)) for role, (_, y) in case.rows.items()}
+    shuffled = {role: a[order[role]] for role, a in case.outputs(case.original).items()}
+    with pytest.raises(InputError, match="outputs on the 120 retain rows do not fit their truth: R2"):
+        audit.run(**stored(case, original=shuffled))
+    with pytest.raises(InputError, match="class claim has no meaning for regression"):
+        audit.run(**stored(case, claim="class"))
+    with pytest.raises(UsageError, match="trains classifiers alone"):
+        audit.run(**case.given(train_references=2))
+    with pytest.raises(InputError, match="y must be integer class labels"):
+        audit.run(**{k: v for k, v in stored(case).items() if k != "task"})
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not regression_case.HOUSING.is_file(), reason="UNLEARN_TEST_DATA names no california_housing.npz")
+def test_an_honest_retrain_on_california_housing_passes_and_shallow_ones_fail() -> None:
+    case = regression_case.build(regression_case.housing(0))
+    assert audit.run(**case.given(access="logits")).verdict == "PASS"
+    for method in (regression_case.amnesiac, regression_case.blindspot):
+        assert audit.run(**case.given(unlearned=method(case, 5), access="logits")).verdict == "FAIL"

@@ -1,0 +1,187 @@
+"""Audits of scores alone: real ones, and everything that a file of them can get wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cases.scores_case import ScoresCase, build
+
+import audit
+from audit.errors import InputError
+from tests.conftest import Cli
+
+SEED = 3
+
+
+@pytest.fixture(scope="module")
+def case() -> ScoresCase:
+    return build(SEED)
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def gate(found: Any, name: str) -> Any:
+    return next(gate for gate in found.result.gates if gate.name == name)
+
+
+def changed(models: dict[str, Any], change: Any) -> dict[str, Any]:
+    """The models of a case with every array of each changed by ``change(name, key, array)``; None removes one."""
+    found = {m: {k: change(m, k, a) for k, a in arrays.items()} for m, arrays in models.items()}
+    return {m: {k: a for k, a in arrays.items() if a is not None} for m, arrays in found.items()}
+
+
+def given(case: ScoresCase, models: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return ScoresCase(case.sets, models).given(**more)
+
+
+def test_an_honest_model_is_no_fail_and_what_cannot_be_said_is_said(case: ScoresCase) -> None:
+    found = audit.run(**case.given())
+    assert found.verdict == "INCONCLUSIVE"
+    assert found.result.task is not None
+    assert found.result.task.signals == {"squared_error": "lower"}
+    assert found.result.schema_version == "1.4"
+    assert gate(found, "scores (squared_error)").ok
+    assert "by scores of rows alone (squared_error)" in found.result.verdict.scope
+    assert found.result.utility is not None
+    assert found.result.utility.figure.startswith("squared error")
+    skipped = {f.attack: f.reason for f in found.findings if f.status == "SKIPPED"}
+    assert "has no meaning for scores" in skipped["label_only"]
+    assert any("squared_error (lower = more like a member)" in line for line in found.result.assumptions)
+
+
+def test_a_model_that_kept_a_third_of_the_rows_fails_from_files_alone(
+    case: ScoresCase, tmp_path: Path, cli: Cli
+) -> None:
+    """The same bytes twice, by the command line; the certificate verifies."""
+    kept = np.arange(60) < 40
+    original = case.models["original"]["forget.squared_error"]
+    mixed = np.where(kept, original, case.models["unlearned"]["forget.squared_error"])
+    leaking = {**case.models, "unlearned": {**case.models["unlearned"], "forget.squared_error": mixed}}
+    folder = ScoresCase(case.sets, leaking).save(tmp_path / "case")
+    ended = cli("run", "--forget", folder / "forget.npz", "--split", "attested", "--quiet")
+    assert ended.code == 1, ended.err
+    report = (Path(ended.result["run"]) / "report.html").read_text(encoding="utf-8")
+    assert "Squared error, turned" in report
+    again = cli(
+        "run", "--forget", folder / "forget.npz", "--split", "attested", "--quiet", "--fresh", "--task", "scores"
+    )
+    assert again.result["run"] == ended.result["run"]
+    assert cli("score", ended.result["run"], "--policy", "strict").code == 1
+
+
+def test_the_leading_signal_decides_and_a_trace_in_another_blocks_a_pass(case: ScoresCase) -> None:
+    """Squared errors of the honest model lead; the absolute ones beside them are those of the original."""
+    models = changed(case.models, lambda m, k, a: a)
+    for name, arrays in models.items():
+        source = case.models["original" if name == "unlearned" else name]
+        noise = np.random.default_rng(0).normal(size=60) * 0.01
+        arrays |= {
+            key.replace("squared", "abs"): np.sqrt(source[key]) + (np.abs(noise) if key.startswith("forget") else 0.01)
+            for key in case.models[name]
+        }
+    found = audit.run(**given(case, models))
+    assert found.verdict != "FAIL"
+    assert not gate(found, "scores (abs_error)").ok
+    assert "a trace of the forget set" in gate(found, "scores (abs_error)").reason
+    assert list(found.result.task.signals) == ["squared_error", "abs_error"]
+
+
+def test_rows_in_another_order_never_pass(case: ScoresCase) -> None:
+    order = {role: np.random.default_rng(1).permutation(len(a["ids"])) for role, a in case.sets.items()}
+    models = changed(case.models, lambda m, k, a: a[order[k.partition(".")[0]]] if m == "unlearned" else a)
+    found = audit.run(**given(case, models))
+    assert found.verdict != "PASS"
+    assert "order the holdout rows otherwise" in gate(found, "scores (squared_error)").reason
+
+
+@pytest.mark.parametrize("value", [1.0, 0.0], ids=["constant", "zero"])
+def test_constant_scores_never_pass(case: ScoresCase, value: float) -> None:
+    models = changed(case.models, lambda m, k, a: np.full(len(a), value) if m == "unlearned" else a)
+    found = audit.run(**given(case, models))
+    assert found.verdict != "PASS"
+    assert "100% of the forget rows are tied" in gate(found, "scores (squared_error)").reason
+
+
+def test_constant_scores_of_every_model_never_pass(case: ScoresCase) -> None:
+    models = changed(case.models, lambda m, k, a: np.ones(len(a)))
+    with pytest.raises(InputError, match="computes the same function"):
+        audit.run(**given(case, models))
+
+
+def test_what_cannot_be_said_without_utility_or_original_is_said(case: ScoresCase) -> None:
+    renamed = {
+        m: {k.replace("squared_error", "my_loss"): a for k, a in arrays.items()} for m, arrays in case.models.items()
+    }
+    Path("audit.toml").write_text('[scores]\nmy_loss = "lower"\n')
+    found = audit.run(**given(case, renamed, config="audit.toml"))
+    assert found.verdict != "PASS"
+    assert "no signal says how good the model is" in gate(found, "utility").reason
+    assert found.report("html")
+    alone = audit.run(**given(case, case.models, original=None))
+    assert "no original model" in gate(alone, "positive control").reason
+    assert alone.verdict != "PASS"
+
+
+WRONG: dict[str, tuple[Any, str]] = {
+    "unknown name": (lambda m, k, a: {k.replace("squared_error", "loss"): a}, r"signals loss have no direction"),
+    "NaN": (lambda m, k, a: {k: np.where(np.arange(len(a)) == 2, np.nan, a)}, r"holds NaN or infinite values"),
+    "length": (lambda m, k, a: {k: a[:-1] if k.startswith("forget") else a}, r"forget.squared_error has 59 rows"),
+    "missing set": (lambda m, k, a: {} if k.startswith("retain") else {k: a}, r"no .*retain.squared_error"),
+    "two columns": (lambda m, k, a: {k: np.stack([a, a], 1)}, r"one number a row"),
+    "text": (lambda m, k, a: {k: a.astype(str)}, r"save numbers of shape"),
+    "odd set": (lambda m, k, a: {k: a, "train.nll": a}, r"train.nll.* is no key of scores"),
+    "another signal in one model": (
+        lambda m, k, a: {k: a, **({k.replace("squared_error", "margin"): a} if m == "unlearned" else {})},
+        r"different signals",
+    ),
+    "logits in one model": (
+        lambda m, k, a: {k.partition(".")[0]: np.zeros((len(a), 2))} if m == "original" else {k: a},
+        r"give all models as scores",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_wrong_file_is_told_with_its_remedy(what: str, case: ScoresCase) -> None:
+    change, message = WRONG[what]
+    models: dict[str, Any] = {}
+    for m, arrays in case.models.items():
+        models[m] = {}
+        for k, a in arrays.items():
+            models[m] |= change(m, k, a)
+    task = {"task": "scores"} if what == "odd set" else {}
+    with pytest.raises(InputError, match=message):
+        audit.run(**given(case, models, **task))
+
+
+def test_logits_are_no_file_of_scores(case: ScoresCase) -> None:
+    logits = {m: {k.partition(".")[0]: np.zeros((len(a), 2)) for k, a in p.items()} for m, p in case.models.items()}
+    with pytest.raises(InputError, match="no key of scores"):
+        audit.run(**given(case, logits, task="scores"))
+
+
+def test_answers_to_changed_inputs_are_averaged_and_class_claims_have_no_meaning(case: ScoresCase) -> None:
+    rng = np.random.default_rng(0)
+    models = {
+        m: p | {k.replace(".", "@again:0."): np.abs(a + rng.normal(size=len(a))) for k, a in p.items()}
+        for m, p in case.models.items()
+    }
+    plain, asked = (audit.run(**given(case, x)) for x in (case.models, models))
+    one, two = (next(f for f in r.findings if f.id == "membership.auc") for r in (plain, asked))
+    assert one.estimate != two.estimate
+    with pytest.raises(InputError, match="class claim has no meaning for scores"):
+        audit.run(**given(case, case.models, claim="class"))
+
+
+def test_over_forgetting_fails_in_the_lower_tail(case: ScoresCase) -> None:
+    """Answers on forget rows that are worse than any retrain's: the forget set is recognised as the deleted one."""
+    worse = {k: a * 30 if k.startswith("forget") else a for k, a in case.models["unlearned"].items()}
+    found = audit.run(**given(case, {**case.models, "unlearned": worse}))
+    assert found.verdict == "FAIL"
+    assert "deleted" in found.result.verdict.sentence or "Over" in found.result.verdict.sentence
