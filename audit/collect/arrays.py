@@ -10,6 +10,7 @@ import numpy as np
 from attacks.base import Access, Case, Ints
 from audit.inputs.data import Arrays
 from audit.inputs.sets import Selection
+from audit.inputs.spool import steps
 from audit.inputs.votes import saturated
 
 from .closer import closer
