@@ -24,6 +24,10 @@ from .tensors import Passed, State, two_columns
 if TYPE_CHECKING:
     import torch
 
+#: bytes of inputs that one core takes at once: larger blocks leave its caches, and the allocator gives memory back
+#: after each layer. A ResNet-20 on 32 x 32 pictures takes 1.7 ms a row in blocks of 32, 2.8 of 256, 5.2 of 512
+CACHED = 2**19
+FEWEST = 8  # rows at once, however large: our choice
 DETERMINISM = 1e-3  # our choice: relative difference of two forward passes of the same rows
 
 
@@ -230,7 +234,7 @@ class TorchTarget:
         before: Passed | None = None
         start = 0
         while start < len(data):
-            rows = np.arange(start, min(start + min(batch_size, self.fits), len(data)))
+            rows = np.arange(start, min(start + self._at_once(data, batch_size), len(data)))
             try:
                 now = self._call(data.batch(rows), layers, outputs=outputs)
             except (RuntimeError, MemoryError) as error:
@@ -245,6 +249,15 @@ class TorchTarget:
                 give_back()
         if before is not None:
             yield before.on_host()
+
+    def _at_once(self, data: Arrays, batch_size: int) -> int:
+        """Rows of one pass: no more than asked for, than ever fitted, and than a processor computes soonest."""
+        most = min(batch_size, self.fits)
+        if self.device.type != "cpu" or not data.nbytes:
+            return most
+        import torch
+
+        return min(most, max(FEWEST, torch.get_num_threads() * CACHED * len(data) // data.nbytes))
 
     def head(self) -> tuple[Floats, Floats]:
         """Weight (C, d) and bias (C,) of the head, C >= 2. Call after ``outputs``."""

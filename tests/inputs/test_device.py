@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from audit.inputs import device
+from audit.inputs import device, targets
 from audit.inputs.data import Arrays
 from audit.inputs.targets import TorchTarget
 from audit.record.digest import state_digest
@@ -144,3 +144,21 @@ def test_what_user_code_switches_on_is_put_back(gpu_settings: None) -> None:
         torch.set_float32_matmul_precision("high")
         torch.set_autocast_enabled("cuda", True)
     assert (device.precision(), device.autocast()) == before
+
+
+def test_a_processor_takes_pictures_in_blocks_that_its_caches_hold() -> None:
+    """Large inputs few at a time, small ones as many as asked for; the answers are the same."""
+    seen: list[int] = []
+
+    class Watched(nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append(len(x))
+            return super().forward(x.flatten(1))
+
+    for width, most in ((64, 300), (targets.CACHED // 4 // 100, 100)):
+        seen.clear()
+        x = np.random.default_rng(0).normal(size=(300, width)).astype(np.float32)
+        target, data = TorchTarget(Watched(width, 3), "cpu", None), Arrays(x, np.zeros(300, np.int64))
+        found = target.read(data, 512, (), outputs=False)[0]
+        assert max(seen) == most
+        np.testing.assert_allclose(found, target.module(torch.tensor(x)).numpy(), atol=1e-5)
