@@ -121,7 +121,7 @@ def _spread(work: Work, session: Session, crew: Crew, todo: Sequence[Task], step
             return  # no time is left
         ended, _ = wait(running, return_when=FIRST_COMPLETED)
         for future in ended:
-            group = running.pop(future)
+            group, session.workers = running.pop(future), len(running)
             if not _taken(work, session, group, _answered(future, group)):
                 half = len(group) // 2
                 waiting.extendleft([group[half:], group[:half]])
