@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import queue
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Future
 from dataclasses import dataclass, replace
@@ -70,8 +71,9 @@ class Away:
                 parts = [self._packed_case(), self._model(view)]
                 return self._crew.submit(observe_unit, view.digest, b"", [part for part in parts if part])
 
-            def take(answer: bytes, seconds: float, name: str = name, at: int = at) -> None:
-                self._observations.keep(unpack_outputs(answer))
+            def take(answer: bytes, seconds: float, name: str = name, at: int = at, view: ModelView = view) -> None:
+                found = unpack_outputs(answer)
+                self._observations.keep({n: a for n, a in found.items() if n.startswith(view.digest[:24])})
                 event = Event("observe", "forward pass", name, "done", at + 1, len(views), len(views), seconds)
                 self._notify(replace(event, workers=self._workers))
 
@@ -190,4 +192,7 @@ class Away:
                 f"the {self._crew.name} workers fail in {unit.name} ({describe(error)}): repair them and start again; "
                 "what has ended is kept."
             ) from error
-        unit.take(answer, time.monotonic() - started)
+        try:
+            unit.take(answer, time.monotonic() - started)
+        except (ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise CouldNotRun(f"a worker answers {unit.name} with something else ({describe(error)}).") from error

@@ -27,20 +27,20 @@ class Guard:
         problems = foreign_hooks(self._models)  # a forward pass may register some
         if problems:
             raise InputError(problems)
-        self._flags = {name: _flags(model) for name, model in self._models.items()}
+        self._flags = {name: flags(model) for name, model in self._models.items()}
 
     def after_attacks(self) -> None:
         """Raises RuntimeError where an attack changed a model: a defect of ours, or of a plug-in."""
         changed = [
             name
             for name, model in self._models.items()
-            if model.digest() != self._digests[name] or _flags(model) != self._flags[name]
+            if model.digest() != self._digests[name] or flags(model) != self._flags[name]
         ]
         if changed:
             raise RuntimeError(f"an attack modified {', '.join(changed)}: no result of this run can be trusted")
 
 
-def _flags(model: Target) -> list[bool]:
+def flags(model: Target) -> list[bool]:
     """Training and gradient flags of a network: an attack must leave them as they are."""
     if not isinstance(model, TorchTarget):
         return []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,14 +10,13 @@ from attacks.base import Attack, Case
 from audit.inputs.case import LoadedCase
 from audit.inputs.config import TrainingSection
 from audit.inputs.outputs import PrecomputedOutputs
-from audit.inputs.targets import TorchTarget
 from audit.policy.policy import COVERED, Policy
 from audit.statistics.sample_size import detectable_auc, detectable_shift, remainder_bound, remainder_rows
 
+from .pricing import BACKWARD, asked_rows, seconds_a_row, shift_check_seconds
 from .suite import Suite, gates
 from .units import NO_SHADOWS
 
-TIMED_ROWS = 64
 #: upper tail rates of an original, in multiples of the policy's: weak and ordinary; the own one is not known yet
 TAILS = (3, 6)
 
@@ -32,11 +30,15 @@ class Step:
     gated: bool
     gradient_rows: int
     note: str
+    asked_rows: int = 0
+    seconds: float = 0.0
 
     def __str__(self) -> str:
         """One line."""
         gate = "gated" if self.gated else "supplementary"
         cost = f", {self.gradient_rows} gradient rows a model" if self.gradient_rows else ""
+        cost += f", {self.asked_rows} rows asked a model" if self.asked_rows else ""
+        cost += f", about {self.seconds:.1f} s" if self.seconds else ""
         note = f"; {self.note}" if self.note else ""
         return f"{self.attack}: {self.access} access, {gate}{cost}{note}"
 
@@ -49,7 +51,8 @@ class Plan:
         sets: rows per set.
         steps: the attacks that run; ``left_out`` says why others do not.
         forward_rows: rows through each model, once.
-        seconds: rough estimate from a timed batch; 0 for precomputed outputs.
+        seconds: processor time of forward passes and attacks, from a timed batch; 0 for precomputed outputs.
+        shift_check: the same of the shift check, timed at two small sizes.
         detectable: sentences on the smallest leak found with power .8.
         missing: what already rules out a PASS.
     """
@@ -60,6 +63,7 @@ class Plan:
     models: int
     forward_rows: int
     seconds: float
+    shift_check: float
     detectable: tuple[str, ...]
     missing: tuple[str, ...]
 
@@ -74,7 +78,8 @@ class Plan:
             "sets: " + ", ".join(f"{role} {count}" for role, count in self.sets.items()),
             *(f"  {step}" for step in self.steps),
             *(f"  {name}: {why}" for name, why in self.left_out.items()),
-            f"cost: {self.forward_rows} rows forward a model, about {self.seconds:.1f} s of network time in all",
+            f"cost: {self.forward_rows} rows forward a model, about {self.seconds:.1f} s of network time in all; shift "
+            f"check about {self.shift_check:.1f} s (processor time measured here; statistics and report come on top)",
             *(f"  {line}" for line in self.detectable),
         ]
         if self.missing:
@@ -88,24 +93,30 @@ def make_plan(case: LoadedCase, policy: Policy, suite: Suite, training: Training
     sets = {role: len(chosen.rows) for role, chosen in case.selection.items()}
     attack_case = case.attack_case()
     claim = case.claim
-    steps = tuple(
-        Step(
+    a_row, models = seconds_a_row(case), len(case.models) + training.references
+    steps = []
+    for attack in suite.chosen:
+        note, gradients = _note(attack, case, training, attack_case), attack.gradient_rows(attack_case)
+        asked = 0 if note or not a_row else asked_rows(attack, attack_case)
+        step = Step(
             attack=attack.name,
             access=attack.access.name.lower(),
             gated=gates(attack, claim, policy),
-            gradient_rows=attack.gradient_rows(attack_case),
-            note=_note(attack, case, training, attack_case),
+            gradient_rows=gradients,
+            note=note,
+            asked_rows=asked,
+            seconds=0.0 if note else a_row * (asked + BACKWARD * gradients) * models,
         )
-        for attack in suite.chosen
-    )
+        steps.append(step)
     forward_rows = sum(len(data) for data in case.files.values())
     return Plan(
         sets=sets,
-        steps=steps,
+        steps=tuple(steps),
         left_out=dict(suite.left_out),
-        models=len(case.models) + training.references,
+        models=models,
         forward_rows=forward_rows,
-        seconds=_seconds(case, forward_rows, sum(step.gradient_rows for step in steps if not step.note)),
+        seconds=a_row * forward_rows * models + sum(step.seconds for step in steps),
+        shift_check=shift_check_seconds(case),
         detectable=_detectable(case, policy, references),
         missing=_missing(case, policy, sets, references),
     )
@@ -208,17 +219,3 @@ def _missing(case: LoadedCase, policy: Policy, sets: dict[str, int], references:
                 "the split (--split attested) if it is random, or add references"
             )
     return tuple(found)
-
-
-def _seconds(case: LoadedCase, forward_rows: int, gradient_rows: int) -> float:
-    model = case.models["unlearned"]
-    data = case.files["forget"]
-    if not isinstance(model, TorchTarget) or data.x is None:
-        return 0.0
-    rows = data.batch(np.arange(min(TIMED_ROWS, len(data))))
-    model.call(rows)  # warm up
-    started = time.perf_counter()
-    model.call(rows)
-    per_row = (time.perf_counter() - started) / min(TIMED_ROWS, len(data))
-    # a forward and backward pass costs about three forward passes
-    return per_row * (forward_rows + 3 * gradient_rows) * len(case.models)

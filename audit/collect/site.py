@@ -23,6 +23,7 @@ from audit.inputs.state import fit_state
 from audit.inputs.targets import Target, TorchTarget
 from audit.inputs.usercode import source_digest
 
+from .guard import flags
 from .observe import Layers, ModelView, Observations
 
 Array = np.ndarray[Any, Any]
@@ -98,6 +99,13 @@ class Site:
         layers = Layers(header["layers"], tuple(header["named layers"]))
         self.observations = Held(NOWHERE, self.files, header["fingerprints"], header["batch"], bytes(32), layers)
         self.observations.arrays = {}
+        self._sent: dict[str, tuple[str, list[bool]]] = {}  # digest and flags of each network as it came
+
+    def check_unchanged(self, *views: ModelView) -> None:
+        """Raises Unlike where a forward pass or an attack changed a network, which must stay as it came."""
+        for view in views:
+            if view.digest in self._sent and self._sent[view.digest] != (view.target.digest(), flags(view.target)):
+                raise Unlike("a network was modified while it was looked at: no result of this run can be trusted")
 
     def view(self, model: Shared) -> ModelView:
         """A model as attacks see it."""
@@ -111,6 +119,8 @@ class Site:
         header, arrays = decode(content)
         device = worker.assigned or str(header["device"])
         target = _target(header, arrays["state"].tobytes(), device)
+        if not header["stored"]:
+            self._sent[header["digest"]] = header["content"], flags(target)
         return ModelView(target, header["digest"], self.observations, self.selection)
 
 

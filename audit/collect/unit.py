@@ -46,6 +46,7 @@ def observe_unit(key: str, payload: bytes, shared: Sequence[Shared]) -> bytes:  
             view = site.view(shared[1])
             for source in site.files:
                 site.observations.get(view.target, view.digest, source)
+            site.check_unchanged(view)
         except Exception:  # noqa: BLE001 - whatever it is, it is met and told where the audit runs
             return pack_outputs({})
         return pack_outputs(site.observations.arrays)
@@ -92,10 +93,15 @@ def _observed(order: dict[str, Any], parts: dict[str, Shared], kind: type[Attack
             known.target.look_for_head(site.files["forget"].batch(np.arange(1)))  # type: ignore[attr-defined]
     attack = kind(**order["parameters"])
     with contained("the network, or the attack,"):
-        return dict(attack.observe(view, original, site.case, generator(order["seed"], attack.name)))
+        found = dict(attack.observe(view, original, site.case, generator(order["seed"], attack.name)))
+    site.check_unchanged(*(known for known in (view, original) if known is not None))
+    return found
 
 
 def unpack_signals(answer: bytes) -> tuple[dict[str, Any], Signals]:
-    """Header and signals of ``attack_unit``. Raises as ``decode`` does where it is something else."""
+    """Header and signals of ``attack_unit``. Raises as ``decode`` does, or ValueError, where it is something else."""
     header, arrays = decode(answer)
-    return header, {name: arrays[f"s{k}"] for k, name in enumerate(header.get("names", ()))}
+    signals = {name: arrays[f"s{k}"] for k, name in enumerate(header.get("names", ()))}
+    if not all(array.dtype.kind in "fiub" and np.isfinite(array).all() for array in signals.values()):
+        raise ValueError("signals that are no finite numbers")
+    return header, signals

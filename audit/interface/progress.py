@@ -58,7 +58,7 @@ def training_progress(console: Console, quiet: bool) -> Iterator[Callable[[Progr
             task = bars.add_task("training", total=None)
 
             def move(progress: Progress) -> None:
-                said = f"{progress.name} {'failed' if progress.failed else 'trained'}"
+                said = f"{progress.name} {'failed' if progress.failed else 'trained'}{_at_work(progress.workers)}"
                 bars.update(task, completed=progress.done, total=progress.total, description=said)
 
             yield move
@@ -66,7 +66,8 @@ def training_progress(console: Console, quiet: bool) -> Iterator[Callable[[Progr
 
         def line(progress: Progress) -> None:
             if progress.done == progress.total or progress.done % max(progress.total // 10, 1) == 0:
-                print(f"training: {progress.done} of {progress.total} models", file=sys.stderr, flush=True)  # noqa: T201
+                said = f"training: {progress.done} of {progress.total} models{_at_work(progress.workers)}"
+                print(said, file=sys.stderr, flush=True)  # noqa: T201
 
         yield line
 
@@ -98,8 +99,11 @@ def _shows_bars(console: Console) -> bool:
 def _named(event: Event) -> str:
     """What is running, and on how many rows."""
     rows = f" ({event.rows} rows)" if event.rows else ""
-    workers = f", {event.workers} workers" if event.workers else ""
-    return f"{event.name} on {event.model}{rows}{workers}"
+    return f"{event.name} on {event.model}{rows}{_at_work(event.workers)}"
+
+
+def _at_work(workers: int) -> str:
+    return f", {workers} workers" if workers else ""
 
 
 class _Lines:
@@ -126,9 +130,8 @@ class _Lines:
         if not ended and event.done % event.models != 0:
             return
         share = f"{event.done} of {event.total} units done"
-        workers = f", {event.workers} workers" if event.workers else ""
         took = f"{self.counts[event.name]} models in {self.seconds:.1f} s"
-        self._say(f"{event.name}: {event.status} on {took}, {share}{workers}")
+        self._say(f"{event.name}: {event.status} on {took}, {share}{_at_work(event.workers)}")
 
     @staticmethod
     def _say(line: str) -> None:

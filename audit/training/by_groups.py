@@ -49,14 +49,14 @@ def run_groups(work: Work, session: Session, crew: Crew, tasks: Sequence[Task], 
         assert batches is not None
         size = group_limit(work.recipe, work.arch, batches, alike[0].job, steps)
         if crew.spreads:
-            _spread(work, session, crew, alike, steps, max(1, min(size, math.ceil(len(alike) / crew.limit))))
+            each = _in_time(session, min(size, math.ceil(len(alike) / crew.limit)), seconds)
+            _spread(work, session, crew, alike, steps, each)
             _unlearn(work, session, crew, later)
             continue
         size = math.ceil(len(alike) / math.ceil(len(alike) / size))
         todo = list(alike)
         while todo and not session.expired():
-            if session.deadline is not None and seconds:
-                size = max(1, min(size, int((session.deadline - time.monotonic()) / seconds)))
+            size = _in_time(session, size, seconds)
             group, todo = [task for task in todo[:size] if session.claim(task)], todo[size:]
             if group and not _train_group(work, session, batches, group, steps):
                 size, todo = max(1, len(group) // 2), group + todo
@@ -66,6 +66,13 @@ def run_groups(work: Work, session: Session, crew: Crew, tasks: Sequence[Task], 
     for task in session.left(later):
         if task.base is not None and session.postponed(task.base):
             session.postpone(task)
+
+
+def _in_time(session: Session, size: int, seconds: float | None) -> int:
+    """Models of a group that a deadline leaves time for; 1 or more."""
+    if session.deadline is None or not seconds:
+        return size
+    return max(1, min(size, int((session.deadline - time.monotonic()) / seconds)))
 
 
 def _unlearn(work: Work, session: Session, crew: Crew, later: Sequence[Task]) -> None:
@@ -114,7 +121,7 @@ def _spread(work: Work, session: Session, crew: Crew, todo: Sequence[Task], step
             return  # no time is left
         ended, _ = wait(running, return_when=FIRST_COMPLETED)
         for future in ended:
-            group = running.pop(future)
+            group, session.workers = running.pop(future), len(running)
             if not _taken(work, session, group, _answered(future, group)):
                 half = len(group) // 2
                 waiting.extendleft([group[half:], group[:half]])

@@ -76,7 +76,7 @@ def run_units(work: Work, session: Session, crew: Crew, tasks: Sequence[Task]) -
         future = done.get()
         if not future.cancelled() and isinstance(future.exception(), BrokenExecutor):
             raise _killed(session, running, None) from future.exception()
-        task = running.pop(future)
+        task, session.workers = running.pop(future), len(running)
         _keep(session, task, _answer(future))
         todo.extendleft(waiting.pop(task.key, ()))
 

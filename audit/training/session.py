@@ -23,6 +23,7 @@ class Progress:
         done: jobs that are done, failures included.
         total: jobs of the call.
         seconds: since the call started.
+        workers: at work elsewhere at the moment.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Progress:
     done: int
     total: int
     seconds: float
+    workers: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +57,7 @@ class Session:
         self, store: Store, keys: Mapping[str, str], deadline: float | None, notify: Callable[[Progress], None]
     ) -> None:
         self.store, self.deadline = store, deadline
+        self.workers = 0  # at work elsewhere, for whoever shows progress
         self.made: set[str] = set()
         self.failed: dict[str, str] = {}
         self._names: dict[str, list[str]] = {}
@@ -153,4 +156,5 @@ class Session:
     def _tell(self, key: str) -> None:
         for name in self._names.get(key, ()):
             done = sum(len(names) for k, names in self._names.items() if k in self.failed or k in self._present)
-            self._notify(Progress(name, key in self.failed, done, self._total, time.monotonic() - self._start))
+            seconds = time.monotonic() - self._start
+            self._notify(Progress(name, key in self.failed, done, self._total, seconds, self.workers))

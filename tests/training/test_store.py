@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from audit.errors import CouldNotRun
-from audit.training import by_groups, service
+from audit.training import group, service
 from audit.training.choice import Choice
 from audit.training.jobs import Job, Pool
 from audit.training.service import Progress
@@ -160,12 +160,12 @@ def test_progress_and_deadline(train: Train) -> None:
 def test_a_group_is_cut_to_what_the_deadline_leaves(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
 
-    class Counted(by_groups.Stack):
+    class Counted(group.Stack):
         def __init__(self, arch, seeds, device) -> None:
             sizes.append(len(seeds))
             super().__init__(arch, seeds, device)
 
-    monkeypatch.setattr(by_groups, "Stack", Counted)
+    monkeypatch.setattr(group, "Stack", Counted)
     monkeypatch.setattr(service, "measure", lambda *_: Choice("vectorised", "", {"vectorised": 100.0}))
     made = train(coin_jobs(6), deadline=time.monotonic() + 350)
     assert (made.trained, sizes[0], made.stopped) == (6, 3, False)

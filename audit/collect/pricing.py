@@ -1,0 +1,87 @@
+"""What the steps of a plan cost, in processor time measured on this machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from attacks.base import Access, Attack, Case, Floats, NotApplicable
+from audit.inputs.case import LoadedCase
+from audit.inputs.targets import TorchTarget
+
+from .exchangeability import MAX_ROWS, blind_scores
+
+TIMED_ROWS = 64
+SIDES = (40, 120)  # our choice: rows a side at which the shift check is timed, for its fixed part and its growth
+BACKWARD = 3  # a forward and backward pass costs about three forward passes
+
+
+class Asked:
+    """A model without numbers that counts what it is asked (as ``attacks.base.View`` for attacks on labels)."""
+
+    access = Access.LABELS
+
+    def __init__(self, case: Case) -> None:
+        self._case, self.rows = case, 0
+
+    def logits(self, role: str) -> Floats:
+        """The same on every row."""
+        return np.zeros((len(self._case.labels[role]), self._case.n_classes))
+
+    def augmented(self, role: str, query: str) -> Floats:  # noqa: ARG002
+        """The same, counted: these rows would go through the network."""
+        self.rows += len(self._case.labels[role])
+        return self.logits(role)
+
+    def __getattr__(self, name: str) -> Any:
+        raise NotApplicable(name)
+
+
+def asked_rows(attack: Attack, case: Case) -> int:
+    """Changed rows that an attack on labels has each model answer; 0 of others, which ask nothing."""
+    if attack.access > Access.LABELS:
+        return 0
+    view: Any = Asked(case)
+    try:
+        attack.run(view, view, case, np.random.default_rng(0))
+    except Exception:  # noqa: BLE001 - what it asked until then is what it asks
+        return int(view.rows)
+    return int(view.rows)
+
+
+def seconds_a_row(case: LoadedCase) -> float:
+    """Of one row through the audited network; 0 of outputs that are there already."""
+    model, data = case.models["unlearned"], case.files["forget"]
+    if not isinstance(model, TorchTarget) or data.x is None:
+        return 0.0
+    rows = data.batch(np.arange(min(TIMED_ROWS, len(data))))
+    model.call(rows)  # warm up
+    return _timed(lambda: model.call(rows)) / min(TIMED_ROWS, len(data))
+
+
+def shift_check_seconds(case: LoadedCase) -> float:
+    """Of the shift check: a fixed part and a part that grows with the rows, from two sizes."""
+    forget, holdout = case.rows_of("forget"), case.rows_of("holdout")
+    count = min(len(forget), len(holdout), MAX_ROWS)
+    few = [min(size, count) for size in SIDES]
+
+    def check(rows: int) -> float:
+        some = np.arange(rows)
+        return _timed(lambda: blind_scores(forget.take(some), holdout.take(some), 0))
+
+    took = [check(rows) for rows in few]
+    if few[0] == few[1]:
+        return took[1]
+    slope = max(0.0, (took[1] - took[0]) / (few[1] - few[0]))
+    rows = (min(len(forget), MAX_ROWS) + min(len(holdout), MAX_ROWS)) / 2
+    return took[1] + slope * (rows - few[1])
+
+
+def _timed(run: Callable[[], object]) -> float:
+    """Processor seconds, of all threads."""
+    started = time.process_time()
+    run()
+    return time.process_time() - started
