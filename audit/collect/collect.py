@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
-
 from attacks.tasks import Task
 from audit.engine.crew import Crew
 from audit.errors import InputError
@@ -116,11 +114,11 @@ def _refuse_copies(case: LoadedCase, views: Views) -> None:
     files = {record.role: record.name for record in case.inputs}
     task, centred = case.task, case.task.class_logits
     roles = ("forget", "holdout")
-    logits = {name: [task.compared(v.logits(role)) for role in roles] for name, v in views.items()}
-    problems = copies({name: np.concatenate(both) for name, both in logits.items()}, files, centred=centred)
+    logits = {name: [task.compared(v.stored(role)) for role in roles] for name, v in views.items()}
+    problems = copies(logits, files, centred=centred)
     if not problems and len(case.selection["forget"].rows) >= ENOUGH:  # answers borrowed for these rows alone
         problems = copies(
-            {name: forget for name, (forget, _) in logits.items()}, files, " on the forget set", centred=centred
+            {name: [forget] for name, (forget, _) in logits.items()}, files, " on the forget set", centred=centred
         )
     if problems:
         raise InputError(problems)

@@ -6,14 +6,17 @@ Warm starts and common seeds show in the weights (`kinship`); copies that only c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from attacks.base import Floats
-
 from .kinship import KINSHIP, Sample, kinship, sample, shared
+from .spool import steps
 from .targets import Target, TorchTarget
+
+Parts = Sequence[np.ndarray[Any, Any]]  # rows in one or more parts, which may be mapped files
 
 #: our choice: logits of two honest retrains differ by far more than this (relative root mean square)
 COPY_DISTANCE = 1e-3
@@ -64,13 +67,13 @@ def closest(
 
 
 def copies(
-    logits: Mapping[str, Floats], files: Mapping[str, str], where: str = "", *, centred: bool = True
+    logits: Mapping[str, Parts], files: Mapping[str, str], where: str = "", *, centred: bool = True
 ) -> list[str]:
     """Problems: pairs among the models that compute the same function, where they must be independent: every
     reference from every other model, and every further unlearned run from the other runs.
 
     Args:
-        logits: model name -> logits on the same rows, (n, C).
+        logits: model name -> logits on the same rows, (n, C), in one or more parts.
         files: model name -> what the user knows it by.
         where: which rows these are, for messages; "" = the function in general.
         centred: a common shift of a row's outputs says nothing, as of logits.
@@ -95,8 +98,18 @@ def _called(name: str, files: Mapping[str, str]) -> str:
     return f"{name} ({files[name]})" if name in files else name
 
 
-def _distance(a: Floats, b: Floats, centred: bool) -> float:
-    """Root mean square difference of (centred) outputs, relative to their spread."""
-    if centred:
-        a, b = (z - z.mean(axis=1, keepdims=True) for z in (a, b))
-    return float(np.sqrt(((a - b) ** 2).mean()) / max(float(a.std()), 1e-12))
+def _distance(a: Parts, b: Parts, centred: bool) -> float:
+    """Root mean square difference of (centred) outputs, relative to the spread of the first; block by block."""
+    squares = total = spread = 0.0
+    count, shift = 0, None
+    for one, other in zip(a, b, strict=True):
+        for rows in steps(one):
+            x, y = (np.asarray(z[rows], dtype=np.float64) for z in (one, other))
+            if centred:
+                x, y = (z - z.mean(axis=1, keepdims=True) for z in (x, y))
+            squares += float(((x - y) ** 2).sum())
+            shift = float(x.mean()) if shift is None else shift  # so that squares lose nothing beside a large mean
+            x -= shift
+            total, spread, count = total + float(x.sum()), spread + float((x**2).sum()), count + x.size
+    deviation = math.sqrt(max(spread / count - (total / count) ** 2, 0.0))
+    return math.sqrt(squares / count) / max(deviation, 1e-12)
