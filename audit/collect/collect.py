@@ -9,7 +9,7 @@ import numpy as np
 from attacks.tasks import Task
 from audit.errors import InputError
 from audit.inputs.case import LoadedCase
-from audit.inputs.provenance import copies
+from audit.inputs.provenance import copies, twins
 from audit.record.run_records import LookRecord, TaskRecord
 from audit.record.rundir import RunDir
 from audit.record.version import VERSION
@@ -104,6 +104,10 @@ def _refuse_copies(case: LoadedCase, views: Views) -> None:
         problems = copies(
             {name: forget for name, (forget, _) in logits.items()}, files, " on the forget set", centred=centred
         )
+    if not problems and task.declared:
+        rest = [role for role in ("retain", "holdout", "test") if role in case.selection]
+        scores = {name: {role: task.compared(view.logits(role)) for role in rest} for name, view in views.items()}
+        problems = twins(scores, files, case.claim.provenance)
     if problems:
         raise InputError(problems)
 
