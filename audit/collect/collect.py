@@ -105,8 +105,11 @@ def _refuse_copies(case: LoadedCase, views: Views) -> None:
             {name: forget for name, (forget, _) in logits.items()}, files, " on the forget set", centred=centred
         )
     if not problems and task.declared:
-        rest = [role for role in ("retain", "holdout", "test") if role in case.selection]
-        scores = {name: {role: task.compared(view.logits(role)) for role in rest} for name, view in views.items()}
+        rest = ("retain", "holdout", "test")
+        scores = {
+            name: {role: task.compared(view.logits(role)) for role in rest if role in case.selection}
+            for name, view in views.items()
+        }
         problems = twins(scores, files, case.claim.provenance)
     if problems:
         raise InputError(problems)

@@ -32,6 +32,7 @@ class ImportCommand(typer.core.TyperCommand):
 EXAMPLES = (
     "audit import open-unlearning --original saves/full --unlearned saves/npo --retrained saves/retain90 --out case",
     "audit import tofu --original full --unlearned npo --retrained retain90 --group-size 20 --out case",
+    "audit import hf --original full/ --unlearned npo/ --retrained r0/ --group-key author --out case",
     "audit import lm-eval --unlearned npo --retrained r0 --set forget=wmdp_bio --set retain=mmlu --set holdout=held",
     "audit import privacy-meter --unlearned s.npy#1 --retrained s.npy#2 --set forget=f.npy --set retain=r.npy",
 )
@@ -64,11 +65,17 @@ def import_command(
     groups: Annotated[
         Path | None, typer.Option(metavar="FILE", help="JSON: {set: {id: author}}, ids as in the logs.")
     ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="Of a model that saw neither forget nor held-out rows; calibrates losses."),
+    ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write; it must not exist, or be empty.")] = Path(
         "case"
     ),
 ) -> None:
     """Turn evaluation logs of other tools into scores files, and print the command that audits them.
+
+    Language models (hf) and log-probabilities of tokens (tokens) are read in the same way: texts in, scores out.
 
     Rows are joined by id. A row that is null or missing in one model is dropped in all, and counted. Signals that tell
     members by low values there and high values here are turned, and that is said. Nothing is unpickled or run. The
@@ -79,7 +86,13 @@ def import_command(
     from .ending import human
 
     order = Order(
-        layout, models_of(original, unlearned, retrained or []), _pairs(sets or []), group_size, group_key, groups
+        layout,
+        models_of(original, unlearned, retrained or []),
+        _pairs(sets or []),
+        group_size,
+        group_key,
+        groups,
+        reference,
     )
     found, said = import_logs(order, out)
     console = human()

@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from attacks.tasks.scores import LOWER
 from audit.errors import InputError, UsageError
 from audit.inputs.naming import shown
 
 from .every_eval_ever import EveryEvalEver
+from .hf_models import HuggingFace
 from .joined import Joined, join
 from .layout import Layout, Log, Rows, mapping, read_json
 from .leakpro import LeakPro
@@ -19,12 +21,15 @@ from .muse import Muse
 from .open_unlearning import OpenUnlearning
 from .privacy_meter import PrivacyMeter
 from .tofu import Tofu
+from .token_files import TokenFiles
 from .written import write
 
 LAYOUTS: dict[str, type[Layout]] = {
-    kind.name: kind for kind in (OpenUnlearning, Tofu, Muse, LmEval, EveryEvalEver, PrivacyMeter, LeakPro)
+    kind.name: kind
+    for kind in (OpenUnlearning, Tofu, Muse, LmEval, EveryEvalEver, PrivacyMeter, LeakPro, HuggingFace, TokenFiles)
 }
 POSITION = re.compile(r"(?:row|pop)?(\d+)")
+REFERENCE, CALIBRATED = "reference", "reference_nll"
 #: sets of scores; concepts have no score
 SETS = ("forget", "retain", "holdout", "test", "auxiliary")
 
@@ -40,6 +45,7 @@ class Order:
         group_size: so many rows of a set in a row are of one author; None = not known.
         group_key: field of a row that names its author.
         groups: file of JSON, ``{set: {id: author}}``.
+        reference: log of a model that saw neither forget nor never-seen rows: losses are calibrated by its.
     """
 
     layout: str
@@ -48,6 +54,7 @@ class Order:
     group_size: int | None = None
     group_key: str | None = None
     groups: Path | None = None
+    reference: str | None = None
 
 
 def import_logs(order: Order, folder: Path) -> tuple[Joined, list[str]]:
@@ -65,13 +72,17 @@ def import_logs(order: Order, folder: Path) -> tuple[Joined, list[str]]:
     layout, names = LAYOUTS[order.layout](), _names(order)
     logs: dict[str, Log] = {}
     problems = []
-    for model, source in order.models.items():
+    asked = {**order.models, **({REFERENCE: order.reference} if order.reference else {})}
+    for model, source in asked.items():
         try:
             logs[model] = layout.read(source, names, order.group_key)
         except ValueError as error:
             problems.append(f"{model}: {error}")
     if problems:
         raise InputError(problems)
+    beside = {name: logs.pop(name) for name in [REFERENCE] if name in logs}
+    if beside:
+        _calibrate(logs, beside[REFERENCE])
     for log in logs.values():
         for role, rows in log.sets.items():
             _group(rows, role, order)
@@ -79,8 +90,23 @@ def import_logs(order: Order, folder: Path) -> tuple[Joined, list[str]]:
     found, said = join(logs)
     if not layout.global_ids:
         found.ids = {role: [f"{names[role]}:{key}" for key in ids] for role, ids in found.ids.items()}
-    write(folder, order.layout, found, logs, said)
+    write(folder, order.layout, found, {**logs, **beside}, said)
     return found, said
+
+
+def _calibrate(logs: Mapping[str, Log], reference: Log) -> None:
+    """Losses less those of a reference model, which take out how hard a text is in itself (2012.07805)."""
+    for log in logs.values():
+        log.own = {**log.own, CALIBRATED: LOWER}
+        for role, rows in log.sets.items():
+            usual = reference.sets[role].signals.get("nll", {}) if role in reference.sets else {}
+            own = rows.signals.get("nll", {})
+            found = {key: _less(value, usual[key]) for key, value in own.items() if key in usual}
+            rows.add(CALIBRATED, found, "nll less that of the reference model")
+
+
+def _less(value: float | None, usual: float | None) -> float | None:
+    return None if value is None or usual is None else value - usual
 
 
 def _names(order: Order) -> dict[str, str]:

@@ -7,6 +7,7 @@ Warm starts and common seeds show in the weights (`kinship`); copies that only c
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -105,7 +106,7 @@ def _distance(a: Floats, b: Floats, centred: bool) -> float:
     return float(np.sqrt(((a - b) ** 2).mean()) / max(float(a.std()), 1e-12))
 
 
-def twins(scores: Mapping[str, Mapping[str, Floats]], files: Mapping[str, str], provenance: str) -> list[str]:
+def twins(scores: Mapping[str, Mapping[Any, Floats]], files: Mapping[str, str], provenance: str) -> list[str]:
     """Problems: references whose scores lie far nearer to each other's than those of separate trainings do.
 
     A run with the same seed and another weight decay is no copy and no independent retrain. Two trainings differ on
@@ -138,7 +139,7 @@ def twins(scores: Mapping[str, Mapping[str, Floats]], files: Mapping[str, str], 
     return problems
 
 
-def _apart(a: Mapping[str, Floats], b: Mapping[str, Floats]) -> float:
+def _apart(a: Mapping[Any, Floats], b: Mapping[Any, Floats]) -> float:
     """Geometric mean over sets of the mean absolute difference, relative to the spread."""
     found = [float(np.abs(a[role] - b[role]).mean() / max(float(b[role].std()), 1e-12)) for role in a]
     return float(np.exp(np.mean(np.log(np.maximum(found, 1e-12)))))

@@ -79,6 +79,8 @@ def test_malformed_signals_of_leakpro_are_refused(tmp_path: Path, sets: dict[str
     others = attack(tmp_path / "b.json", P[:, 0].tolist(), [*[0] * 10, *labels[10:]])
     np.save(tmp_path / "holdout.npy", np.arange(40, 50))
     with pytest.raises(InputError, match="forget, row row5 and 4 more are other documents"):
-        imported("leakpro", {"original": good, "unlearned": others}, sets=sets | {"holdout": str(tmp_path / "holdout.npy")})
+        imported(
+            "leakpro", {"original": good, "unlearned": others}, sets=sets | {"holdout": str(tmp_path / "holdout.npy")}
+        )
     with pytest.raises(InputError, match="no list signal_values"):
         imported("leakpro", {"unlearned": dump(tmp_path / "b.json", {"true_labels": labels})}, sets=sets)
