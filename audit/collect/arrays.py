@@ -114,6 +114,7 @@ def _correctness(name: str, view: ModelView, case: Case, roles: tuple[str, ...])
     found = {
         f"correct/{name}": task.quality(np.concatenate(unseen), np.concatenate([case.truth(role) for role in roles])),
         f"correct_retain/{name}": task.quality(view.logits("retain"), case.truth("retain")),
+        f"correct_forget/{name}": task.quality(view.logits("forget"), case.truth("forget")),
         f"loss/{name}": np.array([task.loss(view.logits(role), case.truth(role)) for role in ("retain", "test")]),
     }
     return {key: values for key, values in found.items() if values is not None}
