@@ -20,7 +20,7 @@ test: install lint  ## the checks of every commit
 	$(BIN)/pytest -n 2 --dist loadfile
 
 test-slow: install  ## the long ones: many retrains, browser, calibration, Hugging Face, Lightning
-	$(BIN)/pip install --disable-pip-version-check --quiet -c constraints.txt transformers lightning
+	$(BIN)/pip install --disable-pip-version-check --quiet -c constraints.txt transformers lightning ray distributed
 	$(BIN)/pytest -n 2 --dist loadfile -m slow
 
 lint: install

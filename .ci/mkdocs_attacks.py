@@ -9,6 +9,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 from attacks.base import Attack, discover
+from attacks.tasks import serving
 from audit.policy.policy import load_policy
 
 SHADOWS = {"": "none", "trained": "trained on coins", "unlearned": "unlearned by the user's procedure"}
@@ -35,6 +36,7 @@ def page(cls: type[Attack]) -> str:
         ("Name", f"`{cls.name}`, version {cls.version}"),
         ("Access", cls.access.name.lower()),
         ("Needs the original", "yes" if cls.needs_original else "no"),
+        ("Tasks", ", ".join(serving(cls.signal))),
         ("Forget and holdout rows treated alike", "yes" if cls.symmetric else "no"),
         ("Gated for claims (policy `standard`)", ", ".join(gated) or "none: reported, never gated"),
         ("Families of tests", ", ".join(sorted(cls.families))),

@@ -127,7 +127,7 @@ class Attack(ABC):
     symmetric: ClassVar[bool] = False
     #: Families of difference tests that may gate it, where a policy lists it: D2 permutes rows, D1 compares models.
     families: ClassVar[frozenset[str]] = frozenset({"D2", "D1"})
-    #: What it needs of the rows (``attacks.tasks.base.SIGNALS``): it serves the tasks that offer this.
+    #: What it needs of the rows (``attacks.tasks.base.SIGNALS``): it serves the tasks that offer this; "" = nothing.
     signal: ClassVar[str] = "class_logits"
     #: Shadow models that it cannot do without; the engine skips it, with the remedy, where there are none.
     design: ClassVar[Design] = ""

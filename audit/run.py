@@ -6,6 +6,7 @@ Everything is imported where it is used: `audit/__init__.py` imports this file b
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from .collect.events import Event, Notify
     from .collect.evidence import Evidence
     from .collect.suite import Suite
+    from .engine.crew import Order
     from .inputs.case import LoadedCase
     from .inputs.config import Config
     from .inputs.given import Given
@@ -45,6 +47,7 @@ class Prepared:
         run: the directory that the run will live in.
         order: what the audit was asked to train; ``trained`` is what it trained.
         seed, batch_size: of the run.
+        engine: who runs its units.
         ledger: counts the looks at the forget set, where one is declared.
         signer: who signs the certificate.
         project: folder whose ``.audit/`` holds the project key.
@@ -60,6 +63,7 @@ class Prepared:
     trained: Trained | None
     seed: int
     batch_size: int
+    engine: Order
     ledger: Path | None
     signer: Signer
     project: Path
@@ -94,6 +98,7 @@ def prepare(
     from .collect.identity import run_identifier
     from .collect.meaning import check_outputs
     from .collect.suite import all_attacks, choose
+    from .engine.crew import Order
     from .errors import UsageError
     from .inputs.case import load_case
     from .inputs.given import given_of
@@ -111,11 +116,11 @@ def prepare(
     given = given or given_of(config)
     case, trained = load_case(given, policy.overlap_share), None
     order = training_order(config, given.project)
-    check_order(order, case.claim.kind, beside_outputs=not given.unlearned_is_network)
     if order.wanted.asked and not case.task.class_logits:
         raise UsageError(
             f"the audit trains classifiers alone, and the task is {case.task.name}: give honest retrains (--retrained)."
         )
+    check_order(order, case.claim.kind, beside_outputs=not given.unlearned_is_network)
     if given.outputs_only or (train and order.wanted.asked):  # costs nothing, or far less than what it may save
         check_outputs(case, config.batch_size)
     if train and order.wanted.asked:
@@ -132,6 +137,7 @@ def prepare(
         trained=trained,
         seed=config.seed,
         batch_size=config.batch_size,
+        engine=Order(config.engine.executor, config.engine.workers),
         ledger=config.claim.ledger,
         signer=signer,
         project=given.project,
@@ -152,21 +158,27 @@ def run_audit(prepared: Prepared, *, fresh: bool = False, notify: Notify = _sile
     """
     from .certify.kept import keep
     from .collect.collect import collect
+    from .engine.crew import Crew
     from .judge.records import rankings
     from .training.shadow_list import remember_shadows
 
     case, run = prepared.case, prepared.run
     run.begin(prepared.settings, fresh=fresh or bool(case.unnamed))  # what has no name cannot be known again
     remember_shadows(run, prepared.order, case)
-    evidence = collect(
-        case,
-        prepared.suite,
-        run,
-        seed=prepared.seed,
-        batch_size=prepared.batch_size,
-        notify=notify,
-        count_look=lambda: _count_look(prepared),
-    )
+    run.log("engine", name=prepared.engine.name, workers=prepared.engine.workers)
+    with ExitStack() as stack:
+        crew = Crew(prepared.engine, case.build.device) if prepared.engine.asked else None
+        evidence = collect(
+            case,
+            prepared.suite,
+            run,
+            seed=prepared.seed,
+            batch_size=prepared.batch_size,
+            notify=notify,
+            count_look=lambda: _count_look(prepared),
+            crew=crew and stack.enter_context(crew),
+            minutes=prepared.order.wanted.max_minutes,
+        )
     commitment = evidence.save(run, case.key)
     policy = prepared.policy, prepared.policy_sha256
     result, scores = _judged(run, evidence, commitment, prepared.suite.classes, policy)

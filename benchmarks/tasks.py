@@ -88,9 +88,9 @@ def measure(task: str, seed: int, policy: str) -> dict[str, Any]:
             done = audit.run(
                 **common, unlearned=model, split="attested", progress="off", policy=policy, access="logits", seed=seed
             )
-            figures = {f.id: f for f in done.findings if f.id.startswith("membership.")}
-            found[name] = said(done.result) | {"auc": figures["membership.auc"].estimate}
-            found["original"] = {"auc": figures["membership.auc"].control}
+            figure = next((f for f in done.findings if f.id == "membership.auc"), None)  # none: no family may test
+            found[name] = said(done.result) | {"auc": None if figure is None else figure.estimate}
+            found["original"] = {"auc": None if figure is None else figure.control}
     return found
 
 
@@ -177,7 +177,7 @@ def cells(worlds: Mapping[str, Any]) -> list[dict[str, Any]]:
         mine = [world for name, world in worlds.items() if name.startswith(f"{task}/")]
         for name, event, nominal, bound in each if mine else ():
             said_so = sum(world[name]["verdict"] == event for world in mine)
-            auc = float(np.mean([world[name]["auc"] for world in mine]))
+            auc = float(np.mean([world[name]["auc"] for world in mine if world[name]["auc"] is not None] or [0.5]))
             row = count_row(len(mine), said_so, nominal, bound, gated[task])
             found.append({"task": task, "model": name, "event": event, "auc": auc, "bound": bound, **row})
     return found

@@ -43,7 +43,7 @@ DESCRIPTIVE = frozenset(
             "connectivity",
             "head_rows",
         ),
-        *("interpolation", "line_up", "closed_form", "reconstruction"),
+        *("interpolation", "line_up", "closed_form", "reconstruction", "wasserstein"),
     )
 )
 

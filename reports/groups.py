@@ -20,7 +20,7 @@ GROUPS: tuple[tuple[str, str, str, frozenset[str]], ...] = (
         frozenset(
             (
                 *("label_only", "lira_online", "membership", "pair", "population", "quantile", "rmia", "rmia_online"),
-                *("shadow_logistic", "shadow_xgboost", "svc_mia", "ulira"),
+                *("shadow_logistic", "shadow_xgboost", "svc_mia", "ulira", "wasserstein"),
             )
         ),
     ),

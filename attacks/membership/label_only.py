@@ -14,7 +14,7 @@ from .common import SIDES, by_side, side_labels, side_logits, stacked
 SIGMAS = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0)  # our choice, in units of the inputs' standard deviation
 BITS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)  # our choice, shares of the entries of binary inputs
 SHARES = (0.1, 0.2, 0.3, 0.4)  # our choice, of another row
-DRAWS, PAIRS = 2, 2  # directions a size, and partners a share: our choice
+DRAWS = 2  # our choice: directions and partners, which take turns over the sizes
 
 
 class LabelOnly(Attack):
@@ -22,14 +22,16 @@ class LabelOnly(Attack):
 
     Changes: none, the augmentation queries of the recipe, noise of rising size (bits turned where inputs are binary),
     and rising shares of another row, so that the share grows with the radius within which the label holds. Turned,
-    mixed and swapped inputs look like data: a gate that knows odd inputs hardly sees them. There are few levels and
-    many ties; ties rank in the middle. With references the share is standardised by the other models' on that row and
-    adjusted for label and difficulty, as for ``membership``; where they agree exactly, only their mean is taken off.
+    mixed and swapped inputs look like data: a gate that knows odd inputs hardly sees them. Each size is asked once, in
+    one of two directions in turn: asked in both, the forget set stands out hardly more (docs/performance.md). There
+    are few levels and many ties; ties rank in the middle. With references the share is standardised by the other
+    models' on that row and adjusted for label and difficulty, as for ``membership``; where they agree exactly, only
+    their mean is taken off.
     """
 
     name = "label_only"
     title = "Label-only membership (agreement under changes)"
-    version = "2"
+    version = "3"  # 3: one direction a size
     access = Access.LABELS
     symmetric = True
     rows_alone = True
@@ -46,9 +48,9 @@ class LabelOnly(Attack):
         labels = side_labels(case)
         binary = _binary(case)
         kind, sizes = ("bits", BITS) if binary else ("noise", SIGMAS)
-        changes = [f"{kind}:{size}:{draw}" for size in sizes for draw in range(DRAWS)]
-        pairs = ("swap",) if binary else ("mix", "swap")
-        changes += [f"{pair}:{share}:{draw}" for pair in pairs for share in SHARES for draw in range(PAIRS)]
+        changes = _in_turn(kind, sizes)
+        for pair in ("swap",) if binary else ("mix", "swap"):
+            changes += _in_turn(pair, SHARES)
         agreed = [correct(side_logits(view), labels)]
         refused = ""
         for query in (*case.queries, *changes):
@@ -73,12 +75,20 @@ class LabelOnly(Attack):
         return Scores(examples=examples, invalid=out_of_line(examples), remedy=OUT_OF_LINE_REMEDY, details=details)
 
 
+def _in_turn(kind: str, sizes: Sequence[float]) -> list[str]:
+    """One query a size."""
+    return [f"{kind}:{size}:{i % DRAWS}" for i, size in enumerate(sizes)]
+
+
 def _binary(case: Case) -> bool:
-    """Are all inputs zeros and ones, as far as retain rows tell?"""
+    """Are all inputs zeros and ones, as far as retain rows tell? Data without inputs are not."""
     retain = case.sets.get("retain")
     if retain is None:
         return False
-    return is_binary(retain.batch(np.arange(min(PARTNERS, len(case.labels["retain"])))))
+    try:
+        return is_binary(retain.batch(np.arange(min(PARTNERS, len(case.labels["retain"])))))
+    except ValueError:  # answers are stored, and the data hold labels alone
+        return False
 
 
 def _calibrated(agreement: Floats, case: Case) -> tuple[Floats, str]:

@@ -57,13 +57,17 @@ class QuantileRegression(Attack):
     source = "Bertran et al., Scalable Membership Inference Attacks via Quantile Regression, arXiv 2307.03694"
     charts = PER_EXAMPLE
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._known: tuple[Mapping[str, Data], Mapping[str, Floats]] | None = None
+
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Standardised confidences, and the check on held-out auxiliary rows."""
         size = len(case.labels["auxiliary"])
         carried = [level for level in LEVELS if size * level >= MIN_TAIL]
         if not carried:
             raise NotApplicable(f"needs {MIN_TAIL / LEVELS[-1]:.0f} auxiliary rows, there are {size}: give more")
-        inputs = _inputs(case)
+        inputs = self._inputs_of(case)
         unit, confidence = unit_of(view, case), case.task.confidence
         own = confidence(view.logits("auxiliary"), case.truth("auxiliary"), unit)
         fifth = np.arange(size) % FIFTHS
@@ -81,6 +85,12 @@ class QuantileRegression(Attack):
         above = own[fifth == 0] > predict(inputs["auxiliary"][fifth == 0])[:, 1]
         check = [carried[0], above.sum(), len(above), (fifth == 1).sum(), crossed]
         return found | {"check": np.array(check, dtype=np.float64)}
+
+    def _inputs_of(self, case: Case) -> Mapping[str, Floats]:
+        """The same for every model: computed for the first."""
+        if self._known is None or self._known[0] is not case.sets:
+            self._known = case.sets, _inputs(case)
+        return self._known[1]
 
     def combine(self, signals: Sequence[Signals], case: Case) -> Scores:  # noqa: ARG002
         """The scores as they are: one model needs no other."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attacks.base import Floats, Ints, Network, NotApplicable
+from attacks.memory import give_back, is_out_of_memory
 from attacks.tasks import Task
 from attacks.tasks.classification import Classification
 
@@ -27,7 +28,7 @@ class Clones:
     Trained by Adam. The rate of each tensor is ``rate`` times the root mean square of the weights that it belongs to
     (a bias takes that of its layer's weight), so that it needs no recipe and no data: one step moves each weight by
     about that share of a typical one. Memory: weights, gradients and two moments of all copies, and the activations
-    of one batch (or ``BLOCK`` rows) a copy.
+    of one batch (or ``BLOCK`` rows) a copy; where that is too much, copies take turns and blocks are halved.
 
     Args:
         network: a copy that belongs to the attack; it is not changed.
@@ -55,6 +56,7 @@ class Clones:
         groups = [{"params": [self.state[name]], "lr": rate * scale} for name, scale in _scales(own).items()]
         self.optimiser = torch.optim.Adam(groups, fused=True)
         self.trained: float | None = None
+        self.block = BLOCK
         self.together = copies > 1 and not _better_alone(network.module)
 
     def step(self, x: Any, y: np.ndarray[Any, Any]) -> None:
@@ -64,19 +66,38 @@ class Clones:
             x: (copies, b, ...) inputs, or a mapping of such tensors.
             y: (copies, b) classes, or (copies, b, k) numbers.
         """
-        import torch
-
-        logits = self._forward(x, shared=False)
-        truth = torch.as_tensor(y, device=logits.device)
-        loss = self.task.training_loss(logits.flatten(0, 1), truth.flatten(0, 1)) / truth.shape[1]
-        if not loss.requires_grad:  # the forward pass cuts the gradient off
+        self.optimiser.zero_grad()
+        try:
+            reached = self._learn(x, y)
+        except RuntimeError as error:
+            if not self.together or not is_out_of_memory(error):
+                raise
+            reached = None
+        if reached is None:
+            self.together = False
+            self.optimiser.zero_grad()
+            give_back()
+            reached = self._learn(x, y)
+        if not reached:  # the forward pass cuts the gradient off
             self.trained = 0.0
             return
-        self.optimiser.zero_grad()
-        torch.autograd.backward(loss)
         if self.trained is None:
             self.trained = self._reached()
         self.optimiser.step()
+
+    def _learn(self, x: Any, y: np.ndarray[Any, Any]) -> bool:
+        """Gradients of all copies: together, or one after the other, which holds the activations of one."""
+        import torch
+
+        for k in [None] if self.together else range(self.copies):
+            logits = self._stacked(x) if k is None else self._alone(_part(x, k), k)
+            truth = torch.as_tensor(y if k is None else y[k], device=logits.device)
+            together = truth.flatten(0, 1) if k is None else truth
+            loss = self.task.training_loss(logits.flatten(0, -2), together) / y.shape[1]
+            if not loss.requires_grad:
+                return False
+            torch.autograd.backward(loss)
+        return True
 
     def _reached(self) -> float:
         """Tensors with some gradient, over all floats of the network but what normalisation layers have counted."""
@@ -87,26 +108,41 @@ class Clones:
         """Logits (copies, count, C) of rows, in blocks; ``rows`` gives the inputs of a slice."""
         import torch
 
-        parts = []
-        with torch.no_grad():
-            for start in range(0, count, BLOCK):
-                block = self._forward(rows(slice(start, min(start + BLOCK, count))), shared=True)
-                parts.append(block.double().cpu().numpy())
+        parts: list[Floats] = []
+        start = 0
+        while start < count:
+            stop = min(start + self.block, count)
+            try:
+                with torch.no_grad():
+                    parts.append(self._shared(rows(slice(start, stop))).cpu().double().numpy())
+                start, short = stop, False
+            except RuntimeError as error:
+                if stop - start == 1 or not is_out_of_memory(error):
+                    raise
+                short = True
+            if short:
+                self.block = (stop - start) // 2
+                give_back()
         return np.concatenate(parts, axis=1)
 
-    def _forward(self, x: Any, *, shared: bool) -> torch.Tensor:
-        """Logits (copies, b, C); ``shared`` inputs (b, ...) go through every copy."""
+    def _shared(self, x: Any) -> torch.Tensor:
+        """Logits (copies, b, C) of inputs (b, ...) that go through every copy."""
+        import torch
+
+        return self._stacked(x, None) if self.together else torch.stack([self._alone(x, k) for k in range(self.copies)])
+
+    def _stacked(self, x: Any, own: int | None = 0) -> torch.Tensor:
+        """Logits (copies, b, C) of all copies at once; ``own``: the axis of ``x`` that counts them."""
         import torch
         from torch.func import vmap
 
-        if self.together:
-            call = vmap(self.network.functional, in_dims=(0, None if shared else 0))
-            return torch.as_tensor(call(self.state, x))
-        each = [
-            self.network.functional({n: t[k] for n, t in self.state.items()}, x if shared else _part(x, k))
-            for k in range(self.copies)
-        ]
-        return torch.stack(each)
+        return torch.as_tensor(vmap(self.network.functional, in_dims=(0, own))(self.state, x))
+
+    def _alone(self, x: Any, k: int) -> torch.Tensor:
+        """Logits (b, C) of one copy."""
+        import torch
+
+        return torch.as_tensor(self.network.functional({name: t[k] for name, t in self.state.items()}, x))
 
 
 def moved_or_held(module: torch.nn.Module) -> int:

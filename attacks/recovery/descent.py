@@ -152,6 +152,8 @@ class Descent:
             best[live], hit[live] = torch.fmin(best[live], now), hit[live] | reached
             if last:
                 break
+            if not value.requires_grad:  # answers that do not depend on the input smoothly, as a top-1 label's
+                break
             (gradient,) = torch.autograd.grad(value.sum(), point)
             if step == 0:
                 flat = ~(gradient.flatten(1).abs().amax(1) > 0)  # also where it is no number

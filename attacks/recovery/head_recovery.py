@@ -30,7 +30,7 @@ class HeadRecovery(FeatureMapping):
         assert original is not None
         rows, _ = fit_rows(case, int(self.parameters["max_rows"]), rng)
         logits = original.logits("retain")[rows]
-        centred = logits - logits.mean(axis=1, keepdims=True)  # a common shift of a row says nothing
+        centred = logits - logits.mean(axis=1, keepdims=True) if case.task.class_logits else logits  # a common shift
         return recovered_signals(view, original, rows, maps_of(view.features, centred, rows, case), _as_it_is, case)
 
 

@@ -60,7 +60,7 @@ def passed(view: View, call: Callable[[Any], Any], case: Case, role: str, rows: 
 
     rows = np.arange(len(case.labels[role])) if rows is None else rows
     with torch.no_grad():
-        return np.concatenate([call(x).double().cpu().numpy() for x in batches(view, case, role, rows)])
+        return np.concatenate([call(x).cpu().double().numpy() for x in batches(view, case, role, rows)])
 
 
 def batches(view: View, case: Case, role: str, rows: Ints) -> Iterator[Any]:

@@ -60,7 +60,7 @@ def _same(value: Any, wanted: Floats) -> bool:
 
     if not isinstance(value, torch.Tensor) or value.shape != wanted.shape:
         return False
-    return np.allclose(value.double().cpu().numpy(), wanted, rtol=1e-3, atol=1e-3)
+    return np.allclose(value.cpu().double().numpy(), wanted, rtol=1e-3, atol=1e-3)
 
 
 def continued(view: View, network: Network, case: Case, role: str, layer: str, place: str, values: Floats) -> Floats:
@@ -83,7 +83,7 @@ def continued(view: View, network: Network, case: Case, role: str, layer: str, p
         handle = _replacing(module, place, now)
         try:
             with torch.no_grad():
-                found.append(network.forward(x).double().cpu().numpy())
+                found.append(network.forward(x).cpu().double().numpy())
         finally:
             handle.remove()
     return np.concatenate(found)

@@ -18,6 +18,7 @@ class RelearningUnrelated(Relearning):
     """
 
     name = "relearning_unrelated"
+    signal = "class_logits"  # it teaches random classes
     title = "Relearning on unrelated data"
     source = "Hu et al., Unlearning or Obfuscating?, arXiv 2406.13356 (benign relearning); permuted rows are ours"
     efforts: ClassVar[Efforts] = {"quick": {"steps": 15, "copies": 1}, "thorough": {"steps": 60, "copies": 4}}

@@ -121,4 +121,4 @@ def _own(logits: Any, labels: Any) -> Any:
 
 
 def _numpy(value: Any) -> Floats:
-    return np.asarray(value.detach().double().cpu().numpy())
+    return np.asarray(value.detach().cpu().double().numpy())

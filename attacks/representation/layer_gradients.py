@@ -113,4 +113,4 @@ def _pooled(value: Any, linear: bool, *, mean: bool) -> Floats:
     flat = value if value.ndim == 2 else value.flatten(1, -2) if linear else value.flatten(2)
     if value.ndim > 2:
         flat = flat.double().mean(1 if linear else 2) if mean else flat.double().sum(1 if linear else 2)
-    return np.asarray(flat.detach().double().cpu().numpy())
+    return np.asarray(flat.detach().cpu().double().numpy())

@@ -110,10 +110,21 @@ def leave_one_out(examples: Floats, population: Floats, a: float = OFFLINE_A) ->
     Returns:
         (J, n) in [0, 1].
     """
-    everyone = np.arange(len(examples))
-    return np.stack(
-        [offline(examples[j], examples[everyone != j], population[j], population[everyone != j], a) for j in everyone]
-    )
+    own = examples - log_prior_offline(_log_mean_of_others(examples), a)
+    points = population - log_prior_offline(_log_mean_of_others(population), a)
+    return np.stack([share_dominated(x, z) for x, z in zip(own, points, strict=True)])
+
+
+def _log_mean_of_others(logs: Floats) -> Floats:
+    """Log of the mean of exp over all models but one: (J, n) -> (J, n).
+
+    A sum before and a sum after each model: a total less its own would lose what is small beside it.
+    """
+    p = np.exp(logs)
+    others = np.zeros_like(p)
+    others[1:] += np.cumsum(p[:-1], axis=0)
+    others[:-1] += np.cumsum(p[:0:-1], axis=0)[::-1]
+    return np.asarray(np.log(np.maximum(others / (len(p) - 1), np.finfo(float).tiny)))
 
 
 def online(

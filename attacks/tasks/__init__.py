@@ -10,7 +10,7 @@ from .multilabel import MultiLabel
 from .regression import Regression
 from .scores import Scores
 
-__all__ = ["NAMES", "Scores", "Task", "Truth", "task_named", "truth_of"]
+__all__ = ["NAMES", "Scores", "Task", "Truth", "serving", "task_named", "truth_of"]
 
 TASKS: dict[str, type[Task]] = {
     "classification": Classification,
@@ -39,3 +39,10 @@ def task_named(name: str, signals: Mapping[str, str] | None = None) -> Task:
 def truth_of(name: str) -> Truth:
     """What the key ``y`` of a data set holds under a task."""
     return TASKS[name].truth
+
+
+def serving(signal: str) -> tuple[str, ...]:
+    """Names of the tasks that can offer a signal: those that an attack which needs it serves."""
+    rich = Scores({"nll": "lower"}, with_features=True)
+    every = {name: rich if name == "scores" else task_named(name) for name in NAMES}
+    return tuple(name for name, task in every.items() if not task.refuses(signal))

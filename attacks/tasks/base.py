@@ -65,14 +65,20 @@ class Task(ABC):
     signals: frozenset[str] = frozenset()
     unit_roles: ClassVar[tuple[str, ...]] = ("auxiliary",)
 
+    def outputs_words(self) -> str:
+        """What the verdict is about beside logits of classes, for its scope."""
+        return f"{self.words} ({self.name})"
+
     @property
     def declared(self) -> dict[str, str]:
         """Direction of each signal by name, the leading one first: of scores alone."""
         return {}
 
     def refuses(self, signal: str) -> str:
-        """Why an attack that needs a signal has no meaning here, or ""."""
-        return "" if signal in self.signals else f"has no meaning for {self.name}: it needs {SIGNALS[signal]}"
+        """Why an attack that needs a signal ("": none) has no meaning here, or ""."""
+        if not signal or signal in self.signals:
+            return ""
+        return f"has no meaning for {self.name}: it needs {SIGNALS[signal]}"
 
     def said(self) -> tuple[str, ...]:
         """What is assumed of the outputs, in sentences for the record."""

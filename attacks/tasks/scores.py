@@ -119,6 +119,10 @@ class Scores(Task):
         else:
             self.no_figure = f"no signal says how good the model is: give one of {', '.join(UTILITY)}"
 
+    def outputs_words(self) -> str:
+        """The signals by name, the leading one first."""
+        return f"{self.words} alone ({', '.join(self._declared)})"
+
     @property
     def declared(self) -> dict[str, str]:
         """Direction of each signal by name, the leading one first."""

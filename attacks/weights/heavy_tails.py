@@ -25,6 +25,7 @@ class HeavyTails(Attack):
     name = "heavy_tails"
     title = "Spectral tails of the weights (FARMS)"
     access = Access.WEIGHTS
+    signal = ""
     needs_original = True
     families = frozenset({"D1"})
     source = "FARMS, arXiv 2506.06280; the comparison is ours"

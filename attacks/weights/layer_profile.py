@@ -24,6 +24,7 @@ class LayerProfile(Attack):
     name = "layer_profile"
     title = "Change of the weights by layer"
     access = Access.WEIGHTS
+    signal = ""
     needs_original = True
     families = frozenset({"D1"})
     source = "ours; robust weight signatures, arXiv 2303.01597, for the idea of layer profiles"

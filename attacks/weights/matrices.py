@@ -78,7 +78,7 @@ def _normalises(module: Any, channels: int) -> bool:
 
 
 def _numpy(tensor: Any) -> Floats:
-    return np.asarray(tensor.detach().double().cpu().numpy())
+    return np.asarray(tensor.detach().cpu().double().numpy())
 
 
 class Between:

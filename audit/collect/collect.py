@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from attacks.tasks import Task
+from audit.engine.crew import Crew
 from audit.errors import InputError
 from audit.inputs.case import LoadedCase
+from audit.inputs.device import full_precision
 from audit.inputs.provenance import copies, twins
 from audit.record.run_records import LookRecord, TaskRecord
 from audit.record.rundir import RunDir
 from audit.record.version import VERSION
 
 from .arrays import evidence_arrays, shadow_arrays
+from .away import Away
 from .environment import environment
 from .events import Notify
 from .evidence import AttackRun, Evidence, Facts
@@ -25,11 +29,12 @@ from .observe import Layers, Observations
 from .structure import Structure, compare, excused_names
 from .suite import Suite
 from .units import Units, unit_context
-from .views import Views, observe_all, shadow_views
+from .views import Views, all_views, observe_all, shadow_views
 
 ENOUGH = 30  # our choice: rows of one set on which equal answers are no chance, however coarse they are
 
 
+@full_precision()
 def collect(
     case: LoadedCase,
     suite: Suite,
@@ -39,6 +44,8 @@ def collect(
     batch_size: int,
     notify: Notify,
     count_look: Callable[[], LookRecord | None] = lambda: None,
+    crew: Crew | None = None,
+    minutes: float | None = None,
 ) -> Evidence:
     """Observe all models once, run all attacks on all models, and gather the evidence.
 
@@ -54,6 +61,8 @@ def collect(
         notify: told of every work unit.
         count_look: counts this look at the forget set, where a ledger counts them: called once, when nothing is left
             that refuses the inputs and before anything is scored.
+        crew: runs the units in other processes; None = in this one.
+        minutes: after which no unit of an attack is started; None = no limit.
 
     Raises:
         InputError: references that are copies, outputs without meaning, or a model that fails on the data.
@@ -62,6 +71,11 @@ def collect(
     guard = Guard(case.models)
     layers = Layers(any(attack.reads_layers for attack in suite.chosen), case.build.layers)
     observations = Observations(run.observations, case.files, case.fingerprints, batch_size, case.key, layers)
+    shadows = shadow_views(case.shadows, observations, case.selection, case.build)
+    away = None if crew is None else Away(crew, case, observations, seed, notify)
+    if away is not None:
+        audited = all_views(case.models, observations, case.selection, case.build)
+        away.observe({**audited, **{name: view for found in shadows.values() for name, view in found.items()}})
     views = observe_all(case.models, observations, case.selection, case.build, notify)
     guard.after_forward()
     _refuse_copies(case, views)
@@ -69,9 +83,13 @@ def collect(
     look = count_look()
     structure = _structure(case)
     attack_case = case.attack_case()
-    shadows = shadow_views(case.shadows, observations, case.selection, case.build)
     context = unit_context(case, seed)
-    units = Units(suite.chosen, views, shadows, attack_case, context, run, case.key, seed, notify, case.build.layers)
+    deadline = None if minutes is None else time.monotonic() + 60 * minutes
+    units = Units(
+        suite.chosen, views, shadows, attack_case, context, run, case.key, seed, notify, case.build.layers, deadline
+    )
+    if away is not None:
+        away.attack(units, suite.chosen)
     runs = [units.run(attack) for attack in suite.chosen]
     guard.after_attacks()
     sides = tuple(

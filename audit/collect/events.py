@@ -13,7 +13,8 @@ Status = Literal["running", "done", "reused", "skipped", "error"]
 class Event:
     """Progress of a run: ``done`` of ``total`` work units, ``models`` of them per attack.
 
-    A unit is announced as ``running`` when it begins; of a forward pass, ``rows`` are those that it has.
+    A unit is announced as ``running`` when it begins; of a forward pass, ``rows`` are those that it has. ``workers``
+    are at work elsewhere at the moment; 0 where units run in this process.
     """
 
     kind: Literal["train", "observe", "attack"]
@@ -25,6 +26,7 @@ class Event:
     models: int
     seconds: float
     rows: int = 0
+    workers: int = 0
 
 
 Notify = Callable[[Event], None]

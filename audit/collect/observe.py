@@ -7,6 +7,7 @@ import io
 import json
 import mmap
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -94,6 +95,26 @@ class Observations:
         if found[0] is None or found[-1] is None:
             raise ValueError(f"cannot read back {paths[0].name}: the disk loses data")
         return found[0], found[1] if len(parts) > 1 else None
+
+    def known(self, target: Target, digest: str) -> dict[str, np.ndarray[Any, Any]]:
+        """All that a model gave on every file, by the names under which it is kept; {} where some of it is missing."""
+        parts = ("logits", "features") if target.access >= Access.FEATURES else ("logits",)
+        stems = [f"{digest[:24]}-{fingerprint[:24]}" for fingerprint in self.fingerprints.values()]
+        found = {
+            name: self._mapped(self.folder / name) for name in (f"{s}-{part}.npy" for s in stems for part in parts)
+        }
+        if self.layers.wanted and isinstance(target, TorchTarget) and not target.headless:
+            for source in self.files:
+                paths = [self._layer_path(digest, source, layer) for layer in self.layers_of(target)]
+                found |= {path.name: self._mapped(path) for path in paths}
+        whole = {name: array for name, array in found.items() if array is not None}
+        return whole if len(whole) == len(found) else {}
+
+    def keep(self, named: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Keep what ``known`` gave elsewhere. What is not finite is left for ``get`` to find."""
+        if all(np.isfinite(array).all() for array in named.values()):
+            for name, array in named.items():
+                self._kept(self.folder / Path(name).name, array)
 
     def layers_of(self, target: Target) -> tuple[str, ...]:
         """Hidden layers of a network that can be read.

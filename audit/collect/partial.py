@@ -52,7 +52,7 @@ def outputs(network: TorchTarget, changed: Mapping[str, torch.Tensor], data: Arr
     import torch
 
     with torch.no_grad():
-        return np.asarray(called(network, changed, data).double().cpu().numpy())
+        return np.asarray(called(network, changed, data).cpu().double().numpy())
 
 
 def called(network: TorchTarget, changed: Mapping[str, torch.Tensor], data: Arrays) -> Any:

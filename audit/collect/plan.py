@@ -189,6 +189,8 @@ def _missing(case: LoadedCase, policy: Policy, sets: dict[str, int], references:
         found.append("claims of labels ask with changed inputs: give the network, the outputs hold no answer to that")
     if not policy.may_pass:
         found.append(f"the policy {policy.name!r} never says PASS")
+    if not case.task.figure:
+        found.append(f"utility is not measured: {case.task.no_figure}")
     if "original" not in case.models:
         found.append("no original model: no positive control")
     if case.claim.kind == "class":

@@ -39,8 +39,7 @@ def observe_all(
     for done, (name, model) in enumerate(models.items(), 1):
         started = time.monotonic()
         notify(Event("observe", "forward pass", name, "running", done - 1, len(models), len(models), 0.0, rows))
-        own = getattr(model, "architecture", "") or (name if getattr(model, "unnamed", "") else "")
-        views[name] = ModelView(model, _marked(model.digest(), build, own), observations, selection)
+        views[name] = _view(name, model, observations, selection, build)
         problems += _forward(name, views[name], observations)
         if problems:
             continue
@@ -51,6 +50,20 @@ def observe_all(
     if problems:
         raise InputError(problems)
     return views
+
+
+def all_views(
+    models: Mapping[str, Target], observations: Observations, selection: dict[str, Selection], build: Build
+) -> Views:
+    """Views of all models under audit; none of them is observed yet."""
+    return {name: _view(name, model, observations, selection, build) for name, model in models.items()}
+
+
+def _view(
+    name: str, model: Target, observations: Observations, selection: dict[str, Selection], build: Build
+) -> ModelView:
+    own = getattr(model, "architecture", "") or (name if getattr(model, "unnamed", "") else "")
+    return ModelView(model, _marked(model.digest(), build, own), observations, selection)
 
 
 def shadow_views(

@@ -29,7 +29,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "Claim and policy": ("claim", "split", "access", "strata", "ledger", "policy"),
     "Training": (*("train_references", "train_shadows", "train_pipelines", "max_minutes", "max_references", "store"),),
-    "Budget": ("attacks", "skip", "effort", "timeout", "device", "batch_size", "seed"),
+    "Budget": ("attacks", "skip", "effort", "timeout", "executor", "workers", "device", "batch_size", "seed"),
     "Output and others": (),
 }
 

@@ -29,9 +29,16 @@ Arch = Annotated[str | None, typer.Option(metavar="MODULE:FACTORY", help="Functi
 References = Annotated[int | None, typer.Option(help="Retrains on the retain set.")]
 Shadows = Annotated[int | None, typer.Option(help="Shadow models (LiRA, RMIA, shadow attack): 16 or more.")]
 Pipelines = Annotated[int | None, typer.Option(help="Shadow models that your own procedure unlearns (U-LiRA).")]
-Minutes = Annotated[float | None, typer.Option(help="Start no further model after this time.")]
+Minutes = Annotated[float | None, typer.Option(help="Start no model, and then no attack, after this time.")]
 Most = Annotated[int | None, typer.Option(help="Never train more references than this.")]
 StorePath = Annotated[Path | None, typer.Option(help="Where trained models are kept. Default: .audit/store.")]
+Executor = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Run units on a cluster: ray, ray://host:port, dask, tcp://host:port."),
+]
+Workers = Annotated[
+    int | None, typer.Option(help="Processes (of a cluster: units at once). 2 or more run attacks, too.")
+]
 ConfigPath = Annotated[Path | None, typer.Option(help="audit.toml with the [recipe]. Default: in this folder.")]
 
 
@@ -69,6 +76,8 @@ def train(
     max_minutes: Minutes = None,
     max_references: Most = None,
     store: StorePath = None,
+    executor: Executor = None,
+    workers: Workers = None,
     timeout: Timeout = None,
     config: ConfigPath = None,
 ) -> None:

@@ -109,6 +109,8 @@ def run(
     ] = None,
     policy: Annotated[str | None, typer.Option(help="screening, standard, strict, or a policy file.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the audit.")] = None,
+    executor: references.Executor = None,
+    workers: references.Workers = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:0, ...")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows per forward pass.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the run directories. Default: runs.")] = None,

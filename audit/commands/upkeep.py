@@ -46,6 +46,7 @@ def _describe(name: str, found: Mapping[str, type[Attack]], policy: Policy) -> N
     """All that is known of one attack without a case."""
     from inspect import cleandoc
 
+    from attacks.tasks import serving
     from reports.groups import GROUPS, group_of
 
     if name not in found:
@@ -58,6 +59,7 @@ def _describe(name: str, found: Mapping[str, type[Attack]], policy: Policy) -> N
         "group": f"{group_of(name)}: {asks}" if asks else group_of(name),
         "access": attack.access.name.lower(),
         "needs the original": "yes" if attack.needs_original else "no",
+        "tasks": ", ".join(serving(attack.signal)),
         "gated for claims": ", ".join(policy.kinds(name)) or "none (supplementary)",
         "by default": "runs where it is gated" if policy.kinds(name) else f"left out: --attacks gated,{name}",
         "parameters": ", ".join(f"{key} = {value}" for key, value in attack.parameters.items()) or "none",

@@ -14,6 +14,7 @@ from .recipe import RecipeSection
 DATA_ROLES = ("forget", "retain", "holdout", "test", "auxiliary", "concepts")
 INDEX_ROLES = ("forget", "retain", "holdout", "test")  # sets that an index list may name in one data set
 
+EXECUTORS = ("ray", "ray://host:port", "dask", "tcp://host:port")
 Effort = Literal["quick", "standard", "thorough"]
 Provenance = Literal["exact", "checkpoint", "surrogate"]
 TaskName = Literal["classification", "multilabel", "regression", "scores"]
@@ -156,6 +157,21 @@ class ClaimSection(Section):
     ledger: Path | None = None
 
 
+class EngineSection(Section):
+    """Where work units run: in this process, in others of this machine, or on a cluster."""
+
+    executor: str = ""
+    workers: int | None = Field(default=None, ge=1)
+
+    @field_validator("executor")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        """One of those that there are."""
+        if value and value not in ("ray", "dask") and not value.startswith(("ray://", "tcp://")):
+            raise ValueError(f"choose one of {', '.join(EXECUTORS)}")
+        return value
+
+
 class CertificateSection(Section):
     """Who signs."""
 
@@ -180,4 +196,5 @@ class Config(Section):
     training: TrainingSection = TrainingSection()
     attacks: AttacksSection = AttacksSection()
     claim: ClaimSection = ClaimSection()
+    engine: EngineSection = EngineSection()
     certificate: CertificateSection = CertificateSection()

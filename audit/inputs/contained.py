@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
+from .device import autocast, precision, set_autocast, set_precision
+
 #: told by whoever watches the time: (number, what) where a call begins, (number, None) where it ends
 watch: Callable[[int, str | None], None] | None = None
 _numbers = itertools.count()
@@ -145,7 +147,8 @@ def _torch_modes() -> dict[str, Setting]:
         "type": (torch.get_default_dtype, torch.set_default_dtype),
         "device": (torch.get_default_device, device),
         "gradients": (torch.is_grad_enabled, torch.set_grad_enabled),
-        "precision": (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+        "precision": (precision, set_precision),
+        "autocast": (autocast, set_autocast),
         "determinism": (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms),
     }
 

@@ -119,7 +119,7 @@ def head_of(found: Call) -> Head | None:
     if type(found.module) is torch.nn.Linear:
         return Head(found.module)
     weight, bias = _weights(found.module)
-    read, out = (value.detach().double().cpu().numpy() for value in (found.read, found.out))
+    read, out = (value.detach().cpu().double().numpy() for value in (found.read, found.out))
     if weight.shape != (out.shape[1], read.shape[1]):
         return None
     kind = found.out.dtype if found.out.is_floating_point() else torch.float32
@@ -173,6 +173,6 @@ def _pooled(module: torch.nn.Module, value: Any) -> torch.Tensor | None:
 
 
 def _weights(module: Any) -> tuple[Floats, Floats]:
-    weight = module.weight.detach().flatten(1).double().cpu().numpy()
+    weight = module.weight.detach().flatten(1).cpu().double().numpy()
     bias = getattr(module, "bias", None)
-    return weight, np.zeros(len(weight)) if bias is None else bias.detach().double().cpu().numpy()
+    return weight, np.zeros(len(weight)) if bias is None else bias.detach().cpu().double().numpy()

@@ -51,11 +51,12 @@ OPTIONS: dict[str, tuple[str, str]] = (
     | {"sign_key": ("certificate", "sign_key"), "max_minutes": ("training", "max_minutes")}
     | {f"train_{key}": ("training", key) for key in ("references", "shadows", "pipelines")}
     | {key: ("training", key) for key in ("max_references", "store")}
+    | {key: ("engine", key) for key in ("executor", "workers")}
     | {"attacks": ("attacks", "run")}
     | {key: ("attacks", key) for key in ("skip", "effort")}
     | {key: ("", key) for key in ("policy", "seed", "device", "out", "batch_size", "task")}
 )
-SECTIONS = ("data", "model", "scores", "recipe", "training", "attacks", "claim", "certificate")
+SECTIONS = ("data", "model", "scores", "recipe", "training", "attacks", "claim", "engine", "certificate")
 
 
 def template() -> str:

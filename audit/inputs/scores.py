@@ -23,7 +23,7 @@ from .targets import Target
 
 Array = np.ndarray[Any, Any]
 FEATURES = "features"
-KEY = re.compile(rf"(?P<set>{'|'.join(DATA_ROLES)})(@(?P<query>[^@]+))?\.(?P<signal>[A-Za-z_]\w*)")
+KEY = re.compile(rf"(?P<set>{'|'.join(DATA_ROLES)})(@(?P<query>[^@]+))?\.(?P<signal>[A-Za-z_]\w{{0,63}})", re.ASCII)
 FORM = "<set>.<signal>, as in forget.nll"
 
 

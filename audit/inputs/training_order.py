@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from .config import Config, TrainingSection
+from .config import Config, EngineSection, TrainingSection
 from .recipe import RecipeSection
 
 STORE = Path(".audit") / "store"
@@ -22,6 +22,7 @@ class TrainingOrder:
         device: where they are trained.
         seed: of the run.
         store: folder of trained models.
+        engine: where they are trained.
     """
 
     wanted: TrainingSection
@@ -30,6 +31,7 @@ class TrainingOrder:
     device: str
     seed: int
     store: Path
+    engine: EngineSection
 
     @property
     def factory(self) -> str:
@@ -48,4 +50,5 @@ def training_order(config: Config, project: Path) -> TrainingOrder:
         device=config.device,
         seed=config.seed,
         store=config.training.store or project / STORE,
+        engine=config.engine,
     )

@@ -12,6 +12,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from audit.errors import CouldNotRun
+from audit.record.digest import sha256_file
+
 from .contained import Meddling, contained, timed
 
 
@@ -88,3 +91,12 @@ def _import_from(folder: str, package: str) -> None:
     except BaseException:
         sys.modules.pop(package, None)
         raise
+
+
+def source_digest(spec: str) -> str:
+    """SHA-256 of the source file of the module in ``package.module:name``, which has been imported."""
+    file = getattr(sys.modules[spec.partition(":")[0]], "__file__", None)
+    try:
+        return sha256_file(Path(file)) if file else ""
+    except CouldNotRun:  # a module in an archive
+        return ""

@@ -31,7 +31,8 @@ class Options(TypedDict, total=False):
     ``attacks``, ``skip``: names, or ``default``, ``gated``, ``all``; ``effort``: their budget. ``train_references``,
     ``train_shadows``, ``train_pipelines``, ``max_minutes``, ``max_references``, ``store``: models that the audit
     trains by the recipe of ``config``. ``label``: column of the labels in tables; ``classes``: the labels in the order
-    of the outputs; ``scale``, ``channels``, ``preprocess``: how inputs become those of the network.
+    of the outputs; ``scale``, ``channels``, ``preprocess``: how inputs become those of the network. ``executor``,
+    ``workers``: where units run (docs/scale.md).
     """
 
     provenance: Literal["exact", "checkpoint", "surrogate"]
@@ -51,6 +52,8 @@ class Options(TypedDict, total=False):
     seed: int
     device: str
     batch_size: int
+    executor: str
+    workers: int
     out: str | os.PathLike[str]
     sign_key: str | os.PathLike[str]
     trust_pickle: bool

@@ -98,7 +98,8 @@ def _shows_bars(console: Console) -> bool:
 def _named(event: Event) -> str:
     """What is running, and on how many rows."""
     rows = f" ({event.rows} rows)" if event.rows else ""
-    return f"{event.name} on {event.model}{rows}"
+    workers = f", {event.workers} workers" if event.workers else ""
+    return f"{event.name} on {event.model}{rows}{workers}"
 
 
 class _Lines:
@@ -125,7 +126,9 @@ class _Lines:
         if not ended and event.done % event.models != 0:
             return
         share = f"{event.done} of {event.total} units done"
-        self._say(f"{event.name}: {event.status} on {self.counts[event.name]} models in {self.seconds:.1f} s, {share}")
+        workers = f", {event.workers} workers" if event.workers else ""
+        took = f"{self.counts[event.name]} models in {self.seconds:.1f} s"
+        self._say(f"{event.name}: {event.status} on {took}, {share}{workers}")
 
     @staticmethod
     def _say(line: str) -> None:

@@ -9,9 +9,9 @@ import numpy as np
 from attacks.base import Attack
 from audit.collect.evidence import Evidence
 from audit.policy.policy import Policy
-from audit.statistics.permutation import permutation_max_t
+from audit.statistics.permutation import max_t
 
-from .d2 import strata_codes
+from .d2 import relabellings
 from .scored import by_subject
 
 AWARE = 0.01  # our choice: chance that honest references are taken for contaminated ones
@@ -52,8 +52,7 @@ def references_aware(attack: Attack, n_forget: int, evidence: Evidence, policy: 
     rows = np.mean(
         [score.examples[0] / (score.examples[0].std() or 1.0) for score in scores if score.examples is not None], axis=0
     )
-    rng = np.random.default_rng([evidence.facts.seed, 0xAA])
-    test = permutation_max_t(rows[None], n_forget, policy.permutations, rng, strata_codes(evidence))
+    test = max_t(rows[None], relabellings(evidence, policy, n_forget, len(rows)))
     reason = f"scores of {attack.name} on forget against holdout rows, mean of the references: p {test.p:.3g}"
     if not (test.p <= AWARE and test.statistic[0] > 0):
         return Awareness(False, reason)

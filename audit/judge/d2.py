@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from attacks.base import Floats, Ints
 from audit.collect.evidence import Evidence
 from audit.policy.policy import Policy
 from audit.statistics.features import FEATURES, features
-from audit.statistics.permutation import permutation_max_t
+from audit.statistics.permutation import Relabellings, max_t
 from audit.statistics.weights import relative_size
 
 from .primaries import RowTest
@@ -80,10 +81,8 @@ def d2_test(tests: Sequence[RowTest], evidence: Evidence, policy: Policy, *, con
         control: test the original.
     """
     rows = np.stack([feature_row(test.item, test.feature, control=control) for test in tests])
-    rng = np.random.default_rng([evidence.facts.seed, 0xD2])
-    count = permutations(policy)
     weights = np.array([test.weight for test in tests])
-    test = permutation_max_t(rows, tests[0].item.n_forget, count, rng, strata_codes(evidence), weights)
+    test = max_t(rows, relabellings(evidence, policy, tests[0].item.n_forget, rows.shape[1]), weights)
     adjusted: dict[str, float] = {}
     feature: dict[str, str] = {}
     order = np.argsort(-relative_size(test.statistic, weights), kind="stable")
@@ -91,7 +90,27 @@ def d2_test(tests: Sequence[RowTest], evidence: Evidence, policy: Policy, *, con
         name = tests[i].item.attack.name
         adjusted.setdefault(name, float(test.adjusted[i]))
         feature.setdefault(name, tests[i].feature)
-    return D2Test(test.p, adjusted, feature, count)
+    return D2Test(test.p, adjusted, feature, permutations(policy))
+
+
+def relabellings(evidence: Evidence, policy: Policy, n_forget: int, n: int) -> Relabellings:
+    """The permutations that all tests of one audit's forget against holdout rows share.
+
+    Args:
+        evidence: for strata and seed.
+        policy: for their number.
+        n_forget: forget rows, or subjects.
+        n: rows of both sides.
+    """
+    codes = strata_codes(evidence)
+    strata = None if codes is None else tuple(codes.tolist())
+    return _relabellings(evidence.facts.seed, n, n_forget, permutations(policy), strata)
+
+
+@lru_cache(maxsize=1)  # the tests of one audit follow one another
+def _relabellings(seed: int, n: int, n_forget: int, count: int, strata: tuple[int, ...] | None) -> Relabellings:
+    codes = None if strata is None else np.array(strata)
+    return Relabellings(n, n_forget, count, np.random.default_rng([seed, 0xD2]), codes)
 
 
 def sees(item: Scored, evidence: Evidence, policy: Policy) -> float:

@@ -7,7 +7,7 @@ from attacks.plugins import distribution_of
 from audit.collect.evidence import AttackRun, Evidence
 from audit.collect.suite import changed, gates
 from audit.policy.policy import Policy
-from audit.record.attack_record import LEFT_OUT, AttackRecord
+from audit.record.attack_record import BUDGET, LEFT_OUT, AttackRecord
 from audit.record.findings import Finding, FindingStatus
 
 from .charts import charts
@@ -64,6 +64,8 @@ def _changed(run: AttackRun, attack: type[Attack], evidence: Evidence, policy: P
 def _repair(run: AttackRun, attack: type[Attack], evidence: Evidence) -> tuple[str, ...]:
     """What would make an attack run that did not."""
     if run.reason.startswith(LEFT_OUT):
+        if run.reason.endswith(BUDGET):
+            return ("repeat the command with a larger --max-minutes: what has run is kept",)
         return ("run the suite as it is: leave --attacks and --skip out",)
     if run.status == "error":
         return ("repair what the reason names or refers to and run the same command again",)

@@ -13,10 +13,10 @@ from audit.statistics.conformal import benjamini_yekutieli, conformal_p, needed_
 from audit.statistics.epsilon import Bounds, split_bounds
 from audit.statistics.features import FEATURES, features
 from audit.statistics.one_run import one_run_epsilon
-from audit.statistics.permutation import permutation_max_t
+from audit.statistics.permutation import max_t
 from audit.statistics.subjects import worst_subject
 
-from .d2 import FEATURE_TITLES, strata_codes
+from .d2 import FEATURE_TITLES, permutations, relabellings
 from .equivalence import Context
 from .primaries import features_of
 from .scored import Scored
@@ -67,10 +67,9 @@ def _features(scored: Scored, context: Context) -> list[Finding]:
     if not extra or scored.subject.examples is None:
         return []
     rows = features(scored.subject.examples[0])
-    rng = np.random.default_rng([context.evidence.facts.seed, 0xFE])
-    count = context.policy.permutations
-    strata = strata_codes(context.evidence)
-    test = permutation_max_t(rows[[FEATURES.index(name) for name in extra]], scored.n_forget, count, rng, strata)
+    count = permutations(context.policy)
+    shared = relabellings(context.evidence, context.policy, scored.n_forget, rows.shape[1])
+    test = max_t(rows[[FEATURES.index(name) for name in extra]], shared)
     return [
         _finding(
             scored,

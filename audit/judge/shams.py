@@ -22,7 +22,7 @@ from audit.collect.evidence import Evidence
 from audit.policy.policy import Policy
 from audit.record.findings import Finding, FindingStatus, Gate
 from audit.statistics.model_level import t_family
-from audit.statistics.permutation import permutation_max_t
+from audit.statistics.permutation import Relabellings, max_t
 
 from .d2 import strata_codes
 from .primaries import Listed, attacks_of
@@ -100,12 +100,15 @@ def sham_d2(holdout: Floats, shams: int, permutations: int, rng: np.random.Gener
         strata: (n_H,) code of each row's stratum, or None.
     """
     attacks, models, n = holdout.shape
-    p = []
+    p: list[float] = []
+    shared: dict[int, Relabellings] = {}  # by size of the part; strata differ from part to part
     for part, rest in _parts(n, shams, rng):
         order = np.concatenate([part, rest])
         codes = None if strata is None else strata[order]
+        if codes is not None or len(part) not in shared:
+            shared[len(part)] = Relabellings(n, len(part), permutations, rng, codes)
         rows = holdout[:, :, order].reshape(attacks * models, n)
-        p.append(permutation_max_t(rows, len(part), permutations, rng, codes).p)
+        p.append(max_t(rows, shared[len(part)]).p)
     return Shams(min(p, default=1.0), len(p), models)
 
 

@@ -42,10 +42,11 @@ def decide(
     # the procedure is judged where every mandatory figure takes all its runs: those of family D2 never do
     pooled = families.runs > 1 and (claim.kind == "class" or not families.d2)
     runs = f", {families.runs} runs of the procedure" if pooled else ""
+    judged = f", by {evidence.task.outputs_words()}" if evidence.facts.task else ""
     judged_by = policy.name if policy.version == 1 else f"{policy.name}, version {policy.version}"
     scope = (
-        f"Claim: {CLAIMS[claim.kind]}, adversary with {claim.access}, policy {judged_by}{runs}. Relative to the "
-        "attacks named here; no bound on what another attack could find."
+        f"Claim: {CLAIMS[claim.kind]}, adversary with {claim.access}{judged}, policy {judged_by}{runs}. Relative to "
+        "the attacks named here; no bound on what another attack could find."
     )
     failures = [f for f in findings if f.status is FindingStatus.FAIL and f.kind in ("structural", "difference")]
     reasons, settle = _open(evidence, policy, families, findings, checks, measured)

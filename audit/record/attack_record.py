@@ -72,6 +72,8 @@ class Chart(Record):
 
 
 LEFT_OUT = "left out: "  #: how the reason of an attack begins that was not to run
+#: why an attack was left out for want of time
+BUDGET = "the budget (--max-minutes) ended before it ran; the same command with a larger one goes on"
 NOTHING = "it decides nothing about this claim"  #: the commonest such reason
 
 

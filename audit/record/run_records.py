@@ -30,7 +30,7 @@ class TrainingRecord(Record):
     """What the audit trained itself, and by which recipe."""
 
     recipe: dict[str, Any]
-    mode: str = Field(description="vectorised (many models in one program), pool or executor")
+    mode: str = Field(description="vectorised (many models in one program) or pool (one in a unit, wherever units run)")
     references_asked: int
     references: int
     shadows_asked: int

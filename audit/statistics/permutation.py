@@ -1,14 +1,21 @@
 """The permutation test (family D2): forget and holdout labels are exchangeable under an honest retrain."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from attacks.base import Floats, Ints
 
 from .weights import relative_size
 
 CHUNK_BYTES = 64 * 2**20  # permuted label rows held at a time, as float64
+KEPT_BYTES = 128 * 2**20  # of relabellings that several tests share, one bit a label
+Bytes = npt.NDArray[np.uint8]
 TIE = 1e-9  # statistics nearer than this, relative to the largest, are ties
 
 
@@ -68,32 +75,79 @@ def permutation_max_t(
     attacks, n = scores.shape
     if attacks == 0 or not 0 < n_forget < n or permutations < 1:
         raise ValueError("permutation_max_t needs scores, rows on both sides and at least one permutation")
-    if not np.isfinite(scores).all():
-        raise ValueError("permutation_max_t: scores must be finite")
     if strata is not None and np.shape(strata) != (n,):
         raise ValueError(f"permutation_max_t: {np.shape(strata)} strata for {n} rows")
-    # rows sorted by stratum, so that each stratum is one slice of columns
-    codes = np.zeros(n, dtype=np.int64) if strata is None else np.unique(strata, return_inverse=True)[1]
-    order = np.argsort(codes, kind="stable")
-    starts = np.flatnonzero(np.r_[True, np.diff(codes[order]) != 0])
-    slices = [slice(start, stop) for start, stop in zip(starts, [*starts[1:], n], strict=True)]
-    labels = (order < n_forget).astype(np.uint8)
-    mixed = [part for part in slices if 0 < labels[part].sum() < part.stop - part.start]
-    if not mixed:
-        raise ValueError("permutation_max_t: no stratum has rows on both sides")
-    contributions = _standardised(scores[:, order], labels, slices).T
+    return max_t(scores, Relabellings(n, n_forget, permutations, rng, strata), weights)
 
+
+def max_t(scores: Floats, relabellings: Relabellings, weights: Floats | None = None) -> MaxT:
+    """The test of ``permutation_max_t`` by relabellings that several tests of the same rows share.
+
+    Raises:
+        ValueError: non-finite scores.
+    """
+    if not np.isfinite(scores).all():
+        raise ValueError("permutation_max_t: scores must be finite")
+    labels = relabellings.labels
+    contributions = _standardised(scores[:, relabellings.order], labels, relabellings.slices).T
     observed = labels.astype(float) @ contributions
-    exceed = np.zeros(attacks)
-    rows = max(1, CHUNK_BYTES // (8 * n))
-    for start in range(0, permutations, rows):
-        # one byte per label: the shuffle is bound by memory, and 3 times as fast as on floats
-        block = np.tile(labels, (min(rows, permutations - start), 1))
-        for part in mixed:
-            block[:, part] = rng.permuted(block[:, part], axis=1)
+    exceed, drawn = np.zeros(len(scores)), 0
+    for block in relabellings.blocks():
         exceed += exceedances(observed, block.astype(float) @ contributions, weights)
-    adjusted = step_down(observed, (1 + exceed) / (permutations + 1), weights)
+        drawn += len(block)
+    adjusted = step_down(observed, (1 + exceed) / (drawn + 1), weights)
     return MaxT(p=float(adjusted.min()), adjusted=adjusted, statistic=observed)
+
+
+class Relabellings:
+    """Which rows count as forget rows in each permutation.
+
+    Drawn once, in blocks, and kept at one bit a row up to ``KEPT_BYTES``; what is beyond each test draws again.
+    Arguments as in ``permutation_max_t``.
+
+    Attributes:
+        order: of the rows, sorted by stratum, so that each stratum is one slice of columns.
+        slices: the strata.
+        labels: 1 = a forget row, in that order.
+    """
+
+    def __init__(
+        self, n: int, n_forget: int, permutations: int, rng: np.random.Generator, strata: Ints | None = None
+    ) -> None:
+        codes = np.zeros(n, dtype=np.int64) if strata is None else np.unique(strata, return_inverse=True)[1]
+        self.order = np.argsort(codes, kind="stable")
+        starts = np.flatnonzero(np.r_[True, np.diff(codes[self.order]) != 0])
+        self.slices = [slice(start, stop) for start, stop in zip(starts, [*starts[1:], n], strict=True)]
+        self.labels = (self.order < n_forget).astype(np.uint8)
+        self._mixed = [part for part in self.slices if 0 < self.labels[part].sum() < part.stop - part.start]
+        if not self._mixed:
+            raise ValueError("permutation_max_t: no stratum has rows on both sides")
+        rows = max(1, CHUNK_BYTES // (8 * n))
+        self._sizes = [min(rows, permutations - start) for start in range(0, permutations, rows)]
+        self._kept: list[Bytes] = []
+        self._rest = rng  # where the draws that are not kept go on from
+
+    def blocks(self) -> Iterator[Bytes]:
+        """Permuted labels, (b, n) each; the same in each call."""
+        n = len(self.labels)
+        for packed in self._kept:
+            yield np.unpackbits(packed, axis=1, count=n)
+        rng = deepcopy(self._rest)
+        room = 8 * KEPT_BYTES - sum(len(packed) for packed in self._kept) * n
+        for size in self._sizes[len(self._kept) :]:
+            block = self._draw(size, rng)
+            room -= size * n
+            if room >= 0:  # once there is none, none comes back: what is kept are the first blocks
+                self._kept.append(np.packbits(block, axis=1))
+                self._rest = deepcopy(rng)
+            yield block
+
+    def _draw(self, size: int, rng: np.random.Generator) -> Bytes:
+        # one byte per label: the shuffle is bound by memory, and 3 times as fast as on floats
+        block = np.tile(self.labels, (size, 1))
+        for part in self._mixed:
+            block[:, part] = rng.permuted(block[:, part], axis=1)
+        return block
 
 
 def exceedances(observed: Floats, drawn: Floats, weights: Floats | None = None) -> Floats:

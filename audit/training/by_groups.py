@@ -1,28 +1,30 @@
-"""Models made in stacked groups, in this process."""
+"""Models made in stacked groups: in this process, or spread over the workers of a crew."""
 
 from __future__ import annotations
 
-import gc
 import math
 import time
+from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 
-from audit.inputs.contained import Meddling, contained
+from attacks.memory import give_back
+from audit.engine.crew import Crew
 from audit.inputs.usercode import describe
+from audit.record.readonce import sha256_of
 
 from .by_units import Work, run_units
-from .crew import Crew
 from .descent import Batches
+from .group import pack_group, run_group, train_group, unpack_group
 from .jobs import Steps, steps_of
-from .problems import TrainingError, diverged, is_out_of_memory, out_of_memory
+from .problems import TrainingError, out_of_memory, worker_killed
 from .session import Session, Task
-from .single import first_bad
-from .stacked import Stack, group_limit, streams_of
-from .wire import state_bytes
+from .stacked import group_limit
+from .unit import Made
 
 
 def run_groups(work: Work, session: Session, crew: Crew, tasks: Sequence[Task], seconds: float | None) -> None:
-    """Train in stacked groups in this process; what is to be unlearned goes to the crew after each group.
+    """Train in stacked groups; what is to be unlearned goes to the crew after each group.
 
     Args:
         work: what they share.
@@ -46,6 +48,10 @@ def run_groups(work: Work, session: Session, crew: Crew, tasks: Sequence[Task], 
     for steps, alike in by_steps.items():
         assert batches is not None
         size = group_limit(work.recipe, work.arch, batches, alike[0].job, steps)
+        if crew.spreads:
+            _spread(work, session, crew, alike, steps, max(1, min(size, math.ceil(len(alike) / crew.limit))))
+            _unlearn(work, session, crew, later)
+            continue
         size = math.ceil(len(alike) / math.ceil(len(alike) / size))
         todo = list(alike)
         while todo and not session.expired():
@@ -54,7 +60,7 @@ def run_groups(work: Work, session: Session, crew: Crew, tasks: Sequence[Task], 
             group, todo = [task for task in todo[:size] if session.claim(task)], todo[size:]
             if group and not _train_group(work, session, batches, group, steps):
                 size, todo = max(1, len(group) // 2), group + todo
-                gc.collect()
+                give_back()
             else:
                 _unlearn(work, session, crew, later)
     for task in session.left(later):
@@ -68,29 +74,57 @@ def _unlearn(work: Work, session: Session, crew: Crew, later: Sequence[Task]) ->
 
 def _train_group(work: Work, session: Session, batches: Batches, group: Sequence[Task], steps: Steps) -> bool:
     """Train a group and keep its models; False where it is to be tried again in halves, for want of memory."""
-    start = time.perf_counter()
     jobs = [task.job for task in group]
-    try:
-        stack = Stack(work.arch, [job.seed for job in jobs], work.device)
-        with contained("the network of --arch"):
-            result = stack.train(work.recipe, batches, streams_of(jobs, steps, batches.ways), steps)
-    except TrainingError:
-        raise
-    except Meddling as error:
-        raise TrainingError(str(error)) from error
-    except (Exception, SystemExit) as error:  # the user's network may raise anything
-        if not is_out_of_memory(error):
-            raise TrainingError(
-                f'[recipe] engine = "vectorised" cannot train this network ({describe(error)}): use engine = "pool"'
-            ) from error
+    return _taken(work, session, group, train_group(work.recipe, work.arch, work.device, batches, jobs, steps))
+
+
+def _taken(work: Work, session: Session, group: Sequence[Task], made: Sequence[Made] | None) -> bool:
+    """Keep what came of a group; False where it is to be tried again in halves."""
+    if made is None:
         if len(group) == 1:
-            session.fail(group[0], f"{jobs[0].name}: {out_of_memory(work.recipe)}")
+            session.fail(group[0], f"{group[0].job.name}: {out_of_memory(work.recipe)}")
         return len(group) == 1
-    seconds = round((time.perf_counter() - start) / len(group), 3)
-    for task, module, loss, step in zip(group, stack.networks(), result.loss, result.diverged, strict=True):
-        if step or first_bad(module):
-            message = diverged(work.recipe, int(step) or steps.count, steps.count)
-            session.fail(task, f"{task.job.name}: {message}")
+    for task, model in zip(group, made, strict=True):
+        if model.failed:
+            session.fail(task, f"{task.job.name}: {model.failed}")
         else:
-            session.keep(task, state_bytes(module), {"loss": float(loss), "steps": steps.count, "seconds": seconds})
+            session.keep(task, model.state, model.facts)
     return True
+
+
+def _spread(work: Work, session: Session, crew: Crew, todo: Sequence[Task], steps: Steps, size: int) -> None:
+    """Groups of at most ``size`` models on the workers of a crew, one a GPU or process.
+
+    Raises:
+        TrainingError: the network cannot be stacked, or a worker died as often as a unit is tried.
+    """
+    waiting = deque(todo[at : at + size] for at in range(0, len(todo), size))
+    running: dict[Future[bytes], list[Task]] = {}
+    while waiting or running:
+        while waiting and len(running) < crew.limit and not session.expired():
+            group = [task for task in waiting.popleft() if session.claim(task)]
+            if group:
+                jobs = [task.job for task in group]
+                payload = pack_group(work.recipe, work.arch, work.sources, jobs, steps, work.device)
+                shared = [crew.share(*work.packed)]
+                running[crew.submit(run_group, sha256_of("".join(t.key for t in group).encode()), payload, shared)] = (
+                    group
+                )
+        if not running:
+            return  # no time is left
+        ended, _ = wait(running, return_when=FIRST_COMPLETED)
+        for future in ended:
+            group = running.pop(future)
+            if not _taken(work, session, group, _answered(future, group)):
+                half = len(group) // 2
+                waiting.extendleft([group[half:], group[:half]])
+
+
+def _answered(future: Future[bytes], group: Sequence[Task]) -> list[Made] | None:
+    try:
+        answer = future.result()
+    except BrokenExecutor as error:
+        raise TrainingError(worker_killed([task.job.name for task in group])) from error
+    except Exception as error:
+        raise TrainingError(f"the workers fail ({describe(error)}): repair them, and start again") from error
+    return unpack_group(answer)

@@ -7,17 +7,18 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor, Future
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
+from audit.engine.crew import Crew
 from audit.inputs.contained import begin, end
 from audit.inputs.recipe import RecipeSection
 from audit.inputs.usercode import describe
+from audit.record.readonce import sha256_of
 
-from .crew import Crew
 from .jobs import Pool, Sources
 from .problems import TrainingError, worker_killed
 from .session import Session, Task
-from .unit import Made, pack, unpack
+from .unit import Made, pack, pack_pool, run_unit, unpack
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +39,12 @@ class Work:
     pool: Pool
     device: str
 
+    @cached_property
+    def packed(self) -> tuple[str, bytes]:
+        """The pool, as workers get it, with its content key."""
+        content = pack_pool(self.pool)
+        return sha256_of(content), content
+
 
 def run_units(work: Work, session: Session, crew: Crew, tasks: Sequence[Task]) -> None:
     """Make models one a unit, bases before what is unlearned from them; no more units at once than the crew takes.
@@ -55,7 +62,7 @@ def run_units(work: Work, session: Session, crew: Crew, tasks: Sequence[Task]) -
                 _defer(session, task, task.base, todo, waiting)
             elif session.claim(task):
                 try:
-                    future = crew.submit(task.key, _payload(work, session, task))
+                    future = _submitted(work, session, crew, task)
                 except BrokenExecutor as error:
                     raise _killed(session, running, task) from error
                 running[future] = task
@@ -91,11 +98,14 @@ def _defer(session: Session, task: Task, base: Task, todo: deque[Task], waiting:
         todo.appendleft(base)
 
 
-def _payload(work: Work, session: Session, task: Task) -> bytes:
+def _submitted(work: Work, session: Session, crew: Crew, task: Task) -> Future[bytes]:
     base = None if task.base is None else session.store.read(task.base.key)
     if task.base is not None and base is None:
         raise TrainingError(f"{session.store.path(task.base.key)} changed while it was used: run the command again")
-    return pack(work.recipe, work.arch, work.sources, work.pool, task.job, base, work.device)
+    common = (work.recipe, work.arch, work.sources, work.pool, task.job, base, work.device)
+    if not crew.shares:
+        return crew.submit(run_unit, task.key, pack(*common))
+    return crew.submit(run_unit, task.key, pack(*common, shared=True), [crew.share(*work.packed)])
 
 
 def _answer(future: Future[bytes]) -> Made:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from attacks.memory import is_out_of_memory
 from audit.inputs.contained import Meddling, contained, timed
+from audit.inputs.device import full_precision
 from audit.inputs.recipe import RecipeSection
 from audit.inputs.usercode import describe
 
 from .descent import Batches, losses_of
 from .jobs import Job, Mode, Steps, steps_of
-from .problems import TrainingError, in_training, is_out_of_memory
+from .problems import TrainingError, in_training
 from .single import fresh, seeded, train_single
 from .stacked import Stack, group_limit, streams_of
 from .streams import Stream
@@ -192,18 +194,24 @@ def _group_step(recipe: RecipeSection, arch: str, batches: Batches, jobs: Sequen
 
 def _unlike(recipe: RecipeSection, arch: str, batches: Batches, job: Job, steps: Steps) -> str:
     """Why stacked models would not be the models that they are alone; "" where they are."""
-    two, losses, buffers = Steps(2, steps.batch), [], {}
+    with full_precision():  # else a GPU rounds so much that the two could differ by it
+        return _compared(recipe, arch, batches, job, Steps(2, steps.batch))
+
+
+def _compared(recipe: RecipeSection, arch: str, batches: Batches, job: Job, two: Steps) -> str:
+    losses: list[float] = []
+    buffers: dict[str, np.ndarray[Any, Any]] = {}
     for noise in (1, 0):
         module = fresh(arch, job.seed, batches.device)
-        stream = streams_of([job], steps, batches.ways)[0]
+        stream = streams_of([job], two, batches.ways)[0]
         losses.append(float(train_single(recipe, module, batches, stream, two, noise).loss[0]))
-        buffers = {name: t.double().cpu().numpy() for name, t in module.named_buffers()}
+        buffers = {name: t.cpu().double().numpy() for name, t in module.named_buffers()}
     try:
         stack = Stack(arch, [job.seed + 1, job.seed], batches.device)
-        loss = float(stack.train(recipe, batches, streams_of([job, job], steps, batches.ways), two).loss[1])
+        loss = float(stack.train(recipe, batches, streams_of([job, job], two, batches.ways), two).loss[1])
     except (Exception, SystemExit) as error:  # noqa: BLE001 - vmap and the user's network may raise anything
         return f"this network cannot be stacked ({describe(error)})"
-    stacked = {name: t[1].double().cpu().numpy() for name, t in stack.buffers.items()}
+    stacked = {name: t[1].cpu().double().numpy() for name, t in stack.buffers.items()}
     random = losses[0] != losses[1]
     if random or not np.isfinite([loss, losses[0]]).all():
         return ""

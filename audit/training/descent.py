@@ -130,10 +130,10 @@ def descend(
     models = len(streams)
     optimiser = make_optimiser(recipe, parameters)
     diverged, last = np.zeros(models, np.int64), np.zeros(models)
+    drawn = _block(streams, min(BLOCK, steps.count), batches.device)
     for start in range(0, steps.count, BLOCK):
-        count = min(BLOCK, steps.count - start)
-        index, change = _block(streams, count, batches.device)
-        seen = []
+        count, left = min(BLOCK, steps.count - start), steps.count - start - BLOCK
+        (index, change), seen = drawn, []
         for step in range(count):
             for group in optimiser.param_groups:
                 group["lr"] = recipe.rate * factor(recipe, start + step, steps.count)
@@ -143,7 +143,9 @@ def descend(
             losses.sum().backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             seen.append(losses.detach())
-        block = torch.stack(seen).double().cpu().numpy()
+        if left > 0:  # before the losses are waited for: a GPU still computes
+            drawn = _block(streams, min(BLOCK, left), batches.device)
+        block = torch.stack(seen).cpu().double().numpy()
         bad = ~np.isfinite(block)
         first = np.where(bad.any(0), start + 1 + bad.argmax(0), 0)
         diverged, last = np.where(diverged == 0, first, diverged), block[-1]

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from audit.errors import CouldNotRun
+from attacks.memory import is_out_of_memory
 from audit.inputs.contained import Meddling, contained
 from audit.inputs.recipe import RecipeSection
-from audit.inputs.usercode import describe, named_function
-from audit.record.digest import sha256_file
+from audit.inputs.usercode import describe, named_function, source_digest
 
 from .jobs import Pool, Sources
-from .problems import NotImportable, TrainingError, is_out_of_memory, out_of_memory
+from .problems import NotImportable, TrainingError, out_of_memory
 from .single import first_bad, seeded
 
 if TYPE_CHECKING:
@@ -34,15 +31,6 @@ def import_hook(line: str, spec: str) -> Hook:
         return named_function(f'[recipe] {line} = "{spec}"', spec)
     except ValueError as error:
         raise NotImportable(str(error)) from error
-
-
-def source_digest(spec: str) -> str:
-    """SHA-256 of the source file of the module in ``package.module:name``, which has been imported."""
-    file = getattr(sys.modules[spec.partition(":")[0]], "__file__", None)
-    try:
-        return sha256_file(Path(file)) if file else ""
-    except CouldNotRun:  # a module in an archive
-        return ""
 
 
 def import_sources(recipe: RecipeSection, arch: str) -> Sources:

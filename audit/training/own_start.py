@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attacks.base import Floats, Ints
+from audit.inputs.device import full_precision
 from audit.inputs.tensors import numpy_of
 from audit.inputs.training_order import TrainingOrder
 
@@ -93,8 +94,8 @@ def outputs_of(module: torch.nn.Module, batches: Batches, rows: Ints) -> Floats:
     import torch
 
     index = torch.from_numpy(rows).to(batches.device)
-    with torch.no_grad():
-        parts = [module(batches.inputs(some, None)).double().cpu().numpy() for some in torch.split(index, FORWARD)]
+    with torch.no_grad(), full_precision():
+        parts = [module(batches.inputs(some, None)).cpu().double().numpy() for some in torch.split(index, FORWARD)]
     logits = np.concatenate(parts)
     centred = logits - logits.mean(axis=1, keepdims=True) if logits.shape[1] > 1 else logits
     return np.asarray(centred).reshape(-1)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+from attacks.memory import is_out_of_memory
 from audit.errors import AuditError, ExitCode
 from audit.inputs.recipe import RecipeSection
 from audit.inputs.usercode import describe
-
-OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "not enough memory")  # torch's words on CPU and GPU
 
 
 class TrainingError(AuditError):
@@ -19,13 +18,6 @@ class NotImportable(TrainingError):
     """A function that the recipe or ``--arch`` names cannot be had: nothing was run."""
 
     exit_code = ExitCode.USAGE
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Did torch or Python run out of memory?"""
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(words in str(error).lower() for words in OUT_OF_MEMORY)
-    )
 
 
 def diverged(recipe: RecipeSection, step: int, steps: int) -> str:

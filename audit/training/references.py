@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from audit.engine.crew import Order
 from audit.errors import CouldNotRun, InputError, UsageError
 from audit.inputs.case import LoadedCase, ShadowModels
 from audit.inputs.config import TrainingSection
@@ -118,6 +119,7 @@ def train(
         Store(order.store, key),
         key=key,
         device=order.device,
+        order=Order(order.engine.executor, order.engine.workers or order.recipe.workers),
         deadline=None if minutes is None else time.monotonic() + 60 * minutes,
         notify=notify,
     )
@@ -190,7 +192,7 @@ def _record(
 ) -> TrainingRecord:
     return TrainingRecord(
         recipe=order.recipe.model_dump(mode="json", exclude_defaults=True),
-        mode=trained.mode,
+        mode="pool" if trained.mode == "executor" else trained.mode,  # the models are the same
         references_asked=order.wanted.references,
         references=references,
         shadows_asked=order.wanted.shadows,

@@ -7,12 +7,12 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from audit.engine.crew import IN_FLIGHT, Crew, Order, worker_count
 from audit.inputs.recipe import RecipeSection
 
 from .by_groups import run_groups
 from .by_units import Work, run_units
 from .choice import Choice, check_network, given, measure
-from .crew import Crew, worker_count
 from .descent import Batches
 from .hooks import import_sources
 from .jobs import MODES, Addresses, Job, Mode, Pool, check_jobs, steps_of
@@ -75,6 +75,7 @@ def train_models(
     key: bytes,
     device: str = "cpu",
     executor: Executor | None = None,
+    order: Order | None = None,
     deadline: float | None = None,
     notify: Callable[[Progress], None] = lambda _: None,
 ) -> Trained:
@@ -89,6 +90,7 @@ def train_models(
         key: 32 secret bytes under which personal data are digested.
         device: ``cpu``, ``cuda`` (every GPU) or one device.
         executor: runs the units in place of a pool of processes of our own; needs ``submit``.
+        order: who runs the units where no executor is given; by default processes, ``[recipe] workers`` of them.
         deadline: ``time.monotonic`` after which no model is started; those in training are finished.
         notify: told of every job that is done.
 
@@ -102,12 +104,14 @@ def train_models(
     sources = import_sources(recipe, arch)
     addresses = Addresses(recipe, arch, sources, pool, key)
     work = Work(recipe, arch, sources, pool, device)
-    choice = _choose(work, addresses, jobs, store, executor, timed=deadline is not None)
+    order = order or Order(workers=recipe.workers)
+    workers = worker_count(order.workers or (IN_FLIGHT if order.executor else None), device)
+    choice = _choose(work, addresses, jobs, store, workers, executor, timed=deadline is not None)
     tasks = [_task(addresses, job, choice.mode) for job in jobs]
     keys = {task.job.name: task.key for task in tasks}
     session = Session(store, keys, deadline, notify)
     try:
-        with Crew(recipe, device, executor) as crew:
+        with Crew(order, device, executor) as crew:
             left = session.left(tasks)
             while left and not session.expired():
                 if choice.way == "vectorised":
@@ -150,13 +154,20 @@ def estimate(
     if recipe.train is not None:
         assert fixed is not None
         return Estimate(fixed.way, f"{fixed.why}; its time is known after the first model", {}, 0)
-    measured = _measure(Work(recipe, arch, sources, pool, device), jobs)
+    measured = _measure(Work(recipe, arch, sources, pool, device), jobs, worker_count(recipe.workers, device))
     way, why = (measured.way, measured.why) if fixed is None else (fixed.way, f"{fixed.why} ({measured.why})")
     return Estimate(way, why, dict(measured.seconds), steps_of(recipe, len(jobs[0].rows), jobs[0].steps_rows).count)
 
 
 def _choose(
-    work: Work, addresses: Addresses, jobs: Sequence[Job], store: Store, executor: Executor | None, *, timed: bool
+    work: Work,
+    addresses: Addresses,
+    jobs: Sequence[Job],
+    store: Store,
+    workers: int,
+    executor: Executor | None,
+    *,
+    timed: bool,
 ) -> Choice:
     """Choose the way, and check the network where something is to be trained; ``timed``: groups need their time."""
     hits: dict[Mode, int] = {
@@ -174,17 +185,17 @@ def _choose(
     if work.recipe.train is not None or not missing:
         return choice or Choice("pool", "pool: there is nothing to train")
     if choice is None:
-        return _measure(work, missing)
+        return _measure(work, missing, workers)
     check_network(work.recipe, work.arch, _batches(work), missing[0])
     if timed and choice.way == "vectorised":
-        return replace(choice, seconds=_measure(work, missing).seconds)
+        return replace(choice, seconds=_measure(work, missing, workers).seconds)
     return choice
 
 
-def _measure(work: Work, jobs: Sequence[Job]) -> Choice:
+def _measure(work: Work, jobs: Sequence[Job], workers: int) -> Choice:
     batches = _batches(work)
     check_network(work.recipe, work.arch, batches, jobs[0])
-    return measure(work.recipe, work.arch, batches, jobs, worker_count(work.recipe, work.device))
+    return measure(work.recipe, work.arch, batches, jobs, workers)
 
 
 def _batches(work: Work) -> Batches:

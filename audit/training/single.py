@@ -81,4 +81,8 @@ def first_bad(module: torch.nn.Module) -> str:
     """Name of a parameter or buffer that is not finite, or ""."""
     import torch
 
-    return next((n for n, t in module.state_dict().items() if not torch.isfinite(t).all()), "")
+    state = module.state_dict()
+    if not state:
+        return ""
+    finite = torch.stack([torch.isfinite(t).all() for t in state.values()])  # one answer from the device for all
+    return next((name for name, sound in zip(state, finite.tolist(), strict=True) if not sound), "")

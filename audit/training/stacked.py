@@ -9,11 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attacks.memory import is_out_of_memory
 from audit.inputs.recipe import RecipeSection
 
 from .descent import Batches, Descent, descend, losses_of
 from .jobs import Job, Steps
-from .problems import is_out_of_memory
 from .single import fresh, noise_seed, seeded, trained_parameters
 from .streams import Stream
 
@@ -131,8 +131,9 @@ def free_memory(device: str) -> int:
     """Bytes free on the device, or in the machine, within the limit of a container."""
     import torch
 
-    if device.startswith("cuda"):
-        return int(torch.cuda.mem_get_info(device)[0])
+    if device.startswith("cuda"):  # what torch keeps of earlier work is free as well
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0] + kept)
     free = int(os.sysconf("SC_AVPHYS_PAGES")) * int(os.sysconf("SC_PAGE_SIZE"))
     with suppress(OSError, ValueError):  # no such limit
         free = min(free, int((CONTAINER / "memory.max").read_text()) - int((CONTAINER / "memory.current").read_text()))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audit.engine import worker
+from audit.engine.versions import Unlike, check_versions, versions
+from audit.engine.wire import as_array, decode, encode, state_bytes
 from audit.inputs.contained import Meddling, contained
 from audit.inputs.recipe import RecipeSection
 
@@ -18,15 +21,9 @@ from .jobs import Job, Pool, Sources, pool_of, steps_of
 from .problems import TrainingError, diverged, in_training
 from .single import first_bad, fresh, train_single
 from .streams import Stream
-from .wire import as_array, decode, encode, state_bytes
 
 if TYPE_CHECKING:
     import torch
-
-#: torch has one generator a process, so units of several threads take turns
-_turn = threading.Lock()
-#: device of this process, where a pool gave it one
-assigned: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +42,15 @@ class Made:
 
 
 def pack(
-    recipe: RecipeSection, arch: str, sources: Sources, pool: Pool, job: Job, base: bytes | None, device: str
+    recipe: RecipeSection,
+    arch: str,
+    sources: Sources,
+    pool: Pool,
+    job: Job,
+    base: bytes | None,
+    device: str,
+    *,
+    shared: bool = False,
 ) -> bytes:
     """Everything that a unit needs.
 
@@ -57,6 +62,7 @@ def pack(
         job: the model; without ``base`` it is trained, with it ``job.unlearn`` is unlearned.
         base: state dict of the trained model, as safetensors.
         device: where to train, unless the worker has a device of its own.
+        shared: the pool is shared (``pack_pool``): its rows are named, not sent.
     """
     header = {
         "recipe": recipe.model_dump(mode="json", exclude_unset=True),
@@ -65,39 +71,54 @@ def pack(
         "seed": job.seed,
         "steps_rows": job.steps_rows,
         "device": device,
+        "versions": versions(),
     }
-    arrays = pool.take(job.rows).arrays()
+    arrays = {"rows": job.rows} if shared else pool.take(job.rows).arrays()
     if base is not None and job.unlearn is not None:
         arrays = {**arrays, "base": as_array(base), "forget": np.isin(job.rows, job.unlearn)}
     return encode(header, arrays)
 
 
-def run_unit(key: str, payload: bytes) -> bytes:  # noqa: ARG001 - executors may use the key as a name
+def pack_pool(pool: Pool) -> bytes:
+    """The rows of all units."""
+    return encode({}, pool.arrays())
+
+
+def run_unit(key: str, payload: bytes, shared: Sequence[worker.Shared] = ()) -> bytes:  # noqa: ARG001 - a name
     """Train or unlearn one model.
 
     Args:
         key: address of the model.
         payload: from ``pack``.
+        shared: of ``pack_pool``, where the payload names rows of it.
 
     Returns:
         bytes for ``unpack``. A failure of the training is an answer, not an exception.
     """
     header, arrays = decode(payload)
     start = time.perf_counter()
+    if shared:
+        pool = worker.held(shared[0], "pool", lambda content: pool_of(decode(content)[1]))
+        arrays |= pool.take(arrays.pop("rows")).arrays()
     try:
+        check_versions(header["versions"])
         recipe = RecipeSection(**header["recipe"])
-        here = import_sources(recipe, header["arch"])
-        if here != Sources(**header["sources"]):
-            raise TrainingError(
-                f"the worker has other source files behind --arch {header['arch']} or [recipe] than this process: "
-                "bring both to the same version"
-            )
-        with _turn:
+        refuse_unlike(import_sources(recipe, header["arch"]), Sources(**header["sources"]), header["arch"])
+        with worker.turn:
             module, facts = _make(recipe, header, arrays)
-    except TrainingError as error:
+    except (TrainingError, Unlike) as error:
         return encode({"failed": str(error), "facts": {}}, {})
     facts["seconds"] = round(time.perf_counter() - start, 3)
     return encode({"failed": "", "facts": facts}, {"state": as_array(state_bytes(module))})
+
+
+def refuse_unlike(here: Sources, there: Sources, arch: str) -> None:
+    """Raises TrainingError where a worker has other source files than the process that sent a unit."""
+    if here != there:
+        raise TrainingError(
+            f"the worker has other source files behind --arch {arch} or [recipe] than this process: "
+            "bring both to the same version"
+        )
 
 
 def unpack(answer: bytes) -> Made:
@@ -109,7 +130,7 @@ def unpack(answer: bytes) -> Made:
 def _make(
     recipe: RecipeSection, header: dict[str, Any], arrays: dict[str, np.ndarray[Any, Any]]
 ) -> tuple[torch.nn.Module, dict[str, Any]]:
-    device = assigned or str(header["device"])
+    device = worker.assigned or str(header["device"])
     pool, seed = pool_of(arrays), int(header["seed"])
     module = fresh(header["arch"], seed, device)
     if "base" in arrays:

@@ -116,6 +116,18 @@ def test_t16_rmia_uses_every_reference_and_no_order() -> None:
         assert not np.array_equal(plain, rmia.offline(target, changed[1:], points, population[1:]))
 
 
+@pytest.mark.parametrize("a", [0.0, 0.33, 1.0])
+def test_rmia_against_all_others_equals_one_model_after_another(a: float) -> None:
+    """Also where one model's probability is all there is of a sum, with tiny ones beside it."""
+    rng = np.random.default_rng(5)
+    examples, population = (np.minimum(rng.normal(-20, 15, (4, n)), 0) for n in (30, 200))
+    examples[2, :10] = 0
+    for j, found in enumerate(rmia.leave_one_out(examples, population, a)):
+        others = np.arange(4) != j
+        expected = rmia.offline(examples[j], examples[others], population[j], population[others], a)
+        np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
 def test_a_row_without_a_model_on_one_side_takes_the_offline_line() -> None:
     """p_in = a p_out + 1 - a: the missing side is not the other side's copy."""
     p = np.array([[0.8, 0.8, 0.1], [0.6, 0.6, 0.1]])

@@ -67,6 +67,19 @@ def test_label_only_reads_predicted_classes_and_nothing_else() -> None:
         np.testing.assert_array_equal(values, observe(LabelOnly(), Labels(one.logit_sets))[key])
 
 
+def test_label_only_asks_each_size_once_in_directions_that_take_turns() -> None:
+    class Counted(Queried):
+        def augmented(self, role: str, query: str) -> Floats:
+            asked.append(query)
+            return super().augmented(role, query)
+
+    asked: list[str] = []
+    found = observe(LabelOnly(), Counted(view(1).logit_sets))
+    sizes = [query.rsplit(":", 1)[0] for query in asked]
+    assert found["queries"][0] == 1 + len(set(sizes)) == 1 + len(asked) / 2  # forget and holdout rows
+    assert {query[-1] for query in asked if query.startswith("noise")} == {"0", "1"}
+
+
 def test_label_only_without_a_network_has_no_meaning() -> None:
     with pytest.raises(NotApplicable, match="need a network"):
         observe(LabelOnly(), view(0, kind=Precomputed))

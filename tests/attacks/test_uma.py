@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from cases.stub import gaussian_case, linear_view
 
 from attacks.base import Case, NotApplicable
@@ -132,6 +133,13 @@ class Stairs:
         return z.detach().round() + 0 * z
 
 
+class Detached(Stairs):
+    """A network that says its top class and nothing else: no gradient is even defined."""
+
+    def forward(self, x: object) -> object:
+        return 9.0 * torch.nn.functional.one_hot(self.view.forward(x).argmax(dim=1), 3)  # type: ignore[attr-defined]
+
+
 class Saturated(Stairs):
     """A network whose softmax is full: the cross-entropy has no gradient, the margin has."""
 
@@ -139,8 +147,9 @@ class Saturated(Stairs):
         return self.view.forward(x) * 1e6  # type: ignore[attr-defined]
 
 
-def test_masked_gradients_are_named_where_nothing_carries_over() -> None:
-    steps = Stairs(linear_view(CLASS, np.diag([2.0, 2.0, 0.0]), np.array([0.0, 0.0, -30.0])))
+@pytest.mark.parametrize("shape", [Stairs, Detached])
+def test_masked_gradients_are_named_where_nothing_carries_over(shape: type[Stairs]) -> None:
+    steps = shape(linear_view(CLASS, np.diag([2.0, 2.0, 0.0]), np.array([0.0, 0.0, -30.0])))
     signals = [observe(steps), observe(FORGOT)]
     assert signals[0]["masked"][1] > 0.1
     assert signals[1]["masked"].max() == 0

@@ -47,6 +47,7 @@ def test_an_honest_model_is_no_fail_and_what_cannot_be_said_is_said(case: Scores
     assert found.result.task.signals == {"squared_error": "lower"}
     assert found.result.schema_version == "1.4"
     assert gate(found, "scores (squared_error)").ok
+    assert "by scores of rows alone (squared_error)" in found.result.verdict.scope
     assert found.result.utility is not None
     assert found.result.utility.figure.startswith("squared error")
     skipped = {f.attack: f.reason for f in found.findings if f.status == "SKIPPED"}
@@ -159,7 +160,7 @@ def test_a_wrong_file_is_told_with_its_remedy(what: str, case: ScoresCase) -> No
         audit.run(**given(case, models, **task))
 
 
-def test_a_network_is_no_file_of_scores(case: ScoresCase) -> None:
+def test_logits_are_no_file_of_scores(case: ScoresCase) -> None:
     logits = {m: {k.partition(".")[0]: np.zeros((len(a), 2)) for k, a in p.items()} for m, p in case.models.items()}
     with pytest.raises(InputError, match="no key of scores"):
         audit.run(**given(case, logits, task="scores"))
@@ -176,3 +177,11 @@ def test_answers_to_changed_inputs_are_averaged_and_class_claims_have_no_meaning
     assert one.estimate != two.estimate
     with pytest.raises(InputError, match="class claim has no meaning for scores"):
         audit.run(**given(case, case.models, claim="class"))
+
+
+def test_over_forgetting_fails_in_the_lower_tail(case: ScoresCase) -> None:
+    """Answers on forget rows that are worse than any retrain's: the forget set is recognised as the deleted one."""
+    worse = {k: a * 30 if k.startswith("forget") else a for k, a in case.models["unlearned"].items()}
+    found = audit.run(**given(case, {**case.models, "unlearned": worse}))
+    assert found.verdict == "FAIL"
+    assert "deleted" in found.result.verdict.sentence or "Over" in found.result.verdict.sentence

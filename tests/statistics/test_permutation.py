@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
 
-from audit.statistics.permutation import permutation_max_t
+from audit.statistics import permutation
+from audit.statistics.permutation import Relabellings, max_t, permutation_max_t
 
 PERMUTATIONS = 199
 
@@ -52,6 +53,21 @@ def test_adjusted_p_matches_the_full_enumeration():
     # 462 relabellings; 20,000 draws: 5 Monte Carlo standard errors
     np.testing.assert_allclose(result.adjusted, expected, atol=5 * np.sqrt(expected * (1 - expected) / 2e4).max())
     assert result.p == result.adjusted.min()
+
+
+@pytest.mark.parametrize("block", [64 * 2**20, 8 * 40 * 25])
+@pytest.mark.parametrize("strata", [None, np.arange(40) % 3])
+def test_tests_that_share_their_relabellings_find_what_each_would_alone(
+    monkeypatch: pytest.MonkeyPatch, block: int, strata: np.ndarray | None
+):
+    """Kept in one block, or drawn again for each test in several."""
+    monkeypatch.setattr(permutation, "CHUNK_BYTES", block)
+    scores = np.random.default_rng(1).normal(size=(3, 40))
+    shared = Relabellings(40, 15, PERMUTATIONS, np.random.default_rng(0), strata)
+    for rows in (scores, scores[:1] + np.r_[np.ones(15), np.zeros(25)]):
+        alone = permutation_max_t(rows, 15, PERMUTATIONS, np.random.default_rng(0), strata)
+        np.testing.assert_array_equal(max_t(rows, shared).adjusted, alone.adjusted)
+    assert sum(len(block) for block in shared.blocks()) == PERMUTATIONS
 
 
 def test_statistic_is_the_standardised_difference_of_means():

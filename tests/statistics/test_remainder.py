@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from audit.statistics.remainder import _Tail, visible_remainder
+from audit.statistics.remainder import _Pieces, _Tail, visible_remainder
 from audit.statistics.sample_size import remainder_bound, remainder_rows
 
 Q = 0.05
@@ -62,11 +62,40 @@ def test_weights_count_rows_as_copies_would() -> None:
     rng = np.random.default_rng(3)
     forget, holdout = rng.integers(0, 12, size=40).astype(float), rng.integers(0, 12, size=60).astype(float)
     weights = rng.multinomial(40, np.full(40, 1 / 40), size=5), rng.multinomial(60, np.full(60, 1 / 60), size=5)
-    rates = _Tail(forget, holdout, Q).rates(*weights)
+    tail = _Tail(forget, holdout, Q)
+    rates = tail.at(tail.forget_rank, tail.holdout_rank)(*weights)
     for at in range(5):
         copies = np.sort(np.repeat(holdout, weights[1][at]))[::-1]
         threshold = copies[3]  # at most 5 % of 60 rows score higher than the fourth
         assert rates[at] == pytest.approx((np.repeat(forget, weights[0][at]) > threshold).mean())
+
+
+def test_lumps_say_what_their_rows_say() -> None:
+    """Rows beyond the reach of any threshold are drawn together: no rate of any model changes."""
+    rng = np.random.default_rng(4)
+    sides = [rng.normal(size=(2, n)) for n in (3000, 8000)]
+    tails = [_Tail(forget, holdout, Q) for forget, holdout in zip(*sides, strict=True)]
+    ranks = [[tail.forget_rank for tail in tails], [tail.holdout_rank for tail in tails]]
+    bands = [[tail.forget_band for tail in tails], [tail.holdout_band for tail in tails]]
+    pieces = [_Pieces(*side) for side in zip(ranks, bands, strict=True)]
+    weights = [rng.poisson(1.0, size=(20, n)) for n in (3000, 8000)]
+    lumped = [_summed(*side) for side in zip(weights, ranks, bands, pieces, strict=True)]
+    for m, tail in enumerate(tails):
+        whole = tail.at(ranks[0][m], ranks[1][m])(*weights)
+        np.testing.assert_array_equal(tail.at(pieces[0].keys[m], pieces[1].keys[m])(*lumped), whole)
+    assert [len(side.count) for side in pieces] < [1500, 5000]
+    assert [side.count.sum() for side in pieces] == [3000, 8000]
+
+
+def _summed(weights: Any, ranks: Any, bands: Any, pieces: _Pieces) -> Any:
+    """Weights of the pieces: of single rows as they are, of lumps the sum of theirs."""
+    where = [np.where(r < a, -1, np.where(r < b, r, len(r))) for r, (a, b) in zip(ranks, bands, strict=True)]
+    single = np.any([(w >= 0) & (w < weights.shape[1]) for w in where], axis=0)
+    found = [weights[:, single]]
+    for place in range(int(single.sum()), len(pieces.count)):
+        inside = ~single & np.all([w == key[place] for w, key in zip(where, pieces.keys, strict=True)], axis=0)
+        found.append(weights[:, inside].sum(axis=1, keepdims=True))
+    return np.concatenate(found, axis=1)
 
 
 SLOW = pytest.mark.slow

@@ -50,7 +50,7 @@ def train(digits: Pool, store: Store) -> Train:
     """``train_models`` with a short recipe, stacked unless said otherwise."""
 
     def call(jobs: Sequence[Job], arch: str = MLP, pool: Pool | None = None, **options: Any) -> Trained:
-        keys = ("executor", "deadline", "notify", "key")
+        keys = ("order", "executor", "deadline", "notify", "key")
         settings = {k: v for k, v in options.items() if k not in keys}
         if "train" not in settings:
             settings = {"epochs": 2, "batch_size": 64, "engine": "vectorised"} | settings

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from audit.inputs.recipe import RecipeSection
-from audit.training import by_groups
+from audit.training import group
 from audit.training.jobs import Job, Pool
 from audit.training.problems import TrainingError
 from audit.training.service import estimate
@@ -113,14 +113,14 @@ def test_what_no_model_can_survive(train: Train, arch: str, options: dict, said:
 def test_a_group_that_does_not_fit_is_halved(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
 
-    class Small(by_groups.Stack):
+    class Small(group.Stack):
         def train(self, *arguments):
             sizes.append(len(self.seeds))
             if len(self.seeds) > most:
                 raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
             return super().train(*arguments)
 
-    monkeypatch.setattr(by_groups, "Stack", Small)
+    monkeypatch.setattr(group, "Stack", Small)
     most = 3
     assert train(coin_jobs(8)).trained == 8
     assert sizes == [8, 4, 2, 2, 2, 2]

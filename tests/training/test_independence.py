@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from audit.errors import InputError, UsageError
-from audit.inputs.config import TrainingSection
+from audit.inputs.config import EngineSection, TrainingSection
 from audit.inputs.data import Arrays
 from audit.inputs.kinship import ENTRIES, kinship, sample
 from audit.inputs.provenance import closest
@@ -54,7 +54,9 @@ def starts_again(_module: nn.Module, _data: object, *_rest: object, **_named: ob
 
 def order(folder: Path, arch: str, **recipe: object) -> TrainingOrder:
     how = RecipeSection.model_validate({"workers": 1, **(recipe or {"epochs": 2, "lr": 0.001})})
-    return TrainingOrder(TrainingSection(references=3, shadows=4), how, f"{HERE}:{arch}", "cpu", 3, folder / "store")
+    return TrainingOrder(
+        TrainingSection(references=3, shadows=4), how, f"{HERE}:{arch}", "cpu", 3, folder / "store", EngineSection()
+    )
 
 
 def rows(count: int, seed: int) -> Arrays:

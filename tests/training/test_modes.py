@@ -12,10 +12,16 @@ import pytest
 import torch
 from scipy.stats import ks_2samp
 
+from audit.engine import worker
+from audit.engine.crew import Crew, Order
+from audit.engine.wire import decode
 from audit.inputs.models import build_module
 from audit.inputs.recipe import RecipeSection
+from audit.training import group
 from audit.training.jobs import Job, Pool
+from audit.training.problems import TrainingError
 from audit.training.service import Trained, estimate
+from audit.training.stacked import free_memory
 from audit.training.store import Store
 from tests.training.conftest import MLP, Train, coin_jobs
 
@@ -175,3 +181,54 @@ def test_the_callers_generator_is_left_alone(train: Train) -> None:
     with ThreadPoolExecutor(1) as executor:
         train(coin_jobs(1), train="hooks.procedures:train", executor=executor)
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_the_memory_of_a_gpu_counts_what_torch_keeps_of_earlier_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (100, 1000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _device: 70)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _device: 50)
+    assert free_memory("cuda:0") == 120
+
+
+class Inline:
+    """An engine without processes: units run where they are handed over, as bytes."""
+
+    name, limit = "inline", 2
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def share(self, content: bytes) -> bytes:
+        return content
+
+    def submit(self, function, key, payload, names, sources):
+        future: Future[bytes] = Future()
+        self.sizes.append(len(decode(payload)[0].get("jobs", ())))
+        future.set_result(worker.call(function, key, payload, names, *sources))
+        return future
+
+    def close(self, *, now: bool) -> None:
+        pass
+
+
+def test_stacked_groups_are_spread_over_workers_and_halved_where_memory_is_short(
+    train: Train, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs, engine = coin_jobs(6), Inline()
+    here = train(jobs)
+    wanted = states(store, here)
+    store.discard(here.keys.values())
+    monkeypatch.setattr(Crew, "_started", lambda _crew: engine)
+    plain = group.train_group
+    monkeypatch.setattr(group, "train_group", lambda *a: None if len(a[4]) == 3 and a[4][0].seed == 3 else plain(*a))
+    spread = train(jobs, order=Order(workers=2))
+    assert (spread.mode, spread.trained) == ("vectorised", 6)
+    assert engine.sizes == [3, 3, 1, 2]
+    assert_alike(wanted, states(store, spread))
+
+
+def test_a_worker_of_other_versions_refuses(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Crew, "_started", lambda _crew: Inline())
+    monkeypatch.setattr(group, "versions", lambda: {"torch": "1.0"})
+    with pytest.raises(TrainingError, match=r"a worker has torch .* and not 1.0: bring it to the versions"):
+        train(coin_jobs(4), order=Order(workers=2))

@@ -14,7 +14,7 @@ from scipy import stats
 from sklearn.metrics import r2_score
 
 import audit
-from attacks.recovery.wasserstein import Wasserstein
+from attacks.membership.wasserstein import Wasserstein
 from attacks.tasks.regression import Regression
 from audit.errors import InputError, UsageError
 

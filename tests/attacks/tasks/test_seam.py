@@ -7,7 +7,7 @@ import pytest
 from cases.stub import StubView, gaussian_case
 
 from attacks.base import NotApplicable, discover
-from attacks.tasks import NAMES, Task, task_named
+from attacks.tasks import NAMES, Task, serving, task_named
 from attacks.tasks.base import SIGNALS
 from attacks.tasks.scores import Scores
 
@@ -25,7 +25,7 @@ def test_a_task_says_what_it_is(task: Task) -> None:
 
 @pytest.mark.parametrize("name", sorted(discover()))
 def test_an_attack_names_a_signal_of_the_vocabulary(name: str) -> None:
-    assert discover()[name].signal in SIGNALS
+    assert discover()[name].signal in {"", *SIGNALS}
 
 
 def test_an_attack_whose_signal_is_not_offered_says_so() -> None:
@@ -33,6 +33,14 @@ def test_an_attack_whose_signal_is_not_offered_says_so() -> None:
     object.__setattr__(case, "task", Scores({"nll": "lower"}))
     with pytest.raises(NotApplicable, match="has no meaning for scores: it needs logits of classes"):
         discover()["label_only"]().observe(StubView(), None, case, np.random.default_rng(0))
+
+
+def test_which_tasks_an_attack_serves() -> None:
+    assert serving("class_logits") == ("classification",)
+    assert serving("confidence") == serving("") == NAMES
+    assert serving("log_likelihood") == NAMES
+    assert serving("numbers") == ("regression",)
+    assert serving("truth") == ("classification", "multilabel", "regression")
 
 
 def test_there_is_no_other_task() -> None:

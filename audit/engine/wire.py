@@ -24,7 +24,7 @@ def encode(header: Mapping[str, Any], arrays: Arrays) -> bytes:
     return stream.getvalue()
 
 
-def decode(content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
+def decode(content: bytes | memoryview) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
     """Header and arrays of ``encode``.
 
     Raises:
@@ -37,9 +37,14 @@ def decode(content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, An
 
 def state_bytes(module: torch.nn.Module) -> bytes:
     """The state dict of a module as safetensors."""
+    import torch
     from safetensors.torch import save
 
-    return save({name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()})
+    state = {
+        name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)  # one copy, none shared
+        for name, tensor in module.state_dict().items()
+    }
+    return save(state)
 
 
 def as_array(content: bytes) -> np.ndarray[Any, Any]:
