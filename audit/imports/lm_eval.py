@@ -1,4 +1,4 @@
-"""lm-evaluation-harness: ``samples_<task>_<time>.jsonl`` of ``--log_samples``, one task a set.
+"""lm-evaluation-harness: ``samples_<task>_<time>.jsonl`` with logged samples, one task a set.
 
 The log-likelihood is that of the right answer where a row has several (multiple choice), else that of its one request;
 it is a sum over the answer's tokens, not a mean.
