@@ -125,10 +125,10 @@ def _refuse_copies(case: LoadedCase, views: Views) -> None:
     if not problems and task.declared:
         rest = ("retain", "holdout", "test")
         scores = {
-            name: {role: task.compared(view.logits(role)) for role in rest if role in case.selection}
+            name: {role: task.compared(view.logits(role))[:, 0] for role in rest if role in case.selection}
             for name, view in views.items()
         }
-        problems = twins(scores, files, case.claim.provenance)
+        problems = twins(scores, files)
     if problems:
         raise InputError(problems)
 

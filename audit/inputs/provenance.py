@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from attacks.base import Floats
 
@@ -18,9 +19,9 @@ from .targets import Target, TorchTarget
 
 #: our choice: logits of two honest retrains differ by far more than this (relative root mean square)
 COPY_DISTANCE = 1e-3
-#: our choice, of the usual distance. Real Llama-2-7B runs with another weight decay lie at .31 to .38, separate ones at
-#: .8 to 1; forests at .7 where a quarter was forgotten, .6 at half, .43 once where four fifths were
-TWIN = 0.4
+#: our choice, of the usual distance. Real Llama-2-7B runs with another weight decay lie at .39 to .41 of it, separate
+#: ones at .9 to 1; among five honest references forests and transformers at .8 or more, two forests at .46 or more
+TWIN = 0.45
 
 
 def warm_starts(models: Mapping[str, Target], public_layers: Sequence[str]) -> list[str]:
@@ -106,40 +107,35 @@ def _distance(a: Floats, b: Floats, centred: bool) -> float:
     return float(np.sqrt(((a - b) ** 2).mean()) / max(float(a.std()), 1e-12))
 
 
-def twins(scores: Mapping[str, Mapping[Any, Floats]], files: Mapping[str, str], provenance: str) -> list[str]:
-    """Problems: references whose scores lie far nearer to each other's than those of separate trainings do.
+def twins(scores: Mapping[str, Mapping[Any, Floats]], files: Mapping[str, str]) -> list[str]:
+    """Problems: references that order rows far more alike than separate trainings do.
 
-    A run with the same seed and another weight decay is no copy and no independent retrain. Two trainings differ on
-    rows that both saw, and on rows that neither saw, as much as either differs from the original; a pair that differs
-    by less than ``TWIN`` of that is none of two trainings. Forget rows are left out: there the original differs.
+    A run with the same seed and another weight decay is no copy and no independent retrain. Held against the other
+    pairs of references; where there are two alone, against how far both lie from the original. Forget rows are left
+    out: there the original differs. References that are all twins of one another are not told by this.
 
     Args:
-        scores: model name -> set -> what models are compared by, (n, C); retain and never-seen rows.
+        scores: model name -> set -> what models are compared by, (n,); retain and never-seen rows.
         files: model name -> what the user knows it by.
-        provenance: references of a common checkpoint (or surrogates) may all be nearer to each other than to the
-            original, so they are held against the other references, where there are any.
     """
     names = [name for name in scores if name.startswith("retrained/")]
     pairs = {(a, b): _apart(scores[a], scores[b]) for i, b in enumerate(names) for a in names[:i]}
     problems = []
     for (a, b), value in pairs.items():
-        others = [d for pair, d in pairs.items() if pair != (a, b)]
-        if "original" in scores and (provenance == "exact" or (not others and provenance == "checkpoint")):
-            usual = float(np.mean([_apart(scores[name], scores["original"]) for name in (a, b)]))
-        elif others:
-            usual = float(np.median(others))
-        else:
-            continue
-        if value < TWIN * usual:
+        usual = [other for pair, other in pairs.items() if pair != (a, b)]
+        if not usual and "original" in scores:
+            usual = [_apart(scores[name], scores["original"]) for name in (a, b)]
+        if usual and value < TWIN * float(np.median(usual)):
             problems.append(
-                f"{_called(b, files)} is no independent retrain beside {_called(a, files)}: their scores differ by "
-                f"{value:.2f} of a spread, where separate trainings differ by {usual:.2f}, as runs with one seed and "
-                "other settings do (weight decay, length). Remove one of the two, or retrain it with a seed of its own"
+                f"{_called(b, files)} is no independent retrain beside {_called(a, files)}: they order the rows that "
+                f"are not forgotten {value / float(np.median(usual)):.0%} as differently as separate trainings do, as "
+                "runs with one seed and other settings would (weight decay, length). Remove one of the two, or retrain it "
+                "with a seed of its own"
             )
     return problems
 
 
 def _apart(a: Mapping[Any, Floats], b: Mapping[Any, Floats]) -> float:
-    """Geometric mean over sets of the mean absolute difference, relative to the spread."""
-    found = [float(np.abs(a[role] - b[role]).mean() / max(float(b[role].std()), 1e-12)) for role in a]
-    return float(np.exp(np.mean(np.log(np.maximum(found, 1e-12)))))
+    """Geometric mean over sets of the square root of 1 - rank correlation: no shift and no scale counts."""
+    found = [1 - stats.pearsonr(stats.rankdata(a[role]), stats.rankdata(b[role])).statistic for role in a]
+    return float(np.exp(np.mean(np.log(np.maximum(found, 1e-12))) / 2))
