@@ -125,11 +125,12 @@ def twins(scores: Mapping[str, Mapping[Any, Floats]], files: Mapping[str, str]) 
         usual = [other for pair, other in pairs.items() if pair != (a, b)]
         if not usual and "original" in scores:
             usual = [_apart(scores[name], scores["original"]) for name in (a, b)]
-        if usual and value < TWIN * float(np.median(usual)):
+        share = value / float(np.median(usual)) if usual else 1.0
+        if share < TWIN:
             problems.append(
                 f"{_called(b, files)} is no independent retrain beside {_called(a, files)}: they order the rows that "
-                f"are not forgotten {value / float(np.median(usual)):.0%} as differently as separate trainings do, as "
-                "runs with one seed and other settings would (weight decay, length). Remove one of the two, or retrain it "
+                f"are not forgotten {share:.0%} as differently as separate trainings do, as "
+                "runs with one seed and other settings would (weight decay, length). Remove one, or retrain it "
                 "with a seed of its own"
             )
     return problems
