@@ -131,6 +131,7 @@ def _correctness(name: str, view: ModelView, case: Case, roles: tuple[str, ...])
     found = {
         f"correct/{name}": task.quality(np.concatenate(unseen), np.concatenate([case.truth(role) for role in roles])),
         f"correct_retain/{name}": task.quality(view.stored("retain"), case.truth("retain")),
+        f"correct_forget/{name}": task.quality(view.stored("forget"), case.truth("forget")),
         f"loss/{name}": np.array([task.loss(view.stored(role), case.truth(role)) for role in ("retain", "test")]),
     }
     return {key: values for key, values in found.items() if values is not None}

@@ -10,7 +10,7 @@ from audit.engine.crew import Crew
 from audit.errors import InputError
 from audit.inputs.case import LoadedCase
 from audit.inputs.device import full_precision
-from audit.inputs.provenance import copies
+from audit.inputs.provenance import copies, twins
 from audit.record.run_records import LookRecord, TaskRecord
 from audit.record.rundir import RunDir
 from audit.record.version import VERSION
@@ -120,6 +120,13 @@ def _refuse_copies(case: LoadedCase, views: Views) -> None:
         problems = copies(
             {name: [forget] for name, (forget, _) in logits.items()}, files, " on the forget set", centred=centred
         )
+    if not problems and task.declared:
+        rest = ("retain", "holdout", "test")
+        scores = {
+            name: {role: task.compared(view.logits(role))[:, 0] for role in rest if role in case.selection}
+            for name, view in views.items()
+        }
+        problems = twins(scores, files)
     if problems:
         raise InputError(problems)
 

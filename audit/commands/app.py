@@ -16,6 +16,7 @@ from . import certificate, policy, references, upkeep
 from .compare import compare
 from .demo import demo
 from .grouped import GroupedCommand
+from .imports import ImportCommand, import_command
 from .look import init, inspect
 from .new import new
 from .report import report
@@ -70,6 +71,7 @@ for command in (
     demo,
 ):
     app.command()(command)
+app.command("import", cls=ImportCommand)(import_command)
 app.add_typer(references.app, name="references")
 app.add_typer(policy.app, name="policy")
 app.add_typer(certificate.commit, name="commit")

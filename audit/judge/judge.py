@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from audit.collect.evidence import Evidence
 from audit.policy.policy import Policy
 from audit.record.findings import Finding, FindingStatus
-from audit.record.result import SCHEMA_VERSION, TASK_SCHEMA_VERSION, AuditResult, PolicyRecord
+from audit.record.result import PAPERS_SCHEMA_VERSION, SCHEMA_VERSION, TASK_SCHEMA_VERSION, AuditResult, PolicyRecord
 from audit.record.run_records import LookRecord
 
 from .cautions import cautions
@@ -22,6 +22,7 @@ from .gates import gates
 from .identical import identical_findings
 from .inside import inside_findings
 from .looks import share
+from .papers import papers
 from .remainder import sized
 from .scoring import Scoring, score_all
 from .shams import own_findings
@@ -58,9 +59,10 @@ def judge(evidence: Evidence, policy: Policy, policy_sha256: str, scoring: Scori
     verdict = sized(verdict, findings, policy.figures(evidence.facts.claim.kind, evidence.facts.claim.access))
     warnings = cautions(evidence, families, policy)
     facts = evidence.facts
+    printed = papers(evidence)
     by_name = {item.attack.name: item for item in scoring.scored}
     return AuditResult(
-        schema_version=SCHEMA_VERSION if facts.task is None else TASK_SCHEMA_VERSION,
+        schema_version=_version(printed=bool(printed), task=facts.task is not None),
         tool="unlearn-audit",
         tool_version=facts.tool_version,
         run_id=facts.run_id,
@@ -81,9 +83,15 @@ def judge(evidence: Evidence, policy: Policy, policy_sha256: str, scoring: Scori
         training=facts.training,
         task=facts.task,
         utility=measured,
+        papers=printed,
         not_tested=not_tested(evidence, scoring),
         verdict=verdict.model_copy(update={"warnings": warnings}),
     )
+
+
+def _version(*, printed: bool, task: bool) -> str:
+    """The oldest schema that the record fits."""
+    return PAPERS_SCHEMA_VERSION if printed else TASK_SCHEMA_VERSION if task else SCHEMA_VERSION
 
 
 def _share_of(look: LookRecord | None, policy: Policy) -> tuple[LookRecord | None, Policy]:

@@ -16,6 +16,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, mode
 from .attack_record import AttackRecord, Record
 from .findings import Family, Finding, Gate, Interval
 from .inputs import ClaimRecord, InputRecord
+from .papers import PaperFigure
 from .readonce import read_once
 from .run_records import LookRecord, TaskRecord, TrainingRecord
 
@@ -23,6 +24,8 @@ from .run_records import LookRecord, TaskRecord, TrainingRecord
 SCHEMA_VERSION = "1.3"
 #: 1.4: the task, where it is none of classification; records of classification are those of 1.3
 TASK_SCHEMA_VERSION = "1.4"
+#: 1.5: the figures that papers print, where there are any
+PAPERS_SCHEMA_VERSION = "1.5"
 
 
 class Outcome(StrEnum):
@@ -115,6 +118,9 @@ class AuditResult(Record):
     training: TrainingRecord | None = None
     task: TaskRecord | None = Field(default=None, description="absent for classification")
     utility: UtilityRecord | None = None
+    papers: tuple[PaperFigure, ...] = Field(
+        default=(), description="figures of the literature: no tests, no gates; absent where there are none"
+    )
     not_tested: tuple[str, ...]
     verdict: Verdict
     evidence: str | None = Field(
@@ -123,10 +129,10 @@ class AuditResult(Record):
 
     @model_serializer(mode="wrap")
     def _without_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Records of earlier versions have no ``evidence`` key, those of classification no ``task``."""
+        """Records of earlier versions have no ``evidence`` and ``papers``, those of classification no ``task``."""
         document: dict[str, Any] = dump(self)
-        for name in ("evidence", "task"):
-            if getattr(self, name) is None:
+        for name in ("evidence", "task", "papers"):
+            if getattr(self, name) in (None, ()):
                 document.pop(name, None)
         return document
 

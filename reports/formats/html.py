@@ -137,7 +137,7 @@ def render_html(
             answer=answer_svg(first.groups),
             parts=parts,
             skipped=skipped,
-            contents=_contents(parts, bool(clauses)),
+            contents=_contents(parts, bool(clauses), bool(result.papers)),
             terms=TERMS,
             reasons=reasons(result),
             anchors={r.finding.id: r.anchor for r in reversed(rows)},
@@ -162,7 +162,7 @@ def render_html(
     )
 
 
-def _contents(parts: Sequence[Part], clauses: bool) -> list[tuple[str, str]]:
+def _contents(parts: Sequence[Part], clauses: bool, papers: bool) -> list[tuple[str, str]]:
     """Anchors and titles of the sections, in their order."""
     own = [(f"group-{part.group.key}", part.group.title) for part in parts]
     return [
@@ -170,6 +170,7 @@ def _contents(parts: Sequence[Part], clauses: bool) -> list[tuple[str, str]]:
         ("not-tested", "Not tested"),
         *own,
         ("utility", "Utility"),
+        *([("papers", "What papers print")] if papers else []),
         ("skipped", "Did not run"),
         ("glossary", "Glossary"),
         ("appendix", "Appendix"),

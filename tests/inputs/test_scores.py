@@ -45,7 +45,7 @@ def test_an_honest_model_is_no_fail_and_what_cannot_be_said_is_said(case: Scores
     assert found.verdict == "INCONCLUSIVE"
     assert found.result.task is not None
     assert found.result.task.signals == {"squared_error": "lower"}
-    assert found.result.schema_version == "1.4"
+    assert found.result.schema_version == "1.5"
     assert gate(found, "scores (squared_error)").ok
     assert "by scores of rows alone (squared_error)" in found.result.verdict.scope
     assert found.result.utility is not None

@@ -1,0 +1,105 @@
+"""Causal language models of Hugging Face, asked for texts: folders on this disk, safetensors, no code of theirs.
+
+Each answer is judged after its prompt: log-probabilities of its tokens in one forward pass a set, and the greedy
+continuation of the prompt, as long as the text. A text without a prompt is continued from its first half of tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from attacks.scorers.tokens import rouge_l
+from audit.errors import CouldNotRun
+from audit.record.digest import sha256_path
+
+from .causal import log_probabilities
+from .layout import Layout, Log
+from .texts import OWN, Text, finite, read_texts, rows_of
+
+
+class HuggingFace(Layout):
+    """A folder a model; sets are files of texts."""
+
+    global_ids = True
+    name = "hf"
+    words = "folder of save_pretrained with its tokenizer (causal language model, safetensors; extra hf)"
+    sets: ClassVar = {"forget": "forget.jsonl", "retain": "retain.jsonl", "holdout": "holdout.jsonl"}
+    meaning = "file of texts, a line each: id, text, optional prompt, paraphrase, perturbed"
+
+    def read(self, source: str, names: Mapping[str, str], group_key: str | None) -> Log:
+        """Ask the model for every set."""
+        log = Log(own=dict(OWN))
+        model, tokenizer = _load(Path(source))
+        for role, name in names.items():
+            texts = read_texts(Path(name), log, group_key)
+            pairs = [_tokens(tokenizer, text, answer, model) for text in texts for answer in text.answers]
+            flat = log_probabilities(
+                lambda tokens, mask: model(input_ids=tokens, attention_mask=mask).logits,
+                [row for row, _ in pairs],
+                [begin for _, begin in pairs],
+                model.config.vocab_size,
+            )
+            for i, one in enumerate(flat):
+                finite(one.logprobs, f"{source}: {role}, answer {i}")
+            taken = iter(zip(pairs, flat, strict=True))
+            own = [[next(taken) for _ in text.answers] for text in texts]
+            said = [_continued(model, tokenizer, *row[0][0]) for row in own]
+            log.sets[role] = rows_of(texts, [[one for _, one in row] for row in own], [rouge for rouge, _ in said])
+            exact = sum(same for _, same in said)
+            log.said.append(f"{Path(source).name} continues {exact} of {len(texts)} {role} texts word for word")
+        log.digests[Path(source).name] = sha256_path(Path(source))
+        return log
+
+
+def _load(path: Path) -> tuple[Any, Any]:
+    if not path.is_dir():
+        raise ValueError(f"{path} is no folder: name the one that save_pretrained wrote, on this disk")
+    try:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+    except ImportError:
+        raise CouldNotRun("language models need transformers: pip install 'unlearn-audit[hf]'.") from None
+    safe = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path, **safe)
+        model = AutoModelForCausalLM.from_pretrained(path, use_safetensors=True, **safe)
+    except (OSError, ValueError, KeyError) as error:
+        text = (str(error).splitlines() or [""])[0][:200]
+        raise ValueError(
+            f"{path} cannot be loaded ({text}): save model and tokenizer there with save_pretrained"
+        ) from None
+    model.train(mode=False)
+    return model, tokenizer
+
+
+def _tokens(tokenizer: Any, text: Text, answer: str, model: Any) -> tuple[list[int], int]:
+    """Tokens of prompt and answer, and where the answer begins."""
+    before = list(tokenizer(text.prompt)["input_ids"]) if text.prompt else []
+    if not before and tokenizer.bos_token_id is not None:
+        before = [tokenizer.bos_token_id]
+    own = list(tokenizer(f" {answer}" if text.prompt else answer, add_special_tokens=False)["input_ids"])
+    begin = len(before) or 1
+    most = getattr(model.config, "max_position_embeddings", None)
+    if len(before) + len(own) <= begin or (most and len(before) + len(own) > most):
+        raise ValueError(f"row {text.key!r} has {len(before) + len(own)} tokens, 2 to {most} will do: divide the text")
+    return [*before, *own], begin
+
+
+def _continued(model: Any, tokenizer: Any, row: Sequence[int], begin: int) -> tuple[float, bool]:
+    """ROUGE-L of the greedy continuation of the prompt, and whether it is the text token for token."""
+    import torch
+
+    start = begin if begin > 1 else max(1, len(row) // 2)
+    asked = torch.tensor([row[:start]])
+    with torch.no_grad():
+        found = model.generate(
+            asked,
+            attention_mask=torch.ones_like(asked),
+            max_new_tokens=len(row) - start,
+            do_sample=False,
+            num_beams=1,
+            pad_token_id=tokenizer.pad_token_id or tokenizer.eos_token_id or 0,
+        )[0].tolist()
+    words, text = (tokenizer.decode(part, skip_special_tokens=True) for part in (found[start:], list(row[start:])))
+    return rouge_l(words, text), found[start:] == list(row[start:])

@@ -1,0 +1,160 @@
+"""Import logs: read each model's, join, write."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from attacks.tasks.scores import LOWER
+from audit.errors import InputError, UsageError
+from audit.inputs.naming import shown
+
+from .every_eval_ever import EveryEvalEver
+from .hf_models import HuggingFace
+from .joined import Joined, join
+from .layout import Layout, Log, Rows, mapping, read_json
+from .leakpro import LeakPro
+from .lm_eval import LmEval
+from .muse import Muse
+from .open_unlearning import OpenUnlearning
+from .privacy_meter import PrivacyMeter
+from .tofu import Tofu
+from .token_files import TokenFiles
+from .written import write
+
+LAYOUTS: dict[str, type[Layout]] = {
+    kind.name: kind
+    for kind in (OpenUnlearning, Tofu, Muse, LmEval, EveryEvalEver, PrivacyMeter, LeakPro, HuggingFace, TokenFiles)
+}
+POSITION = re.compile(r"(?:row|pop)?(\d+)")
+REFERENCE, CALIBRATED = "reference", "reference_nll"
+#: sets of scores; concepts have no score
+SETS = ("forget", "retain", "holdout", "test", "auxiliary")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be imported.
+
+    Attributes:
+        layout: a name of ``LAYOUTS``.
+        models: file or folder by model name (``original``, ``unlearned``, ``retrained-0``, ...).
+        sets: names in the log by set, in place of the layout's own; "" leaves a set out.
+        group_size: so many rows of a set in a row are of one author; None = not known.
+        group_key: field of a row that names its author.
+        groups: file of JSON, ``{set: {id: author}}``.
+        reference: log of a model that saw neither forget nor never-seen rows: losses are calibrated by its.
+    """
+
+    layout: str
+    models: Mapping[str, str]
+    sets: Mapping[str, str] = field(default_factory=dict)
+    group_size: int | None = None
+    group_key: str | None = None
+    groups: Path | None = None
+    reference: str | None = None
+
+
+def import_logs(order: Order, folder: Path) -> tuple[Joined, list[str]]:
+    """Read, join and write.
+
+    Returns:
+        what was written, and what was left out, one line each.
+
+    Raises:
+        UsageError: a set or layout that there is not; a folder that is not empty.
+        InputError: logs that cannot be read or joined, each with the file, the row and the remedy.
+    """
+    if order.layout not in LAYOUTS:
+        raise UsageError(f"there is no layout {order.layout!r}: use {', '.join(LAYOUTS)}.")
+    layout, names = LAYOUTS[order.layout](), _names(order)
+    logs: dict[str, Log] = {}
+    problems = []
+    asked = {**order.models, **({REFERENCE: order.reference} if order.reference else {})}
+    for model, source in asked.items():
+        try:
+            logs[model] = layout.read(source, names, order.group_key)
+        except ValueError as error:
+            problems.append(f"{model}: {error}")
+    if problems:
+        raise InputError(problems)
+    beside = {name: logs.pop(name) for name in [REFERENCE] if name in logs}
+    if beside:
+        _calibrate(logs, beside[REFERENCE])
+    for log in logs.values():
+        for role, rows in log.sets.items():
+            _group(rows, role, order)
+    _add_groups(logs, order)
+    found, said = join(logs)
+    if not layout.global_ids:
+        found.ids = {role: [f"{names[role]}:{key}" for key in ids] for role, ids in found.ids.items()}
+    write(folder, order.layout, found, {**logs, **beside}, said)
+    return found, said
+
+
+def _calibrate(logs: Mapping[str, Log], reference: Log) -> None:
+    """Losses less those of a reference model, which take out how hard a text is in itself (2012.07805)."""
+    for log in logs.values():
+        log.own = {**log.own, CALIBRATED: LOWER}
+        for role, rows in log.sets.items():
+            usual = reference.sets[role].signals.get("nll", {}) if role in reference.sets else {}
+            own = rows.signals.get("nll", {})
+            found = {key: _less(value, usual[key]) for key, value in own.items() if key in usual}
+            rows.add(CALIBRATED, found, "nll less that of the reference model")
+
+
+def _less(value: float | None, usual: float | None) -> float | None:
+    return None if value is None or usual is None else value - usual
+
+
+def _names(order: Order) -> dict[str, str]:
+    unknown = sorted(set(order.sets) - set(SETS))
+    if unknown:
+        raise UsageError(f"--set {shown(unknown[0])}: there is no such set; use {', '.join(SETS)}.")
+    names = {role: name for role, name in {**LAYOUTS[order.layout].sets, **order.sets}.items() if name}
+    missing = [role for role in ("forget", "retain") if role not in names]
+    if missing:
+        raise UsageError(
+            f"--set {missing[0]}=NAME is missing: which {LAYOUTS[order.layout].meaning} holds the {missing[0]} set?"
+        )
+    return names
+
+
+def _group(rows: Rows, role: str, order: Order) -> None:
+    """Consecutive rows are of one author, where the user says so; ids are positions then."""
+    if order.group_size is None:
+        return
+    for column in rows.signals.values():
+        for key in column:
+            position = POSITION.fullmatch(key)
+            if position is None:
+                raise InputError(
+                    [f"{role}: the id {shown(key)} is no position, so --group-size says nothing: --groups"]
+                )
+            rows.groups[key] = f"{role}-{int(position[1]) // order.group_size}"
+
+
+def _add_groups(logs: Mapping[str, Log], order: Order) -> None:
+    if order.groups is None:
+        return
+    try:
+        document = read_json(order.groups, Log())
+        for role, authors in document.items():
+            for key, author in mapping(authors, f"{order.groups}: {role}").items():
+                for log in logs.values():
+                    if role in log.sets:
+                        log.sets[role].groups[key] = str(author)
+    except ValueError as error:
+        raise InputError([str(error)]) from None
+
+
+def models_of(original: str | None, unlearned: str, retrained: Sequence[str]) -> dict[str, str]:
+    """Sources by the model names of the files that are written."""
+    named = {
+        "original": original,
+        "unlearned": unlearned,
+        **{f"retrained-{i}": path for i, path in enumerate(retrained)},
+    }
+    return {name: source for name, source in named.items() if source is not None}

@@ -1,0 +1,102 @@
+"""lm-evaluation-harness: ``samples_<task>_<time>.jsonl`` with logged samples, one task a set.
+
+The log-likelihood is that of the right answer where a row has several (multiple choice), else that of its one request;
+it is a sum over the answer's tokens, not a mean.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from audit.errors import brief
+
+from .layout import Layout, Log, Rows, number, read_lines
+
+FILE = re.compile(r"samples_(?P<task>.+?)_\d{4}-\d\d-\d\dT[\d.:-]+\.jsonl")
+ACCURACY = ("acc", "exact_match")
+TRUTH = ("1", "true")
+
+
+class LmEval(Layout):
+    """A folder a model; sets are tasks."""
+
+    name = "lm-eval"
+    words = "the folder of a model with samples_<task>_<time>.jsonl (--log_samples)"
+    sets: ClassVar = {"forget": "", "retain": "", "holdout": "", "test": ""}
+    meaning = "task"
+
+    def read(self, source: str, names: Mapping[str, str], group_key: str | None) -> Log:
+        """A task a set."""
+        log, tasks = Log(), _tasks(Path(source))
+        for role, name in names.items():
+            if name not in tasks:
+                raise ValueError(f"{source} holds no samples of {name}: it holds {', '.join(sorted(tasks)) or 'none'}")
+            log.sets[role] = _rows(tasks[name], log, group_key)
+        return log
+
+
+def _tasks(path: Path) -> dict[str, Path]:
+    """The newest file of each task: names end with the time."""
+    files = sorted(path.rglob("samples_*.jsonl")) if path.is_dir() else [path]
+    found = {match["task"]: file for file in files if (match := FILE.fullmatch(file.name))}
+    if not found:
+        raise ValueError(f"{path} holds no samples_<task>_<time>.jsonl: run lm_eval with --log_samples")
+    return found
+
+
+def _rows(path: Path, log: Log, group_key: str | None) -> Rows:
+    nll: dict[str, float | None] = {}
+    margin: dict[str, float | None] = {}
+    correct: dict[str, float | None] = {}
+    rows = Rows()
+    for where, sample in read_lines(path, log):
+        key = str(sample.get("doc_id", ""))
+        if not key or key in rows.checks:
+            raise ValueError(f"{where}: doc_id {brief(sample.get('doc_id'))} is absent or stands twice: one row a doc")
+        rows.checks[key] = str(sample.get("doc_hash", ""))
+        of_right, best_other = _likelihoods(sample, where)
+        if of_right is not None:
+            nll[key] = -of_right
+        if of_right is not None and best_other is not None:
+            margin[key] = of_right - best_other
+        told = next((name for name in ACCURACY if name in sample), None)
+        if told:
+            correct[key] = number(sample[told], f"{where}, {told}")
+        document = sample.get("doc")
+        if isinstance(document, dict):
+            rows.texts[key] = str(document)
+            if group_key and group_key in document:
+                rows.groups[key] = str(document[group_key])
+    count = len(rows.checks)
+    for name, values, origin in (
+        ("nll", nll, "minus the log-likelihood of the right answer"),
+        ("margin", margin, "log-likelihood of the right answer less that of the best other one"),
+        ("correct", correct, "acc or exact_match, as it is"),
+    ):
+        rows.add(name, values if len(values) == count else {}, origin)
+    return rows
+
+
+def _likelihoods(sample: Mapping[str, Any], where: str) -> tuple[float | None, float | None]:
+    """Of the right answer and of the best other one; None where there is none."""
+    found = sample.get("filtered_resps", sample.get("resps"))
+    if not isinstance(found, list) or not found:
+        raise ValueError(f"{where}: no resps: run lm_eval with --log_samples")
+    # a request has one answer (log-likelihood, greedy), unfiltered inside a list of repetitions
+    pairs = [r[0] if isinstance(r, list) and r and isinstance(r[0], list) else r for r in found]
+    if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+        return None, None  # generated text
+    values = [number(pair[0], f"{where}, resps") for pair in pairs]
+    if any(value is None for value in values):
+        return None, None
+    known = [value for value in values if value is not None]
+    if len(known) == 1:
+        return known[0], None
+    target = str(sample.get("target", ""))
+    if not target.isdecimal() or int(target) >= len(known):
+        raise ValueError(f"{where}: target is {brief(sample.get('target'))}, no position among {len(known)} answers")
+    right = int(target)
+    return known[right], max(value for i, value in enumerate(known) if i != right)

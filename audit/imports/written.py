@@ -1,0 +1,93 @@
+"""What an import writes: data files, scores files, `audit.toml`, where it all came from, and texts in ``private/``.
+
+The folder and everything in it can be read by its owner alone: ids and texts are personal data.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from attacks.tasks.scores import VOCABULARY
+from audit.errors import CouldNotRun, UsageError
+from audit.record.files import save_arrays, write_private
+from audit.record.version import VERSION
+
+from .joined import Joined
+from .layout import Log
+
+CONFIG, ORIGIN, TEXTS = "audit.toml", "import.json", "texts.jsonl"
+FIRST_LINE = "# Written by `audit import`; `audit run --config` with this file audits what was imported.\n"
+
+
+def write(folder: Path, layout: str, found: Joined, logs: Mapping[str, Log], said: list[str]) -> None:
+    """Write everything.
+
+    Args:
+        folder: new or empty.
+        layout: name of the layout.
+        found: what was joined.
+        logs: by model, for the digests of their files.
+        said: what was left out.
+
+    Raises:
+        UsageError: the folder is not empty.
+        CouldNotRun: it cannot be written.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} is not empty: name another folder with --out.")
+    try:
+        (folder / "private").mkdir(parents=True, mode=0o700)
+        folder.chmod(0o700)
+    except OSError as error:
+        raise CouldNotRun(f"cannot write {folder} ({error.strerror}): name a writable folder with --out.") from error
+    digests = {}
+    for role, ids in found.ids.items():
+        arrays = {"ids": np.array(ids)}
+        if all(found.groups[role]):
+            arrays["group"] = np.array(found.groups[role])
+        digests[f"{role}.npz"] = save_arrays(folder / f"{role}.npz", arrays)
+    for model, values in found.values.items():
+        digests[f"{model}.npz"] = save_arrays(folder / f"{model}.npz", {k: np.array(v) for k, v in values.items()})
+    write_private(folder / CONFIG, _config(found).encode())
+    lines = [
+        json.dumps({"set": role, "id": key, "text": text}, ensure_ascii=True)
+        for role in found.ids
+        for key, text in zip(found.ids[role], found.texts[role], strict=True)
+        if text
+    ]
+    if lines:
+        write_private(folder / "private" / TEXTS, ("\n".join(lines) + "\n").encode())
+    origin = {
+        "layout": layout,
+        "version": VERSION,
+        "sources": {model: log.digests for model, log in logs.items()},
+        "signals": {name: f"{way} = more like a member" for name, way in found.signals.items()},
+        "read_from": found.origin,
+        "rows": found.counts,
+        "left_out": said,
+        "written": digests,
+    }
+    write_private(folder / ORIGIN, (json.dumps(origin, indent=1, sort_keys=True) + "\n").encode())
+
+
+def _config(found: Joined) -> str:
+    models = [model for model in found.values if model.startswith("retrained")]
+    lines = [
+        FIRST_LINE,
+        'task = "scores"',
+        "",
+        "[data]",
+        *(f'{role} = "{role}.npz"' for role in found.ids),
+        "",
+        "[model]",
+    ]
+    lines += [f'{model} = "{model}.npz"' for model in ("original", "unlearned") if model in found.values]
+    lines += [f"retrained = {json.dumps([f'{model}.npz' for model in models])}"] * bool(models)
+    own = {name: way for name, way in found.signals.items() if name not in VOCABULARY}
+    if own:
+        lines += ["", "[scores]", *(f'{name} = "{way}"' for name, way in own.items())]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,115 @@
+"""A two-layer transformer built from a configuration, saved with its tokenizer, and asked for texts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from audit.errors import InputError
+from tests.imports.conftest import saved
+
+pytestmark = pytest.mark.slow
+WORDS = [f"w{i}" for i in range(60)]
+
+
+def model_of(folder: Path, seed: int, texts: list[str]) -> Path:
+    """A Llama of two layers, trained on texts until it knows them, with a tokenizer of words."""
+    pytest.importorskip("transformers", reason="no transformers: pip install 'unlearn-audit[hf]'")
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    vocabulary = {word: i for i, word in enumerate(["<unk>", "<s>", *WORDS])}
+    words = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="<unk>", bos_token="<s>")
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=len(vocabulary), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+        max_position_embeddings=64, bos_token_id=1, eos_token_id=None, pad_token_id=0,
+    )  # fmt: skip
+    model = LlamaForCausalLM(config)
+    rows = torch.tensor([[1, *tokenizer(text, add_special_tokens=False)["input_ids"]] for text in texts])
+    optimiser = torch.optim.Adam(model.parameters(), lr=0.01)
+    for _ in range(60):
+        optimiser.zero_grad()
+        model(input_ids=rows, labels=rows).loss.backward()
+        optimiser.step()
+    model.eval().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Path], dict[str, str]]:
+    rng = np.random.default_rng(0)
+    folder = tmp_path_factory.mktemp("hf")
+    rows = {
+        role: [" ".join(rng.choice(WORDS, size=12)) for _ in range(n)]
+        for role, n in (("forget", 12), ("retain", 12), ("holdout", 12))
+    }
+    sets = {}
+    for role, texts in rows.items():
+        lines = []
+        for i, text in enumerate(texts):
+            prompt, answer = text.split()[:6], text.split()[6:]
+            wrong = [" ".join(reversed(answer)), " ".join([*answer[1:], answer[0]])]
+            lines.append(
+                json.dumps(
+                    {"id": f"{role}{i}", "prompt": " ".join(prompt), "text": " ".join(answer), "perturbed": wrong}
+                )
+            )
+        (folder / f"{role}.jsonl").write_text("\n".join(lines))
+        sets[role] = str(folder / f"{role}.jsonl")
+    sources = {
+        "original": model_of(folder / "original", 0, rows["forget"] + rows["retain"]),
+        "unlearned": model_of(folder / "unlearned", 1, rows["retain"]),
+    }
+    return sources, sets
+
+
+def test_what_was_trained_on_is_told_by_every_signal(case: Any, imported: Any) -> None:
+    sources, sets = case
+    folder, found, said = imported("hf", sources, sets=sets)
+    assert list(found.signals) == ["nll", "min_k_pp", "min_k", "zlib_nll", "truth_ratio", "extraction_rouge_l"]
+    original, honest = saved(folder, "original"), saved(folder, "unlearned")
+    for name, way in found.signals.items():
+        sign = 1 if way == "higher" else -1
+        known, unknown = (sign * np.median(scores[f"forget.{name}"]) for scores in (original, honest))
+        assert known > unknown, name
+    assert any(line.startswith("original continues") and "forget texts word for word" in line for line in said)
+    assert "unlearned continues 0 of 12 forget texts word for word" in said
+    again = json.loads((folder / "import.json").read_text())["sources"]
+    assert len(again["original"]["original"]) == 64
+
+
+def test_losses_are_those_of_transformers(case: Any, imported: Any) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    sources, sets = case
+    folder, _, _ = imported("hf", sources, sets=sets)
+    model, tokenizer = (kind.from_pretrained(sources["original"]) for kind in (AutoModelForCausalLM, AutoTokenizer))
+    row = json.loads(Path(sets["forget"]).read_text().splitlines()[3])
+    before, own = (tokenizer(row[key], add_special_tokens=False)["input_ids"] for key in ("prompt", "text"))
+    ids = torch.tensor([[*before, *own]])
+    labels = torch.tensor([[-100] * len(before) + own])
+    with torch.no_grad():
+        loss = float(model(input_ids=ids, labels=labels).loss)
+    assert saved(folder, "original")["forget.nll"][3] == pytest.approx(loss, abs=1e-4)
+
+
+def test_what_cannot_be_loaded_or_is_too_long_is_refused(case: Any, imported: Any, tmp_path: Path) -> None:
+    sources, sets = case
+    with pytest.raises(InputError, match="is no folder"):
+        imported("hf", {"unlearned": "meta-llama/Llama-2-7b"}, sets=sets)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="cannot be loaded"):
+        imported("hf", {"unlearned": tmp_path / "empty"}, sets=sets)
+    (tmp_path / "long.jsonl").write_text(json.dumps({"id": 1, "text": "w1 " * 80}))
+    with pytest.raises(InputError, match="row '1' has 81 tokens, 2 to 64 will do"):
+        imported("hf", {"unlearned": sources["unlearned"]}, sets={**sets, "forget": str(tmp_path / "long.jsonl")})

@@ -1,0 +1,73 @@
+"""lm-evaluation-harness: one task a set, multiple choice and single requests, numbers written as text."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from audit.errors import InputError
+from tests.imports.conftest import SIZES, losses, saved
+
+TASKS = {"forget": "wmdp_bio", "retain": "mmlu", "holdout": "held_out"}
+
+
+def samples(model: str, role: str, *, several: bool) -> list[dict[str, Any]]:
+    found = []
+    for i, value in enumerate(losses(model, role)):
+        others = [[[str(-value - 2 - k), "False"]] for k in range(3)]
+        right = [[str(-value), "True"]]
+        row = {
+            "doc_id": i,
+            "doc": {"question": "what is", "author": f"a{i // 10}"},
+            "target": "1" if several else "text",
+            "resps": [others[0], right, *others[1:]] if several else [right],
+            "filtered_resps": [r[0] for r in ([others[0], right, *others[1:]] if several else [right])],
+            "doc_hash": f"{role}{i}",
+            "acc": 1.0,
+        }
+        found.append(row)
+    return found
+
+
+def save(folder: Path, rows: dict[str, list[dict[str, Any]]]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for role, found in rows.items():
+        name = f"samples_{TASKS[role]}_2025-01-02T03-04-05.678901.jsonl"
+        (folder / name).write_text("".join(json.dumps(row) + "\n" for row in found))
+    return folder
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_likelihoods_margins_and_groups(tmp_path: Path, imported: Any, several: bool) -> None:
+    sources = {
+        m: save(tmp_path / m, {role: samples(m, role, several=several) for role in SIZES})
+        for m in ("original", "unlearned")
+    }
+    folder, found, _ = imported("lm-eval", sources, sets=TASKS, group_key="author")
+    assert list(found.signals) == (["nll", "margin", "correct"] if several else ["nll", "correct"])
+    values = saved(folder, "unlearned")
+    np.testing.assert_allclose(values["forget.nll"], losses("unlearned", "forget"))
+    if several:
+        np.testing.assert_allclose(values["forget.margin"], 2.0)
+    assert saved(folder, "forget")["ids"][7] == "wmdp_bio:7"
+    assert len(set(saved(folder, "forget")["group"])) == 6
+
+
+def test_other_documents_and_malformed_rows_are_refused_with_the_row(tmp_path: Path, imported: Any) -> None:
+    rows = {role: samples("unlearned", role, several=True) for role in SIZES}
+    good = save(tmp_path / "good", rows)
+    rows["forget"][4]["doc_hash"] = "another"
+    with pytest.raises(InputError, match="forget, row 4 and 0 more are other documents"):
+        imported("lm-eval", {"original": good, "unlearned": save(tmp_path / "bad", rows)}, sets=TASKS)
+    rows["forget"][4]["filtered_resps"][2][0] = "low"
+    with pytest.raises(InputError, match="line 5, resps is 'low'"):
+        imported("lm-eval", {"unlearned": save(tmp_path / "bad", rows)}, sets=TASKS)
+    rows["forget"][4] = {**rows["forget"][3]}
+    with pytest.raises(InputError, match=r"line 5: doc_id 3 is absent or stands twice"):
+        imported("lm-eval", {"unlearned": save(tmp_path / "bad", rows)}, sets=TASKS)
+    with pytest.raises(InputError, match="holds no samples of nothing: it holds held_out, mmlu, wmdp_bio"):
+        imported("lm-eval", {"unlearned": good}, sets={**TASKS, "test": "nothing"})

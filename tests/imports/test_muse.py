@@ -1,0 +1,42 @@
+"""MUSE: rows by position; what it calls a perplexity is a mean loss."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from audit.errors import InputError
+from tests.imports.conftest import SIZES, dump, losses, saved
+
+
+def log(model: str) -> dict[str, Any]:
+    return {
+        role: [
+            {"text": "news", "PPL": v, "PPL/lower": 1.0, "PPL/zlib": v / 100, "Min-20%": 3 * v}
+            for v in losses(model, role)
+        ]
+        for role in SIZES
+    }
+
+
+def test_three_signals_of_every_set(tmp_path: Path, imported: Any) -> None:
+    sources = {m: dump(tmp_path / m / "privleak" / "log.json", log(m)) for m in ("original", "unlearned")}
+    folder, found, _ = imported("muse", sources)
+    assert found.signals == {"nll": "lower", "min_k": "higher", "zlib_nll": "lower"}
+    values, rows = saved(folder, "unlearned"), np.array(losses("unlearned", "holdout"))
+    np.testing.assert_allclose(values["holdout.nll"], rows)
+    np.testing.assert_allclose(values["holdout.min_k"], -3 * rows)
+    assert saved(folder, "holdout")["ids"].tolist() == [f"holdout:{i}" for i in range(120)]
+
+
+def test_malformed_rows_are_refused_with_the_row(tmp_path: Path, imported: Any) -> None:
+    broken = log("unlearned")
+    del broken["retain"][6]["PPL/zlib"]
+    path = dump(tmp_path / "log.json", broken)
+    with pytest.raises(InputError, match=r"retain, row 6, PPL/zlib is 'absent'"):
+        imported("muse", {"unlearned": path})
+    with pytest.raises(InputError, match="no list of rows"):
+        imported("muse", {"unlearned": dump(path, {"forget": {"PPL": 0.5}, "retain": [], "holdout": []})})
