@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
-
 from attacks.base import Floats
 
 from .kinship import KINSHIP, Sample, kinship, sample, shared
@@ -152,5 +150,7 @@ def twins(scores: Mapping[str, Mapping[Any, Floats]], files: Mapping[str, str]) 
 
 def _apart(a: Mapping[Any, Floats], b: Mapping[Any, Floats]) -> float:
     """Geometric mean over sets of the square root of 1 - rank correlation: no shift and no scale counts."""
+    from scipy import stats
+
     found = [1 - stats.pearsonr(stats.rankdata(a[role]), stats.rankdata(b[role])).statistic for role in a]
     return float(np.exp(np.mean(np.log(np.maximum(found, 1e-12))) / 2))
