@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
 from attacks.base import Floats
 
 from .kinship import KINSHIP, Sample, kinship, sample, shared
