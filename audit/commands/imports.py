@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 import typer.core
@@ -14,19 +15,18 @@ from audit.errors import UsageError
 class ImportCommand(typer.core.TyperCommand):
     """A command whose help shows examples and the layouts."""
 
-    def format_options(self, ctx: typer.Context, formatter: object) -> None:  # type: ignore[override]
+    def format_options(self, ctx: Any, formatter: Any) -> None:
         """Examples and layouts, then the options."""
         from audit.imports.importing import LAYOUTS
 
-        write = formatter
-        with write.section("Examples"):  # type: ignore[attr-defined]
+        with formatter.section("Examples"):
             for line in EXAMPLES:
-                write.write_text(line)  # type: ignore[attr-defined]
-        with write.section("Layouts"):  # type: ignore[attr-defined]
-            write.write_dl(  # type: ignore[attr-defined]
+                formatter.write_text(line)
+        with formatter.section("Layouts"):
+            formatter.write_dl(
                 [(name, f"{kind.words}. NAME: {kind.meaning}{_defaults(kind.sets)}") for name, kind in LAYOUTS.items()]
             )
-        super().format_options(ctx, formatter)  # type: ignore[arg-type]
+        super().format_options(ctx, formatter)
 
 
 EXAMPLES = (
@@ -38,8 +38,8 @@ EXAMPLES = (
 )
 
 
-def _defaults(sets: object) -> str:
-    named = {role: name for role, name in dict(sets).items() if name}  # type: ignore[call-overload]
+def _defaults(sets: Mapping[str, str]) -> str:
+    named = {role: name for role, name in sets.items() if name}
     return f" (default: {', '.join(f'{role}={name}' for role, name in named.items())})" if named else ""
 
 
