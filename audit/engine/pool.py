@@ -112,12 +112,13 @@ class Pool:
             outer.set_exception(later)
 
     def _started(self) -> ProcessPoolExecutor:
-        context = multiprocessing.get_context("spawn")
-        devices = context.SimpleQueue()
+        context, safe = multiprocessing.get_context("spawn"), SAFE_PATH in os.environ
+        with _safe_path():  # the first queue starts Python's resource tracker, a process as well
+            devices = context.SimpleQueue()
         names = devices_of(self._device)
         for k in range(self.limit):
             devices.put(names[k % len(names)])
-        return ProcessPoolExecutor(self.limit, context, _start, (devices, SAFE_PATH in os.environ))
+        return ProcessPoolExecutor(self.limit, context, _start, (devices, safe))
 
 
 @contextmanager

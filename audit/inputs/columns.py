@@ -117,7 +117,7 @@ class Table:
             )
         for key, rows in self._ragged.items():
             arrays[key] = padded(rows, f"{self.where}: {key}")
-        return Raw(arrays, tuple(self.said))
+        return Raw(arrays, tuple(self.said), columns=tuple(self.inputs))
 
     def _put(self, key: str, block: Array) -> None:
         if block.dtype.kind == "O":

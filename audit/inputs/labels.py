@@ -36,10 +36,10 @@ def plain(y: Array, where: str) -> tuple[Array, str]:
     if y.dtype.kind == "S":
         y = np.char.decode(y, "utf-8", "replace")
     if y.ndim == 1 and y.dtype.kind == "f" and y.size and not (np.isfinite(y).all() and (y == np.round(y)).all()):
-        raise ValueError(wrong)
+        raise ValueError(f"{wrong}, or declare numbers that the model predicts with --task regression")
     if y.ndim == 2 and y.shape[1] > 1 and y.dtype.kind in "biuf" and len(y):
         if not (np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all()):
-            raise ValueError(f"{wrong} (one-hot rows have a single 1)")
+            raise ValueError(f"{wrong} (one-hot rows have a single 1; several flags a row: --task multilabel)")
         return y.argmax(axis=1).astype(np.int64), f"one-hot labels of {y.shape[1]} classes are taken as their positions"
     if y.ndim != 1 or y.dtype.kind not in "biufU":
         raise ValueError(wrong)

@@ -38,7 +38,7 @@ def prepared(raw: Raw, options: DataOptions, where: str) -> Raw:
     if options.preprocess is not None:
         raw, note = _preprocessed(raw, options.preprocess)
         said.append(note)
-    return Raw(raw.arrays, tuple(said), raw.pictures)
+    return Raw(raw.arrays, tuple(said), pictures=raw.pictures)
 
 
 def _channels_first(raw: Raw, options: DataOptions, where: str) -> Raw:

@@ -114,7 +114,7 @@ def _distance(a: Parts, b: Parts, centred: bool) -> float:
                 x, y = (z - z.mean(axis=1, keepdims=True) for z in (x, y))
             squares += float(((x - y) ** 2).sum())
             shift = float(x.mean()) if shift is None else shift  # so that squares lose nothing beside a large mean
-            x -= shift
+            x = x - shift  # not in place: without centring it may be the array that was given
             total, spread, count = total + float(x.sum()), spread + float((x**2).sum()), count + x.size
     deviation = math.sqrt(max(spread / count - (total / count) ** 2, 0.0))
     return math.sqrt(squares / count) / max(deviation, 1e-12)

@@ -21,11 +21,13 @@ class Raw:
     Attributes:
         arrays: by key: ``x`` or ``x.<name>``, ``y``, ``ids``, ``group``, ``request``.
         said: what was understood on the way, for the record.
+        columns: names of the inputs in their order, of a table.
         pictures: ``x`` holds decoded pictures, (n, channels, height, width) or (n, height, width), uint8.
     """
 
     arrays: dict[str, Array]
     said: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
     pictures: bool = False
 
     def take(self, rows: Ints) -> Raw:

@@ -20,6 +20,7 @@ from .gathered import Gathered
 from .given import DataSource, Given
 from .held import raw_of
 from .labels import numbered, plain
+from .naming import listed
 from .options import DataOptions, hook_of
 from .pictures import prepared
 from .raw import Raw
@@ -76,6 +77,7 @@ def read_sets(
             raws[role] = where, _read(source, where, options)
     if whole is not None or indices:
         _divide(whole, indices, options, raws, found)
+    _same_columns(raws, found)
     read: dict[str, tuple[str, Raw]] = {}
     for role, (where, raw) in _alike_width(raws, found).items():
         with _noted(found, where):
@@ -194,6 +196,22 @@ def _missing(
             "rows (rows split off the retain set were trained on and cannot serve)"
         )
     return problems
+
+
+def _same_columns(raws: dict[str, tuple[str, Raw]], found: Gathered) -> None:
+    """A column counts by its place: tables whose inputs have other names, or the same in another order, do not fit."""
+    tables = [(where, raw.columns) for where, raw in raws.values() if raw.columns]
+    for where, columns in tables[1:]:
+        first, names = tables[0]
+        if columns == names:
+            continue
+        other = [name for name in columns if name not in names] + [name for name in names if name not in columns]
+        what = f"columns that only one of them has: {listed(other)}" if other else "the same columns in another order"
+        found.add(
+            where,
+            f"{where} and {first} have {what}. Models read columns by their place: save both alike, or name those that "
+            "the model reads, in its order ([data] inputs = [...])",
+        )
 
 
 def _alike_width(raws: dict[str, tuple[str, Raw]], found: Gathered) -> dict[str, tuple[str, Raw]]:

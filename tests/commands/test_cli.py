@@ -83,7 +83,9 @@ def test_exit_3_without_an_original(case: Path) -> None:
     assert "no original model: silence of an attack proves nothing" in ended.text
 
 
-@pytest.mark.parametrize("fault", ["raise ArithmeticError('boom')", "sys.exit(0)", "sys.exit(1)"])
+@pytest.mark.parametrize(
+    "fault", ["raise ArithmeticError('boom')", "sys.exit(0)", pytest.param("sys.exit(1)", marks=pytest.mark.slow)]
+)
 def test_exit_4_for_any_fault(case: Path, fault: str) -> None:
     """A fault injected into the engine is neither a pass (0) nor a fail (1)."""
     code = (

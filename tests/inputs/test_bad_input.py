@@ -227,7 +227,7 @@ BAD_DATA: dict[str, tuple[Damage, list[str]]] = {
     ),
     "labels one-hot": (
         change("test", y=lambda y: np.eye(10)[y] * 0.9 + 0.01),
-        ["got float64 (300, 10): convert it (one-hot rows have a single 1)"],
+        ["got float64 (300, 10): convert it (one-hot rows have a single 1; several flags a row: --task multilabel)"],
     ),
     "shape": (
         everywhere(x=lambda x: x[:, :32]),

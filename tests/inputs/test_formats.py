@@ -188,8 +188,8 @@ def judged(cli: Cli, *args: str | Path) -> dict[str, Any]:
         ("plain", floats, 4, []),
         ("binary", floats, 2, []),
         ("Convolutions", pictures, 4, []),
-        ("LogSoftmax", floats, 4, []),
-        ("Scaled", floats, 4, ["--head", "fc"]),
+        pytest.param("LogSoftmax", floats, 4, [], marks=pytest.mark.slow),
+        pytest.param("Scaled", floats, 4, ["--head", "fc"], marks=pytest.mark.slow),
     ],
 )
 def test_networks_run_every_attack(
@@ -202,7 +202,7 @@ def test_networks_run_every_attack(
     assert "error" not in {status for status, _ in found.values()}
 
 
-@pytest.mark.parametrize("factory", ["Transformer", "TwoInputs"])
+@pytest.mark.parametrize("factory", ["Transformer", pytest.param("TwoInputs", marks=pytest.mark.slow)])
 def test_discrete_and_named_inputs_leave_out_uma_alone(here: Path, cli: Cli, factory: str) -> None:
     def named(rng: np.random.Generator, n: int) -> Any:
         return {"pixels": floats(rng, n), "kind": rng.integers(0, 5, n)}
@@ -496,7 +496,7 @@ ODD: dict[str, tuple[Callable[[Path], None], list[str]]] = {
 
 
 #: one of a kind; the others are slow
-QUICK = {"no ids", "only the model", "no holdout", "sets of one row", "subjects as bytes", "labels alone"}
+QUICK = {"only the model", "no holdout", "sets of one row", "labels alone"}
 
 
 @pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in ODD])

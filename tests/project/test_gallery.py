@@ -19,7 +19,6 @@ EXAMPLES = sorted(path.parent for path in (ROOT / "examples").glob("*/run.sh"))
 GLUE = "# for the audit"
 MOST = 10  # lines that nobody would write but for the audit
 NEEDS = {"hugging-face-text": "transformers", "lightning": "lightning"}  # not among what CI installs
-QUICK = ("scikit-learn",)
 
 
 def glue(folder: Path) -> int:
@@ -37,9 +36,10 @@ def test_an_example_needs_few_lines_and_is_in_the_gallery(folder: Path) -> None:
     assert row.rstrip().endswith(f"| {glue(folder)} |")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "folder",
-    [pytest.param(folder, marks=() if folder.name in QUICK else pytest.mark.slow) for folder in EXAMPLES],
+    EXAMPLES,
     ids=lambda folder: folder.name,
 )
 def test_an_example_ends_in_its_verdict(folder: Path, tmp_path: Path) -> None:

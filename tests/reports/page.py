@@ -15,6 +15,7 @@ class Clause(NamedTuple):
     missing: str
     actor: str
     certainty: str = "verify before printing"
+    ids: str = "membership.auc"
 
 
 CLAUSE = Clause("GDPR", "Art. 17(1)", "erasure", ("membership.auc", "gates"), "supporting", "copies", "controller")

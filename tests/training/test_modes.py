@@ -96,6 +96,7 @@ def test_stacked_is_single(train: Train, store: Store, pictures: Pool, arch: str
         assert len({float(state["1.running_mean"][0]) for state in second.values()}) == 5
 
 
+@pytest.mark.slow
 def test_pool_threads_and_processes_elsewhere_agree_exactly(train: Train, store: Store, tmp_path: Path) -> None:
     jobs, empty = coin_jobs(1), tmp_path / "empty"
     empty.mkdir()

@@ -17,6 +17,7 @@ import pytest
 from audit.inputs.held import raw_of
 from audit.inputs.options import DataOptions
 from audit.inputs.raw import Raw
+from audit.inputs.set_files import read_sets
 from audit.inputs.source import read_source
 
 FRAME = pd.DataFrame(
@@ -212,3 +213,25 @@ def test_a_million_rows_are_read_in_bounded_memory(tmp_path: Path) -> None:
     )
     assert float(done.stdout) < 600, done.stdout  # MiB
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda frame: frame[["hours", "age", "income", "ids"]], "the same columns in another order"),
+        (lambda frame: frame.rename(columns={"age": "years"}), "columns that only one of them has"),
+    ],
+)
+def test_columns_count_by_their_place_so_sets_must_have_them_alike(tmp_path: Path, change: Any, says: str) -> None:
+    frame = FRAME.drop(columns="work")
+    forget, retain = saved(frame, tmp_path / "forget.csv"), saved(change(frame), tmp_path / "retain.parquet")
+
+    def problems(options: DataOptions, other: Path = retain) -> list[str]:
+        found: list[str] = []
+        read_sets({"forget": forget, "retain": other}, found, need_inputs=True, options=options)
+        return [line for line in found if "Models read columns" in line]
+
+    (line,) = problems(DataOptions(label="income"))
+    assert says in line
+    assert not problems(DataOptions(label="income", inputs=("hours",)))
+    assert not problems(DataOptions(label="income"), forget)

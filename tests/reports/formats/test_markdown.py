@@ -32,7 +32,7 @@ def test_the_verdict_is_the_first_word(any_result: AuditResult) -> None:
     assert html.count("<tr>") == len(any_result.findings) + html.count("<thead>")
 
 
-@pytest.mark.parametrize("role", ["supplementary", "mandatory"])
+@pytest.mark.parametrize("role", [pytest.param("supplementary", marks=pytest.mark.slow), "mandatory"])
 def test_ten_thousand_findings_stay_below_the_limit(failing: AuditResult, role: str) -> None:
     result = many(failing, 10_000, role)
     for limit in (LIMIT, 65_536, 10_000):
