@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .adapters.formats import FOUND, is_folder, suffix_of
+from .adapters.formats import AMBIGUOUS, FOUND, is_folder, suffix_of
 from .config import DATA_ROLES
 from .options import hook_of
+
+RETRAINED = re.compile(r"retrained(-\d+)?")
 
 
 def folder_of(data: Mapping[str, Any]) -> Path | None:
@@ -34,9 +36,13 @@ def fill_in(document: dict[str, Any], origin: dict[str, str]) -> None:
     for role in ("original", "unlearned"):
         found = [folder / f"{role}{s}" for s in FOUND if (folder / f"{role}{s}").is_file()]
         found += [folder / role] if is_folder(folder / role) else []
+        found = found or [folder / f"{role}{s}" for s in AMBIGUOUS if (folder / f"{role}{s}").is_file()]
         if role not in model and found:
             model[role], origin[role] = str(found[0]), "found beside the forget set"
     found = sorted(filter(_is_model, folder.glob("retrained*"))) if folder.is_dir() else []
+    kind = Path(str(model.get("unlearned", ""))).suffix
+    if not found and kind in AMBIGUOUS:
+        found = sorted(path for path in folder.glob(f"retrained*{kind}") if RETRAINED.fullmatch(path.stem))
     if not model.get("retrained") and found:
         model["retrained"], origin["retrained"] = [str(p) for p in found], "found beside the forget set"
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .adapters.formats import FOUND, is_folder, suffix_of
+from .adapters.formats import AMBIGUOUS, FOUND, is_folder, suffix_of
 from .indices import SUFFIXES as INDEX_SUFFIXES
 from .source import DATA_SUFFIXES
 
@@ -121,6 +121,8 @@ def _place(path: Path) -> tuple[str, str] | None:
         return _role("index", words, WORDS)
     if suffix in FOUND and suffix not in DATA_SUFFIXES:
         return _role("model", words, MODELS)
+    if suffix in AMBIGUOUS and len(words) == 1 and words[0] in MODELS:  # the standard name alone, and no other model's
+        return None if any(path.with_suffix(other).exists() for other in FOUND) else ("model", words[0])
     if suffix == ".npz":
         return _role("model", words, MODELS) if set(words) & OUTPUTS else _role("set", words, WORDS)
     if suffix == ".npy":

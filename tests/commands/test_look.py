@@ -18,6 +18,7 @@ import pytest
 import torch
 
 from audit.inputs.advice import Having, shortfalls
+from audit.inputs.beside import fill_in
 from audit.inputs.detect import detect
 from audit.inputs.propose import proposed
 from audit.policy.policy import load_policy
@@ -223,3 +224,22 @@ def test_each_thing_that_is_missing_has_its_answer() -> None:
     one = shortfalls(Having(**{**full, "references": 1, "recipe": False}), policy)
     assert [line.partition(":")[0] for line in one] == ["one reference", "no recipe"]
     assert "neither FAIL nor PASS" in shortfalls(Having(**{**full, "references": 1}, kind="class"), policy)[0]
+
+
+@pytest.mark.parametrize("kind", [".json", ".txt"])
+def test_models_whose_suffix_may_mean_anything_are_found_where_nothing_else_has_the_name(case: Path, kind: str) -> None:
+    """xgboost's .json and LightGBM's .txt; notes beside a checkpoint are no model."""
+    notes = [f"original{kind}", f"unlearned{kind}", f"retrained-0{kind}", f"retrained-notes{kind}"]
+    for name in notes:
+        (case / name).write_text("{}")
+    given: dict[str, Any] = {"data": {"forget": str(case / "forget.npz")}}
+    fill_in(given, {})
+    assert not any(str(path).endswith(kind) for path in (given["model"]["unlearned"], *given["model"]["retrained"]))
+    assert detect(case).models["unlearned"].suffix == ".safetensors"
+    for path in case.glob("*.safetensors"):
+        path.unlink()
+    alone: dict[str, Any] = {"data": {"forget": str(case / "forget.npz")}}
+    fill_in(alone, {})
+    assert [Path(alone["model"][role]).name for role in ("original", "unlearned")] == notes[:2]
+    assert [Path(path).name for path in alone["model"]["retrained"]] == [notes[2]]
+    assert detect(case).models["unlearned"].name == notes[1]

@@ -16,8 +16,10 @@ ADAPTERS = {
     ".txt": "lightgbm_model",
     ".onnx": "onnx_model",
 }
-#: found by themselves under the standard names; .json and .txt may be anything
+#: found by themselves under the standard names
 FOUND = (*TORCH_SUFFIXES, *OUTPUT_SUFFIXES, ".skops", ".ubj", ".onnx")
+#: may be anything, notes on a model for one: found under an exact standard name where nothing else is
+AMBIGUOUS = (".json", ".txt")
 #: suffix -> why it is not loaded, and what to give instead
 REFUSED = {
     **dict.fromkeys(
