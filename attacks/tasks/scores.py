@@ -53,6 +53,12 @@ VOCABULARY: dict[str, Meaning] = {
     "rouge_l": Meaning(HIGHER, "ROUGE-L of the answer", "ROUGE-L"),
     "correct": Meaning(HIGHER, "is the answer right? 0 or 1", "accuracy"),
 }
+#: smallest and largest value that a signal can have
+RANGES: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(("squared_error", "abs_error"), (0.0, float("inf"))),
+    **dict.fromkeys(("p_target", "correct", "rouge_l"), (0.0, 1.0)),
+    "rank": (1.0, float("inf")),
+}
 #: whose mean is the utility figure, best first
 UTILITY = ("correct", "rouge_l", "p_target", "rank", "squared_error", "abs_error", "nll", "log_density")
 ERRORS = ("squared_error", "abs_error")

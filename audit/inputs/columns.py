@@ -43,7 +43,8 @@ class Table:
         self.names = [name for name in NAMES if name in names and name not in (self.label, *options.inputs)]
         row_names = [name for name in names if INDEX.fullmatch(name) and not options.inputs]
         if row_names:
-            self.said.append(f"the row names that pandas saved ({listed(row_names)}) are no input")
+            named = listed([name for name in row_names if name])
+            self.said.append(f"the row names that pandas saved{f' ({named})' if named else ''} are no input")
         others = (self.label, *self.names, *row_names)
         self.inputs = list(options.inputs) or [name for name in names if name not in others]
         absent = [name for name in (*self.inputs, *options.categories) if name not in names]

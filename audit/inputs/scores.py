@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from attacks.base import Access, Floats
-from attacks.tasks.scores import HIGHER, directions
+from attacks.tasks.scores import HIGHER, RANGES, directions
 
 from .config import DATA_ROLES
 from .data import Arrays, positions
@@ -103,7 +103,7 @@ def scores_target(arrays: Mapping[str, Array], where: str, declared: Mapping[str
         problems.append(f"{where}: {listed(odd) or 'no array'} is no key of scores: use {FORM}; the sets are {sets}")
     for key, match in keys.items():
         if match is not None:
-            problems += _wrong(arrays[key], f"{where}: {key}", features=match["signal"] == FEATURES)
+            problems += _wrong(arrays[key], f"{where}: {key}", match["signal"])
     names = list(dict.fromkeys(m["signal"] for m in keys.values() if m and m["signal"] != FEATURES))
     order: dict[str, str] = {}
     try:
@@ -117,15 +117,23 @@ def scores_target(arrays: Mapping[str, Array], where: str, declared: Mapping[str
     return StoredScores(arrays, Access.FEATURES if everywhere else Access.LOGITS, declared=order)
 
 
-def _wrong(array: Array, where: str, *, features: bool) -> list[str]:
+def _wrong(array: Array, where: str, signal: str) -> list[str]:
     """What is wrong with one array."""
+    features = signal == FEATURES
     wanted = 2 if features else 1
     if array.ndim != wanted or array.dtype.kind not in "biuf":
         form = "(n, d)" if features else "(n,), one number a row"
         return [f"{where} is {array.dtype} {array.shape}: save numbers of shape {form}"]
     finite = np.isfinite(array.astype(np.float64))
     if finite.all():
-        return []
+        low, high = RANGES.get(signal, (-np.inf, np.inf))
+        outside = (array < low) | (array > high)
+        if not outside.any():
+            return []
+        bounds = f"from {low:g} to {high:g}" if np.isfinite(high) else f"at least {low:g}"
+        return [
+            f"{where} has values that are not {bounds} in {positions(outside)}: {signal} cannot be such; turn or mend"
+        ]
     return [f"{where} holds NaN or infinite values in {positions(~finite)}: leave such rows out of all models"]
 
 

@@ -131,6 +131,7 @@ def test_what_cannot_be_said_without_utility_or_original_is_said(case: ScoresCas
 WRONG: dict[str, tuple[Any, str]] = {
     "unknown name": (lambda m, k, a: {k.replace("squared_error", "loss"): a}, r"signals loss have no direction"),
     "NaN": (lambda m, k, a: {k: np.where(np.arange(len(a)) == 2, np.nan, a)}, r"holds NaN or infinite values"),
+    "turned errors": (lambda m, k, a: {k: -a}, r"values that are not at least 0 in .*squared_error cannot be such"),
     "length": (lambda m, k, a: {k: a[:-1] if k.startswith("forget") else a}, r"forget.squared_error has 59 rows"),
     "missing set": (lambda m, k, a: {} if k.startswith("retain") else {k: a}, r"no .*retain.squared_error"),
     "two columns": (lambda m, k, a: {k: np.stack([a, a], 1)}, r"one number a row"),
