@@ -189,7 +189,7 @@ def main() -> int:
         "method worlds": arguments.method_worlds,
         "code": code_digest(SOURCES, "fixtures/methods", "fixtures/cases/module_view.py"),
     }
-    found = kept.Kept(arguments.output, settings) if arguments.fresh else kept.read(arguments.output, settings)
+    found = kept.begun(arguments, settings)
     base = 1000 * arguments.seed
     jobs = [
         (

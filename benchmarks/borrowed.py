@@ -1,4 +1,4 @@
-"""How often do honest retrains answer bit for bit as the original: the honest rate of the gate "answers of its own".
+"""How often do honest retrains answer as the original: the honest rate of the gate "answers of its own".
 
 Each world is a fresh draw of adult rows, an original, and two honest retrains without the forget rows: one stands for
 the audited model, the other for a reference. `python -m benchmarks.borrowed --worlds 64` prints, by learner and size of
@@ -9,18 +9,13 @@ blocks a PASS: as it would by that share alone, and as it does beside a referenc
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "fixtures"))
-
-from cases import adult_case
-
 from audit.judge.gates import borrowed
+from fixtures.cases import adult_case
 
 SIZES = {"retain": 360, "test": 300}
 FORGET = (120, 6)  # rows to be forgotten: many, and so few that a learner of parts may hardly notice

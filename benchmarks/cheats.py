@@ -111,13 +111,7 @@ def main() -> int:
     names = list(dict.fromkeys([HONEST, *arguments.only]))
     settings = {"seed": arguments.seed, "policy": load_policy(arguments.policy)[1], "cheats": names}
     settings |= {"attacks": arguments.attacks, "code": code_digest(SOURCES, "fixtures")}
-    if arguments.fresh:
-        arguments.output.unlink(missing_ok=True)
-    try:
-        record = kept.read(arguments.output, settings)
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 2
+    record = kept.begun(arguments, settings)
     seeds = range(1000 * arguments.seed, 1000 * arguments.seed + arguments.worlds)
     chosen = (names, arguments.policy, arguments.attacks)
     jobs = [(f"{kind}/{seed}", (kind, seed, *chosen)) for kind in arguments.claims for seed in seeds]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -72,6 +73,17 @@ def read(path: Path, settings: dict[str, Any]) -> Kept:
     if found["settings"] != settings:
         raise ValueError(f"{path} holds a run of other code or settings: name another --output, or add --fresh")
     return Kept(path, settings, found["worlds"])
+
+
+def begun(arguments: argparse.Namespace, settings: dict[str, Any]) -> Kept:
+    """What ``--output`` holds, nothing with ``--fresh``; the program ends where it is another run's."""
+    if arguments.fresh:
+        arguments.output.unlink(missing_ok=True)
+    try:
+        return read(arguments.output, settings)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
 
 
 def _results(jobs: Sequence[Job], function: Callable[..., Any], processes: int) -> Iterator[tuple[str, Any]]:

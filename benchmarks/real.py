@@ -181,13 +181,7 @@ def main() -> int:
         print(f"{name} is left out: there is no {SETS[name].path} (UNLEARN_TEST_DATA names the folder)")
     settings = {"seed": arguments.seed, "policy": f"{policy.name}, {digest[:16]}", "permutations": PERMUTATIONS}
     settings |= {"policies": sorted(policies), "attacks": sorted(arguments.attacks), "code": code_digest(SOURCES)}
-    if arguments.fresh:
-        arguments.output.unlink(missing_ok=True)
-    try:
-        record = kept.read(arguments.output, settings)
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 2
+    record = kept.begun(arguments, settings)
     sizes = {name: SETS[name].worlds if arguments.worlds is None else arguments.worlds for name in there}
     jobs = [
         (f"{name}/{index}", (name, index, settings["attacks"], policies, arguments.seed))

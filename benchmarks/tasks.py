@@ -40,7 +40,7 @@ from .lean import LEFT_OUT
 from .said import said
 from .state import code_digest
 
-SOURCES = ("tasks", "said")
+SOURCES = ("tasks", "said", "lean", "digits")
 SIZES = {"forget": 200, "retain": 400, "holdout": 500, "test": 380}
 REFERENCES, WORLDS = 4, 100
 STEPS = 300  # of a network
@@ -177,7 +177,9 @@ def cells(worlds: Mapping[str, Any]) -> list[dict[str, Any]]:
         mine = [world for name, world in worlds.items() if name.startswith(f"{task}/")]
         for name, event, nominal, bound in each if mine else ():
             said_so = sum(world[name]["verdict"] == event for world in mine)
-            auc = float(np.mean([world[name]["auc"] for world in mine if world[name]["auc"] is not None] or [0.5]))
+            auc = float(
+                np.mean([world[name]["auc"] for world in mine if world[name]["auc"] is not None] or [float("nan")])
+            )
             row = count_row(len(mine), said_so, nominal, bound, gated[task])
             found.append({"task": task, "model": name, "event": event, "auc": auc, "bound": bound, **row})
     return found
@@ -192,6 +194,8 @@ def markdown(record: kept.Kept) -> str:
         interval = f"{c['low']:.2f} to {c['high']:.2f}"
         parts = (c["task"], c["model"], c["event"], f"{c['auc']:.3f}", c["n"], c["count"], interval, bar, state)
         lines.append(f"| {' | '.join(map(str, parts))} |")
+    missing = [task for task in CELLS if not any(name.startswith(f"{task}/") for name in record.worlds)]
+    lines += ["", f"Not measured yet: {', '.join(missing)}. The same command goes on."] if missing else []
     return "\n".join(lines)
 
 
@@ -206,13 +210,7 @@ def main() -> int:
         return 2
     settings = {"seed": arguments.seed, "policy": load_policy(arguments.policy)[1]}
     settings |= {"code": code_digest(SOURCES, "fixtures")}
-    if arguments.fresh:
-        arguments.output.unlink(missing_ok=True)
-    try:
-        record = kept.read(arguments.output, settings)
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 2
+    record = kept.begun(arguments, settings)
     seeds = range(1000 * arguments.seed, 1000 * arguments.seed + arguments.worlds)
     jobs = [(f"{task}/{seed}", (task, seed, arguments.policy)) for task in arguments.tasks for seed in seeds]
     record.measure(jobs, measure, arguments.jobs)
@@ -220,7 +218,7 @@ def main() -> int:
     print(text)
     if arguments.page is not None:
         kept.replace_block(arguments.page, text)
-    return 0 if all(cell["ok"] for cell in cells(record.worlds)) else 1
+    return 0 if record.worlds and all(cell["ok"] for cell in cells(record.worlds)) else 1
 
 
 if __name__ == "__main__":

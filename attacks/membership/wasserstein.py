@@ -10,7 +10,7 @@ from scipy.stats import wasserstein_distance
 from attacks.base import Access, Attack, Case, Floats, NotApplicable, Scores, Signals, View
 from attacks.describe import beside
 
-SIDES = ("forget", "holdout")
+from .common import SIDES, side_truth
 
 
 class Wasserstein(Attack):
@@ -32,7 +32,7 @@ class Wasserstein(Attack):
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Predictions on both sides, in units of the targets' standard deviation."""
-        spread = np.concatenate([case.truth(role) for role in SIDES]).std(axis=0)
+        spread = side_truth(case).std(axis=0)
         spread = np.where(spread > 0, spread, 1.0)
         return {role: view.logits(role) / spread for role in SIDES}
 

@@ -7,6 +7,7 @@ import numpy as np
 from attacks.base import Access, Attack, Case, Floats, Scores, Signals, View
 from attacks.calibration import FEATURES_REMEDY, calibrated, out_of_line
 from attacks.fits import fit_rows
+from attacks.membership.common import by_side, side_truth
 from attacks.signals import contrast, logit_confidence
 
 FOLDS = 2
@@ -93,6 +94,4 @@ class Probe(Attack):
 
 def confidence_by_side(outputs: Floats, case: Case) -> dict[str, Floats]:
     """Confidence in forget and holdout rows from a probe's outputs on both, forget first, (n_F + n_H, C)."""
-    found = case.task.confidence(outputs, np.concatenate([case.truth(role) for role in SIDES]))
-    cut = len(case.labels["forget"])
-    return {"forget": found[:cut], "holdout": found[cut:]}
+    return by_side(case.task.confidence(outputs, side_truth(case)), case)

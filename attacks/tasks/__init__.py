@@ -10,7 +10,7 @@ from .multilabel import MultiLabel
 from .regression import Regression
 from .scores import Scores
 
-__all__ = ["NAMES", "Scores", "Task", "Truth", "serving", "task_named", "truth_of"]
+__all__ = ["NAMES", "Scores", "Task", "Truth", "class_logits_of", "serving", "task_named", "truth_of"]
 
 TASKS: dict[str, type[Task]] = {
     "classification": Classification,
@@ -39,6 +39,11 @@ def task_named(name: str, signals: Mapping[str, str] | None = None) -> Task:
 def truth_of(name: str) -> Truth:
     """What the key ``y`` of a data set holds under a task."""
     return TASKS[name].truth
+
+
+def class_logits_of(name: str) -> bool:
+    """Outputs of a task, "" = classification, are logits of classes: one column is that of the second of two."""
+    return TASKS[name or "classification"].class_logits
 
 
 def serving(signal: str) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 Nothing else branches on the task: attacks and the audit ask the task of the case. Everything here is a function of
 arrays; what a row's answer is compared with (its *truth*) is its class, its numbers, its flags, or nothing at all.
 
-Adding a task: one file in ``attacks/tasks``, its name in ``attacks/tasks/__init__.py``, one test.
+Adding a task: one file in ``attacks/tasks``, its name where CONTRIBUTING.md says, one test.
 """
 
 from __future__ import annotations
@@ -43,11 +43,10 @@ class Task(ABC):
         words: what a model gives for a row, in words.
         figure: of the utility gate, in words; "" where there is none.
         no_figure: why there is none.
-        best: the figure of a perfect model.
+        best: the figure of a perfect model; None: there is none.
         relative: ``quality`` is in units of its mean on the baseline models.
         truth: what the key ``y`` of a data set holds.
         class_logits: one column of outputs is the logit of the second of two classes.
-        parts: rows have classes, whose utility is judged one by one.
         claims: kinds of claims that have a meaning.
         signals: of ``SIGNALS``, what it offers.
         unit_roles: sets whose rows set a model's own unit.
@@ -58,7 +57,7 @@ class Task(ABC):
     truth: ClassVar[Truth]
     figure: str = ""
     no_figure: str = ""
-    best: float = 1.0
+    best: float | None = 1.0
     relative: bool = False
     class_logits: ClassVar[bool] = False
     claims: ClassVar[frozenset[ClaimKind]] = frozenset({"random", "subject", "other"})
@@ -84,9 +83,13 @@ class Task(ABC):
         """What is assumed of the outputs, in sentences for the record."""
         return ()
 
-    def misfits(self, width: int, targets: Mapping[str, Floats | None]) -> list[str]:  # noqa: ARG002
+    def misfits(self, width: int, targets: Mapping[str, Floats | None]) -> list[str]:
         """Problems: labels that the models' outputs, ``width`` a row, do not fit; with the remedy."""
-        return []
+        return [
+            f"y of the {role} set has {values.shape[1]} {self.truth} a row, the models give {width}: save them alike"
+            for role, values in targets.items()
+            if width and values is not None and values.shape[1] != width
+        ]
 
     @abstractmethod
     def unit(self, outputs: Floats, truth: Array) -> Unit:
@@ -121,7 +124,7 @@ class Task(ABC):
         found = self.quality(outputs, truth)
         return 0.0 if found is None else float(np.mean(found))
 
-    def constant(self, truth: Array) -> float | None:  # noqa: ARG002
+    def constant(self, truth: Array) -> float | None:
         """Mean quality of the best constant answer, by which answers are shown to know the truth; None: not checked
         like this."""
         return None
@@ -130,7 +133,7 @@ class Task(ABC):
     def errors(self, outputs: Floats, truth: Array) -> Floats:
         """Outputs less what they should be, (n, C): answers of two models are compared by these."""
 
-    def further(self, outputs: Floats, truth: Array) -> dict[str, Floats]:  # noqa: ARG002
+    def further(self, outputs: Floats, truth: Array) -> dict[str, Floats]:
         """Signals beside ``confidence`` that must show no trace either, by name, (n,); higher = more like a member."""
         return {}
 
@@ -140,11 +143,11 @@ class Task(ABC):
 
     def log_likelihood(self, outputs: Floats, truth: Array, unit: Unit, temperature: float = 1.0) -> Floats:
         """Log-likelihood of each row, (n,), at most 0; offered with the signal of this name."""
-        raise NotImplementedError
+        raise NotImplementedError(self.refuses("log_likelihood"))
 
     def training_loss(self, outputs: Any, truth: Any) -> Any:
         """Sum over rows of the loss that training lowers (torch, differentiable); offered with ``truth``."""
-        raise NotImplementedError
+        raise NotImplementedError(self.refuses("truth"))
 
     def probe(
         self, features: Floats, truth: Array, target: Floats, beside: Floats | None, penalty: float, width: int
@@ -159,8 +162,8 @@ class Task(ABC):
             penalty: L2 penalty per fit row on standardised features, > 0.
             width: C.
         """
-        raise NotImplementedError
+        raise NotImplementedError(self.refuses("truth"))
 
-    def columns(self, truth: Array, width: int) -> Floats:  # noqa: ARG002
+    def columns(self, truth: Array, width: int) -> Floats:
         """Truth as columns (n, k) of a design matrix."""
         return np.asarray(truth, dtype=np.float64).reshape(len(truth), -1)

@@ -29,7 +29,7 @@ class Classification(Task):
     signals = frozenset({"class_logits", "confidence", "log_likelihood", "features", "truth"})
     unit_roles = ("forget", "holdout")
 
-    def unit(self, outputs: Floats, truth: Array) -> Unit:  # noqa: ARG002
+    def unit(self, outputs: Floats, truth: Array) -> Unit:
         """The scale of the logits (`attacks.signals.logit_scale`)."""
         return logit_scale(outputs)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,13 +9,12 @@ import numpy as np
 from attacks.signals import CANONICAL
 
 from .base import Array, Floats, Task, Truth, Unit
-from .regression import same_columns
 
 
 class MultiLabel(Task):
     """Logits (n, k) beside flags (n, k); confidence is the mean logit of what is so, at a common temperature.
 
-    For one label it is the logit-scaled confidence of a classifier with one logit.
+    For one label it is in proportion to the logit-scaled confidence of a classifier with one logit.
     """
 
     name = "multilabel"
@@ -26,11 +24,7 @@ class MultiLabel(Task):
     signals = frozenset({"confidence", "log_likelihood", "features", "truth"})
     unit_roles = ("forget", "holdout")
 
-    def misfits(self, width: int, targets: Mapping[str, Floats | None]) -> list[str]:
-        """One logit a flag."""
-        return same_columns(width, targets, "flags")
-
-    def unit(self, outputs: Floats, truth: Array) -> Unit:  # noqa: ARG002
+    def unit(self, outputs: Floats, truth: Array) -> Unit:
         """Median absolute logit."""
         return float(np.median(np.abs(outputs)))
 
@@ -66,13 +60,7 @@ class MultiLabel(Task):
         return binary_cross_entropy_with_logits(outputs, truth.to(outputs.dtype), reduction="sum")
 
     def probe(
-        self,
-        features: Floats,
-        truth: Array,
-        target: Floats,
-        beside: Floats | None,
-        penalty: float,
-        width: int,  # noqa: ARG002
+        self, features: Floats, truth: Array, target: Floats, beside: Floats | None, penalty: float, width: int
     ) -> Floats:
         """Logits of one penalised logistic regression a label; 0 for a label that is the same on all fit rows."""
         from attacks.linear import probe_logits

@@ -27,8 +27,12 @@ class Regression(Task):
     signals = frozenset({"confidence", "log_likelihood", "features", "truth", "numbers"})
 
     def misfits(self, width: int, targets: Mapping[str, Floats | None]) -> list[str]:
-        """Outputs and targets have the same columns."""
-        return same_columns(width, targets, "numbers")
+        """Outputs and targets have the same columns, and every column varies: R2 is about its variance."""
+        flat = [r for r in ("retain", "test") if (y := targets.get(r)) is not None and len(y) > 1 and _flat(y)]
+        return super().misfits(width, targets) + [
+            f"a column of y of the {role} set does not vary, so that R2 has no meaning: leave the column out"
+            for role in flat
+        ]
 
     def unit(self, outputs: Floats, truth: Array) -> Unit:
         """Root mean square residual of each column, (k,), > 0."""
@@ -66,13 +70,7 @@ class Regression(Task):
         return (outputs - truth.to(outputs.dtype)).square().sum()
 
     def probe(
-        self,
-        features: Floats,
-        truth: Array,
-        target: Floats,
-        beside: Floats | None,
-        penalty: float,
-        width: int,  # noqa: ARG002
+        self, features: Floats, truth: Array, target: Floats, beside: Floats | None, penalty: float, width: int
     ) -> Floats:
         """Predictions of a ridge with intercept on standardised features."""
         from sklearn.linear_model import Ridge
@@ -84,12 +82,5 @@ class Regression(Task):
         return np.asarray(fit.predict(standard(target)), dtype=np.float64).reshape(len(target), -1)
 
 
-def same_columns(width: int, targets: Mapping[str, Floats | None], what: str) -> list[str]:
-    """Problems: sets with another number of targets a row than outputs."""
-    if not width:
-        return []
-    return [
-        f"y of the {role} set has {values.shape[1]} {what} a row, the models give {width}: save them alike"
-        for role, values in targets.items()
-        if values is not None and values.shape[1] != width
-    ]
+def _flat(y: Floats) -> bool:
+    return bool((np.ptp(y, axis=0) == 0).any())

@@ -24,14 +24,14 @@ class Meaning:
         direction: ``lower`` or ``higher`` = more like a member.
         words: what it is.
         figure: of the utility gate, where its mean says how good the model is; else "".
-        best: mean of a perfect model, turned so that higher is better.
+        best: mean of a perfect model, turned so that higher is better; None: there is none.
         scale: how it is read: ``plain``, ``log`` (minus the logarithm of an error) or ``logit`` (of a probability).
     """
 
     direction: str
     words: str
     figure: str = ""
-    best: float = 1.0
+    best: float | None = 1.0
     scale: str = "plain"
 
 
@@ -41,7 +41,7 @@ VOCABULARY: dict[str, Meaning] = {
     "min_k_pp": Meaning(HIGHER, "min-k++: mean of the least likely tokens, standardised"),
     "min_k": Meaning(HIGHER, "min-k: mean log-probability of the least likely tokens"),
     "zlib_nll": Meaning(LOWER, "negative log-likelihood over compressed length"),
-    "log_density": Meaning(HIGHER, "log-density, in nats", "log-density", 0.0),
+    "log_density": Meaning(HIGHER, "log-density, in nats", "log-density", None),
     "p_target": Meaning(HIGHER, "probability of the true answer", "probability of the true answer", scale="logit"),
     "margin": Meaning(HIGHER, "score of the true answer over the best other one"),
     "squared_error": Meaning(
@@ -55,7 +55,7 @@ VOCABULARY: dict[str, Meaning] = {
 }
 #: smallest and largest value that a signal can have
 RANGES: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(("squared_error", "abs_error"), (0.0, float("inf"))),
+    **dict.fromkeys(("squared_error", "abs_error", "nll"), (0.0, float("inf"))),
     **dict.fromkeys(("p_target", "correct", "rouge_l"), (0.0, 1.0)),
     "rank": (1.0, float("inf")),
 }
@@ -100,7 +100,7 @@ def directions(names: list[str], declared: Mapping[str, str]) -> dict[str, str]:
 class Scores(Task):
     """Outputs (n, S): signals turned so that higher = more like a member, the leading one first.
 
-    The leading signal decides. Of the others a trace blocks PASS (`audit.judge.further`).
+    The leading signal decides. Of the others a trace blocks PASS (`audit.judge.signals`).
 
     Args:
         declared: direction of each signal by name, the leading one first.
@@ -140,23 +140,23 @@ class Scores(Task):
         lines = [f"scores of rows in place of outputs: {listed}; {self.lead} decides, the others can block a PASS"]
         return (*lines, "that scores are what their names say is believed as it was declared")
 
-    def unit(self, outputs: Floats, truth: Array) -> Unit:  # noqa: ARG002
+    def unit(self, outputs: Floats, truth: Array) -> Unit:
         """A typical error, where the leading signal is one; other scores stay as they are."""
         return _typical(-self._column(outputs, self.lead)) if self._scale(self.lead) == "log" else 0.0
 
-    def confidence(self, outputs: Floats, truth: Array, unit: Unit = 0.0) -> Floats:  # noqa: ARG002
+    def confidence(self, outputs: Floats, truth: Array, unit: Unit = 0.0) -> Floats:
         """The leading signal, on the scale on which it is about Gaussian over models."""
         return self._read(outputs, self.lead, float(np.max(unit)))
 
-    def further(self, outputs: Floats, truth: Array) -> dict[str, Floats]:  # noqa: ARG002
+    def further(self, outputs: Floats, truth: Array) -> dict[str, Floats]:
         """The other signals by name, on theirs."""
         return {name: self._read(outputs, name) for name in self._declared if name != self.lead}
 
-    def log_likelihood(self, outputs: Floats, truth: Array, unit: Unit, temperature: float = 1.0) -> Floats:  # noqa: ARG002
+    def log_likelihood(self, outputs: Floats, truth: Array, unit: Unit, temperature: float = 1.0) -> Floats:
         """Minus the leading signal, which is a negative log-likelihood."""
         return np.minimum(self._column(outputs, self.lead), 0.0) / temperature
 
-    def quality(self, outputs: Floats, truth: Array) -> Array | None:  # noqa: ARG002
+    def quality(self, outputs: Floats, truth: Array) -> Array | None:
         """The first signal whose mean says how good a model is."""
         if not self._judged:
             return None

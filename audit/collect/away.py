@@ -20,7 +20,8 @@ from audit.record.readonce import sha256_of
 
 from .events import Event, Notify
 from .failures import Failure
-from .observe import ModelView, Observations
+from .model_view import ModelView
+from .observe import Observations
 from .site import pack_case, pack_model, pack_outputs, unpack_outputs
 from .unit import attack_unit, observe_unit, unpack_signals
 from .units import Units
@@ -73,7 +74,8 @@ class Away:
 
             def take(answer: bytes, seconds: float, name: str = name, at: int = at, view: ModelView = view) -> None:
                 found = unpack_outputs(answer)
-                self._observations.keep({n: a for n, a in found.items() if n.startswith(view.digest[:24])})
+                if not self._observations.keep(view.digest, found):
+                    return  # tried again here, and told of
                 event = Event("observe", "forward pass", name, "done", at + 1, len(views), len(views), seconds)
                 self._notify(replace(event, workers=self._workers))
 
@@ -85,8 +87,10 @@ class Away:
                 continue  # it reads outputs that are there: cheaper here than the sending of them
             failed: list[int] = []
             for at, (name, view) in enumerate(units.views_of(attack).items()):
+                if units.expired() or units.there(attack, name, view):
+                    continue  # before anything is packed and sent
                 parts = self._parts(view, units.views.get("original"))
-                if parts is None or units.there(attack, name, view):
+                if parts is None:
                     continue
                 yield self._waiting(units, attack, name, at, parts, failed)
 
@@ -95,6 +99,7 @@ class Away:
     ) -> Waiting:
         order = {
             "attack": attack.name,
+            "version": attack.version,
             "parameters": attack.parameters,
             "model": name,
             "seed": self._seed,

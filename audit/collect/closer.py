@@ -10,7 +10,7 @@ import numpy as np
 from attacks.base import Case, Floats
 from audit.statistics.three_sample import relative_mmd
 
-from .observe import ModelView
+from .model_view import ModelView
 
 ROWS = 500  # our choice: rows compared at most, drawn at random; three matrices of this size are held at a time
 KEY = "closer"

@@ -24,6 +24,7 @@ from .guard import Guard
 from .inside import look_inside
 from .meaning import refuse_meaningless
 from .observe import Layers, Observations
+from .sealed import SealedArrays
 from .structure import Structure, compare, excused_names
 from .suite import Suite
 from .units import Units, unit_context
@@ -68,13 +69,14 @@ def collect(
     """
     guard = Guard(case.models)
     layers = Layers(any(attack.reads_layers for attack in suite.chosen), case.build.layers)
-    observations = Observations(run.observations, case.files, case.fingerprints, batch_size, case.key, layers)
+    arrays_of_run = SealedArrays(case.key)
+    observations = Observations(run.observations, case.files, case.fingerprints, batch_size, arrays_of_run, layers)
     shadows = shadow_views(case.shadows, observations, case.selection, case.build)
     away = None if crew is None else Away(crew, case, observations, seed, notify)
+    views = all_views(case.models, observations, case.selection, case.build)
     if away is not None:
-        audited = all_views(case.models, observations, case.selection, case.build)
-        away.observe({**audited, **{name: view for found in shadows.values() for name, view in found.items()}})
-    views = observe_all(case.models, observations, case.selection, case.build, notify)
+        away.observe({**views, **{name: view for found in shadows.values() for name, view in found.items()}})
+    observe_all(views, observations, notify)
     guard.after_forward()
     _refuse_copies(case, views)
     unchecked = refuse_meaningless(case, views)

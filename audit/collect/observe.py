@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import mmap
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,17 +16,13 @@ import numpy as np
 from attacks.base import Access, Floats, NotApplicable
 from attacks.queries import apply, codes, partners
 from audit.inputs.data import Arrays
-from audit.inputs.network import PrivateNetwork
 from audit.inputs.outputs import PrecomputedOutputs
 from audit.inputs.sets import Selection
-from audit.inputs.spool import pick, steps
 from audit.inputs.targets import Target, TorchTarget
-from audit.record.files import replacing
-from audit.record.readonce import opened
-from audit.record.seal import is_ours, put_seal
+
+from .sealed import Kept, finite
 
 PARTNERS = "retain"  # the file whose rows enter the queries of others
-HELD = 128  # maps kept open: each holds a descriptor
 KEPT_FROM = 0.5  # our choice, seconds: answers to a query that took less are asked for again, not kept
 
 
@@ -56,7 +50,7 @@ class Observations:
         files: data files by role.
         fingerprints: keyed digest of each file.
         batch_size: rows per forward pass.
-        key: the project key; arrays that it did not seal are none of ours and are computed anew.
+        arrays: keeps what was computed, under names in the folder.
         layers: hidden layers that are kept beside logits and features.
     """
 
@@ -66,12 +60,11 @@ class Observations:
         files: dict[str, Arrays],
         fingerprints: dict[str, str],
         batch_size: int,
-        key: bytes,
+        arrays: Kept,
         layers: Layers = NO_LAYERS,
     ) -> None:
         self.folder, self.files, self.fingerprints, self.batch_size = folder, files, fingerprints, batch_size
-        self._key, self.layers = key, layers
-        self._held: dict[Path, np.ndarray[Any, Any]] = {}
+        self.layers, self._arrays = layers, arrays
         self._spreads: dict[str, float] = {}
         self._row_codes: dict[tuple[str, bytes], np.ndarray[Any, Any] | None] = {}
 
@@ -86,13 +79,13 @@ class Observations:
         stem = f"{digest[:24]}-{self.fingerprints[source][:24]}"
         parts = ("logits", "features") if target.access >= Access.FEATURES else ("logits",)
         paths = [self.folder / f"{stem}-{part}.npy" for part in parts]
-        found = [self._mapped(path) for path in paths]
+        found = [self._arrays.mapped(path) for path in paths]
         if any(array is None for array in found):
             arrays = [array for array in self._passed(target, digest, source) if array is not None]
-            if len(arrays) < len(parts) or not all(_finite(array) for array in arrays):
+            if len(arrays) < len(parts) or not all(finite(array) for array in arrays):
                 raise ValueError(f"outputs on the {source} set are not finite: the model is broken, export it again")
             # float32 is what the network computed; features last, so that both exist once the second does
-            found = [self._kept(path, array) for path, array in zip(paths, arrays, strict=False)]
+            found = [self._arrays.keep(path, array) for path, array in zip(paths, arrays, strict=False)]
         if found[0] is None or found[-1] is None:
             raise ValueError(f"cannot read back {paths[0].name}: the disk loses data")
         return found[0], found[1] if len(parts) > 1 else None
@@ -102,20 +95,31 @@ class Observations:
         parts = ("logits", "features") if target.access >= Access.FEATURES else ("logits",)
         stems = [f"{digest[:24]}-{fingerprint[:24]}" for fingerprint in self.fingerprints.values()]
         found = {
-            name: self._mapped(self.folder / name) for name in (f"{s}-{part}.npy" for s in stems for part in parts)
+            name: self._arrays.mapped(self.folder / name)
+            for name in (f"{s}-{part}.npy" for s in stems for part in parts)
         }
         if self.layers.wanted and isinstance(target, TorchTarget) and not target.headless:
             for source in self.files:
                 paths = [self._layer_path(digest, source, layer) for layer in self.layers_of(target)]
-                found |= {path.name: self._mapped(path) for path in paths}
+                found |= {path.name: self._arrays.mapped(path) for path in paths}
         whole = {name: array for name, array in found.items() if array is not None}
         return whole if len(whole) == len(found) else {}
 
-    def keep(self, named: Mapping[str, np.ndarray[Any, Any]]) -> None:
-        """Keep what ``known`` gave elsewhere. What is not finite is left for ``get`` to find."""
-        if all(np.isfinite(array).all() for array in named.values()):
+    def keep(self, digest: str, named: Mapping[str, np.ndarray[Any, Any]]) -> bool:
+        """Keep what ``known`` gave of a model elsewhere; what is not finite, or of other rows, ``get`` is to find.
+
+        Returns:
+            it was kept.
+        """
+        rows = {f"{digest[:24]}-{f[:24]}-": len(self.files[source]) for source, f in self.fingerprints.items()}
+        fits = all(
+            finite(array) and any(name.startswith(stem) and len(array) == n for stem, n in rows.items())
+            for name, array in named.items()
+        )
+        if fits:
             for name, array in named.items():
-                self._kept(self.folder / Path(name).name, array)
+                self._arrays.keep(self.folder / Path(name).name, array)
+        return fits and bool(named)
 
     def layers_of(self, target: Target) -> tuple[str, ...]:
         """Hidden layers of a network that can be read.
@@ -133,9 +137,9 @@ class Observations:
     def get_layer(self, target: Target, digest: str, source: str, layer: str) -> np.ndarray[Any, Any]:
         """What one hidden layer gives on one file, (n, d), memory-mapped float32."""
         path = self._layer_path(digest, source, layer)
-        if self._mapped(path) is None and isinstance(target, TorchTarget):
+        if self._arrays.mapped(path) is None and isinstance(target, TorchTarget):
             self._read(target, digest, source)
-        found = self._mapped(path)
+        found = self._arrays.mapped(path)
         if found is None:
             raise ValueError(f"cannot read back {path.name}: the disk loses data")
         return found
@@ -152,9 +156,9 @@ class Observations:
         names = self.layers_of(target)
         logits, features, hidden = target.read(self.files[source], self.batch_size, names, outputs=named)
         for name, values in hidden.items():
-            if not _finite(values):
+            if not finite(values):
                 raise ValueError(f"outputs on the {source} set are not finite: the model is broken, export it again")
-            self._kept(self._layer_path(digest, source, name), values)
+            self._arrays.keep(self._layer_path(digest, source, name), values)
         return logits, features
 
     def _layer_path(self, digest: str, source: str, layer: str) -> Path:
@@ -176,7 +180,7 @@ class Observations:
                 raise NotApplicable(f"needs a network, or precomputed outputs with the key {key!r}")
             return target.outputs(key, self.files[source], self.batch_size)[0][chosen.rows]
         path = self.folder / f"{digest[:24]}-{self._asked(chosen, query)}.npy"
-        found = self._mapped(path) if path.is_file() else None
+        found = self._arrays.mapped(path) if path.is_file() else None
         if found is not None:
             return found
         started = time.monotonic()
@@ -185,7 +189,7 @@ class Observations:
         changed = replace(data, x=apply(query, rows, self._spread(source), self._partners, codes))
         logits: np.ndarray[Any, Any] = target.outputs(source, changed, self.batch_size)[0].astype(np.float32)
         if time.monotonic() - started > KEPT_FROM:
-            self._kept(path, logits)
+            self._arrays.keep(path, logits)
         return logits
 
     def _asked(self, chosen: Selection, query: str) -> str:
@@ -210,134 +214,9 @@ class Observations:
         retain = self.files.get(PARTNERS)
         return None if retain is None or retain.x is None else partners(retain.x)
 
-    def _kept(self, path: Path, values: Floats) -> np.ndarray[Any, Any] | None:
-        """Keep an array as float32, and map it."""
-        digest = hashlib.sha256()
-        with replacing(path, private=True, durable=False) as stream:  # sealed: damage is noticed
-            for block in _saved(values):
-                stream.write(block)
-                digest.update(block)
-        put_seal(path, self._key, digest.hexdigest())
-        self._held.pop(path, None)
-        return self._mapped(path)
-
-    def _mapped(self, path: Path) -> np.ndarray[Any, Any] | None:
-        """A memory-mapped array of ours, or None where it is missing, damaged, or not what was sealed."""
-        if path not in self._held:
-            found = _map(path)
-            if found is None or not is_ours(path, self._key, found[1]):
-                return None
-            if len(self._held) >= HELD:
-                self._held.pop(next(iter(self._held)))
-            self._held[path] = found[0]
-        return self._held[path]
-
     def _spread(self, source: str) -> float:
         """Standard deviation of a file's inputs; 0 where they have names."""
         if source not in self._spreads:
             x = self.files[source].x
             self._spreads[source] = float(np.std(x)) if isinstance(x, np.ndarray) else 0.0
         return self._spreads[source]
-
-
-def _finite(values: np.ndarray[Any, Any]) -> bool:
-    return all(bool(np.isfinite(values[rows]).all()) for rows in steps(values))
-
-
-def _saved(values: np.ndarray[Any, Any]) -> Iterator[bytes]:
-    """The bytes of an ``.npy`` file of float32, block by block: an array may be larger than memory."""
-    head = io.BytesIO()
-    shape = {"descr": "<f4", "fortran_order": False, "shape": values.shape}
-    np.lib.format.write_array_header_1_0(head, shape)
-    yield head.getvalue()
-    for rows in steps(values):
-        yield np.ascontiguousarray(values[rows], "<f4").tobytes()
-
-
-def _map(path: Path) -> tuple[np.ndarray[Any, Any], str] | None:
-    """The array of a ``.npy`` file of ours, memory-mapped, and the SHA-256 of the file, by one descriptor."""
-    try:
-        with opened(path) as stream:
-            content = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-            np.lib.format.read_magic(stream)
-            shape, fortran, kind = np.lib.format.read_array_header_1_0(stream)
-            array = np.frombuffer(content, kind, offset=stream.tell()).reshape(shape, order="F" if fortran else "C")
-            return array, hashlib.sha256(content).hexdigest()
-    except (OSError, ValueError, EOFError):
-        return None
-
-
-class ModelView:
-    """One model as an attack sees it (implements ``attacks.base.View``)."""
-
-    def __init__(
-        self, target: Target, digest: str, observations: Observations, selection: dict[str, Selection]
-    ) -> None:
-        self.target, self.digest, self._observations, self._selection = (
-            target,
-            digest,
-            observations,
-            selection,
-        )
-
-    @property
-    def access(self) -> Access:
-        """The most that can be had of this model."""
-        return self.target.access
-
-    def logits(self, role: str) -> Floats:
-        """Logits on a set, (n, C), float64."""
-        chosen = self._selection[role]
-        return self._observations.get(self.target, self.digest, chosen.source)[0][chosen.rows].astype(np.float64)
-
-    def stored(self, role: str) -> np.ndarray[Any, Any]:
-        """The same as they are kept, float32 or float64: mapped and not copied where the set is a whole file."""
-        chosen = self._selection[role]
-        found = self._observations.get(self.target, self.digest, chosen.source)[0]
-        return found if np.array_equal(chosen.rows, np.arange(len(found))) else pick(found, chosen.rows)
-
-    def features(self, role: str) -> Floats:
-        """Penultimate features on a set, (n, d), float64."""
-        chosen = self._selection[role]
-        features = self._observations.get(self.target, self.digest, chosen.source)[1]
-        if features is None:
-            raise ValueError("precomputed outputs have no features")
-        return features[chosen.rows].astype(np.float64)
-
-    def augmented(self, role: str, query: str) -> Floats:
-        """Logits on a set whose inputs were changed by a query, (n, C), float64."""
-        found = self._observations.get_query(self.target, self.digest, self._selection[role], query)
-        return found.astype(np.float64)
-
-    def layers(self) -> tuple[str, ...]:
-        """Hidden layers that can be read."""
-        return self._observations.layers_of(self.target)
-
-    def activations(self, role: str, layer: str) -> Floats:
-        """What a hidden layer gives on a set, (n, d), float64."""
-        chosen = self._selection[role]
-        found = self._observations.get_layer(self.target, self.digest, chosen.source, layer)
-        return found[chosen.rows].astype(np.float64)
-
-    def head(self) -> tuple[Floats, Floats]:
-        """The final linear layer: weight (C, d), bias (C,)."""
-        return self._network().head()
-
-    def network(self) -> PrivateNetwork:
-        """A copy of the network that belongs to the attack."""
-        if not isinstance(self.target, TorchTarget):
-            raise NotApplicable("needs a network, outputs alone have no weights")
-        return PrivateNetwork(self.target)
-
-    def forward(self, x: Any) -> Any:
-        """Differentiable logits of a tensor."""
-        return self._network().forward(x)
-
-    def tensor(self, x: np.ndarray[Any, Any]) -> Any:
-        """``x`` on the model's device."""
-        return self._network().tensor(x)
-
-    def _network(self) -> TorchTarget:
-        if not isinstance(self.target, TorchTarget):
-            raise ValueError("precomputed outputs hold no network")
-        return self.target

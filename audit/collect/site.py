@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,24 +25,31 @@ from audit.inputs.targets import Target, TorchTarget
 from audit.inputs.usercode import source_digest
 
 from .guard import flags
-from .observe import Layers, ModelView, Observations
+from .model_view import ModelView
+from .observe import Layers, Observations
 
 Array = np.ndarray[Any, Any]
 NOWHERE = Path("memory")  # names of what is held; nothing is written
 
 
-class Held(Observations):
-    """Observations that stay in memory: a worker leaves nothing of the forget set on its machine's disk."""
+_sites = itertools.count()  # a number of its own for each case: two cases never share a view
 
-    arrays: dict[str, Array]
 
-    def _kept(self, path: Path, values: Floats) -> Array | None:
-        array = np.ascontiguousarray(values, np.float32)
+class InMemory:
+    """Arrays that stay in memory (implements ``Kept``): a worker leaves nothing of the forget set on a disk."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, Array] = {}
+
+    def keep(self, path: Path, values: Array) -> Array | None:
+        """Keep an array as float32."""
+        array = np.array(values, np.float32)
         array.setflags(write=False)
         self.arrays[path.name] = array
         return array
 
-    def _mapped(self, path: Path) -> Array | None:
+    def mapped(self, path: Path) -> Array | None:
+        """An array that was kept, or None."""
         return self.arrays.get(path.name)
 
 
@@ -97,23 +105,36 @@ class Site:
             targets={role: data.targets for role, data in sets.items() if data.targets is not None},
         )
         layers = Layers(header["layers"], tuple(header["named layers"]))
-        self.observations = Held(NOWHERE, self.files, header["fingerprints"], header["batch"], bytes(32), layers)
-        self.observations.arrays = {}
+        self._arrays = InMemory()
+        self.observations = Observations(
+            NOWHERE, self.files, header["fingerprints"], header["batch"], self._arrays, layers
+        )
+        self._views = f"view of case {next(_sites)}"
         self._sent: dict[str, tuple[str, list[bool]]] = {}  # digest and flags of each network as it came
 
     def check_unchanged(self, *views: ModelView) -> None:
         """Raises Unlike where a forward pass or an attack changed a network, which must stay as it came."""
         for view in views:
-            if view.digest in self._sent and self._sent[view.digest] != (view.target.digest(), flags(view.target)):
+            black = isinstance(view.target, Black)
+            if not black and self._sent.get(view.digest) != (view.target.digest(), flags(view.target)):
                 raise Unlike("a network was modified while it was looked at: no result of this run can be trusted")
 
     def view(self, model: Shared) -> ModelView:
         """A model as attacks see it."""
-        return worker.held(model, f"view {id(self)}", self._view)
+        return worker.held(model, self._views, self._view)
+
+    def clear(self) -> None:
+        """Forget what was observed: of other models nothing is kept."""
+        self._arrays.arrays = {}
+
+    @property
+    def observed(self) -> dict[str, Array]:
+        """What was observed since, by the names under which it is kept."""
+        return self._arrays.arrays
 
     def know(self, outputs: Shared) -> None:
         """Take over what a model gave on all sets, in place of forward passes."""
-        self.observations.arrays |= worker.held(outputs, "outputs", unpack_outputs)
+        self._arrays.arrays |= worker.held(outputs, "outputs", unpack_outputs)
 
     def _view(self, content: memoryview) -> ModelView:
         header, arrays = decode(content)

@@ -42,14 +42,14 @@ def observe_unit(key: str, payload: bytes, shared: Sequence[Shared]) -> bytes:  
     with worker.turn, full_precision():
         try:
             site = worker.held(shared[0], "case", Site)
-            site.observations.arrays = {}
+            site.clear()
             view = site.view(shared[1])
             for source in site.files:
                 site.observations.get(view.target, view.digest, source)
             site.check_unchanged(view)
         except Exception:  # noqa: BLE001 - whatever it is, it is met and told where the audit runs
             return pack_outputs({})
-        return pack_outputs(site.observations.arrays)
+        return pack_outputs(site.observed)
 
 
 def attack_unit(key: str, payload: bytes, shared: Sequence[Shared]) -> bytes:  # noqa: ARG001
@@ -82,8 +82,10 @@ def attack_unit(key: str, payload: bytes, shared: Sequence[Shared]) -> bytes:  #
 
 
 def _observed(order: dict[str, Any], parts: dict[str, Shared], kind: type[Attack]) -> Signals:
+    if kind.version != order["version"]:
+        raise Unlike(f"a worker has {kind.name} {kind.version} and not {order['version']}: bring it to that version")
     site = worker.held(parts["case"], "case", Site)
-    site.observations.arrays = {}  # those of other models are not kept
+    site.clear()
     for name in ("outputs", "outputs of original"):
         if name in parts:
             site.know(parts[name])

@@ -24,7 +24,7 @@ from audit.record.seal import is_ours, put_seal
 from .events import Event, Notify, Status
 from .evidence import AttackRun
 from .failures import Failure, failure, skip
-from .observe import ModelView
+from .model_view import ModelView
 from .suite import LAYERS
 from .unit import generator
 

@@ -16,40 +16,32 @@ from audit.inputs.sets import Selection
 from audit.inputs.targets import Target, TorchTarget
 
 from .events import Event, Notify
-from .observe import ModelView, Observations
+from .model_view import ModelView
+from .observe import Observations
 
 Views = dict[str, ModelView]
 
 
-def observe_all(
-    models: Mapping[str, Target],
-    observations: Observations,
-    selection: dict[str, Selection],
-    build: Build,
-    notify: Notify,
-) -> Views:
-    """Views of all models under audit, after one forward pass each over every data file.
+def observe_all(views: Views, observations: Observations, notify: Notify) -> None:
+    """One forward pass of each model under audit over every data file, where its answers are not there yet.
 
     Raises:
         InputError: models that fail on the data, all of them.
     """
-    views: Views = {}
     problems: list[str] = []
     rows = sum(len(data) for data in observations.files.values())
-    for done, (name, model) in enumerate(models.items(), 1):
+    for done, (name, view) in enumerate(views.items(), 1):
         started = time.monotonic()
-        notify(Event("observe", "forward pass", name, "running", done - 1, len(models), len(models), 0.0, rows))
-        views[name] = _view(name, model, observations, selection, build)
-        problems += _forward(name, views[name], observations)
+        notify(Event("observe", "forward pass", name, "running", done - 1, len(views), len(views), 0.0, rows))
+        problems += _forward(name, view, observations)
         if problems:
             continue
-        if isinstance(model, TorchTarget):  # a cached forward pass leaves the head unknown
-            model.look_for_head(observations.files["forget"].batch(np.arange(1)))
+        if isinstance(view.target, TorchTarget):  # a cached forward pass leaves the head unknown
+            view.target.look_for_head(observations.files["forget"].batch(np.arange(1)))
         seconds = time.monotonic() - started
-        notify(Event("observe", "forward pass", name, "done", done, len(models), len(models), seconds, rows))
+        notify(Event("observe", "forward pass", name, "done", done, len(views), len(views), seconds, rows))
     if problems:
         raise InputError(problems)
-    return views
 
 
 def all_views(

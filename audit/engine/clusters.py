@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from audit.errors import CouldNotRun, UsageError
 from audit.inputs.usercode import describe
 
+from .safe_path import safe_path
 from .worker import Function, as_bytes, call_on_cluster
 
 RETRIES = 3  # our choice: how often a unit is tried elsewhere after its worker or its machine died
@@ -120,9 +121,10 @@ class Dask:
         self._cluster: Any = None
         try:
             if address == "dask":
-                self._cluster = distributed.LocalCluster(
-                    n_workers=workers, threads_per_worker=1, dashboard_address=None
-                )
+                with safe_path():
+                    self._cluster = distributed.LocalCluster(
+                        n_workers=workers, threads_per_worker=1, dashboard_address=None
+                    )
             self._client = distributed.Client(self._cluster or address, set_as_default=False)
             there = sum(self._client.nthreads().values())
         except Exception as error:

@@ -7,16 +7,14 @@ import os
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
-from contextlib import contextmanager
 from multiprocessing.queues import SimpleQueue
 from typing import IO, Any
 
 from . import worker
+from .safe_path import SAFE_PATH, safe_path
 from .worker import Function, Opened
 
-SAFE_PATH = "PYTHONSAFEPATH"
 TRIES = 2  # our choice: of a unit whose worker dies; a unit that kills its worker twice will do so again
 
 
@@ -64,20 +62,23 @@ class Pool:
 
     def close(self, *, now: bool) -> None:
         """End the processes: after their units, or at once."""
-        self._closed = True
-        if self._own is not None:
+        with self._lock:
+            self._closed, own = True, self._own
+        if own is not None:
             if now:
-                for process in list((self._own._processes or {}).values()):
+                for process in list((own._processes or {}).values()):
                     process.terminate()
-            self._own.shutdown(wait=True, cancel_futures=True)
+            own.shutdown(wait=True, cancel_futures=True)
         for stream in self._files:
             stream.close()
 
     def _try(self, outer: Future[bytes], left: int, call: tuple[Any, ...]) -> None:
         with self._lock:
+            if self._closed:  # nothing starts any more
+                raise BrokenExecutor("the pool is closed")
             pool = self._own = self._own or self._started()
         try:
-            with self._lock, _safe_path():
+            with self._lock, safe_path():
                 inner = pool.submit(worker.call, *call)
         except BrokenExecutor as error:
             self._again(outer, left - 1, call, pool, error)
@@ -89,6 +90,8 @@ class Pool:
     ) -> None:
         if inner.cancelled():
             outer.cancel()
+        elif outer.done():
+            return
         elif (error := inner.exception()) is None:
             outer.set_result(inner.result())
         elif isinstance(error, BrokenExecutor):  # not in this thread, which holds the broken pool's lock
@@ -100,7 +103,9 @@ class Pool:
         self, outer: Future[bytes], left: int, call: tuple[Any, ...], pool: ProcessPoolExecutor, error: BaseException
     ) -> None:
         """Try a unit in new processes, unless it was tried often enough."""
-        if not left or self._closed:
+        if outer.done():
+            return
+        if not left:
             outer.set_exception(error)
             return
         with self._lock:
@@ -113,26 +118,12 @@ class Pool:
 
     def _started(self) -> ProcessPoolExecutor:
         context, safe = multiprocessing.get_context("spawn"), SAFE_PATH in os.environ
-        with _safe_path():  # the first queue starts Python's resource tracker, a process as well
+        with safe_path():  # the first queue starts Python's resource tracker, a process as well
             devices = context.SimpleQueue()
         names = devices_of(self._device)
         for k in range(self.limit):
             devices.put(names[k % len(names)])
         return ProcessPoolExecutor(self.limit, context, _start, (devices, safe))
-
-
-@contextmanager
-def _safe_path() -> Iterator[None]:
-    """Processes that start in this block do not look into the working directory before they have this one's path."""
-    before = os.environ.get(SAFE_PATH)
-    os.environ[SAFE_PATH] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[SAFE_PATH]
-        else:
-            os.environ[SAFE_PATH] = before
 
 
 def _start(devices: SimpleQueue[str], safe: bool) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from audit.record.version import VERSION
 
-COMPARED = ("torch", "numpy", "scikit-learn")
+COMPARED = ("torch", "numpy", "scipy", "scikit-learn")
 
 
 class Unlike(ValueError):

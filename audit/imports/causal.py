@@ -1,7 +1,7 @@
 """Log-probabilities of tokens under a causal language model (torch), in batches of rows of about one length.
 
-Memory: a batch holds its logits, their log-softmax and one product, (rows, length, vocabulary) in float32 each; no more
-than ``BUDGET`` together.
+Memory: a batch holds its logits, their log-softmax and one product, (rows, length, vocabulary) in float32 each; about
+``BUDGET`` together, unless one row alone needs more.
 """
 
 from __future__ import annotations

@@ -40,6 +40,8 @@ class EveryEvalEver(Layout):
         empty = sorted(name for name in roles if name not in held)
         if empty:
             raise ValueError(f"{source} holds no samples of {', '.join(empty)}: it holds {', '.join(sorted(held))}")
+        for rows in log.sets.values():  # an evaluation that never says whether an answer is right has no such signal
+            rows.signals = {n: column for n, column in rows.signals.items() if set(column.values()) != {None}}
         return log
 
 

@@ -12,11 +12,12 @@ from typing import Any, ClassVar
 
 from attacks.scorers.tokens import rouge_l
 from audit.errors import CouldNotRun
+from audit.inputs.naming import listed
 from audit.record.digest import sha256_path
 
 from .causal import log_probabilities
 from .layout import Layout, Log
-from .texts import OWN, Text, finite, read_texts, rows_of
+from .texts import FILES, OWN, Text, finite, read_texts, rows_of
 
 
 class HuggingFace(Layout):
@@ -25,7 +26,7 @@ class HuggingFace(Layout):
     global_ids = True
     name = "hf"
     words = "folder of save_pretrained with its tokenizer (causal language model, safetensors; extra hf)"
-    sets: ClassVar = {"forget": "forget.jsonl", "retain": "retain.jsonl", "holdout": "holdout.jsonl"}
+    sets: ClassVar = FILES
     meaning = "file of texts, a line each: id, text, optional prompt, paraphrase, perturbed"
 
     def read(self, source: str, names: Mapping[str, str], group_key: str | None) -> Log:
@@ -49,7 +50,7 @@ class HuggingFace(Layout):
             log.sets[role] = rows_of(texts, [[one for _, one in row] for row in own], [rouge for rouge, _ in said])
             exact = sum(same for _, same in said)
             log.said.append(f"{Path(source).name} continues {exact} of {len(texts)} {role} texts word for word")
-        log.digests[Path(source).name] = sha256_path(Path(source))
+        log.digests[Path(source).resolve().name] = sha256_path(Path(source))
         return log
 
 
@@ -57,18 +58,30 @@ def _load(path: Path) -> tuple[Any, Any]:
     if not path.is_dir():
         raise ValueError(f"{path} is no folder: name the one that save_pretrained wrote, on this disk")
     try:
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        import transformers
     except ImportError:
         raise CouldNotRun("language models need transformers: pip install 'unlearn-audit[hf]'.") from None
+    hf: Any = transformers
     safe = {"local_files_only": True, "trust_remote_code": False}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path, **safe)
-        model = AutoModelForCausalLM.from_pretrained(path, use_safetensors=True, **safe)
-    except (OSError, ValueError, KeyError) as error:
+        if (path / "adapter_config.json").exists():
+            raise ValueError("it is an adapter to weights elsewhere: merge it (merge_and_unload) first")
+        tokenizer = hf.AutoTokenizer.from_pretrained(path, **safe)
+        model, told = hf.AutoModelForCausalLM.from_pretrained(
+            path, use_safetensors=True, output_loading_info=True, **safe
+        )
+        wrong = [str(key) for what in ("missing", "unexpected", "mismatched") for key in told[f"{what}_keys"]]
+        if wrong:  # a layer without weights would be drawn at random: a model that forgot it all
+            raise ValueError(f"its weights are not those of its config.json: {listed(sorted(wrong))}")
+    except Exception as error:  # noqa: BLE001 - the library raises many types
         text = (str(error).splitlines() or [""])[0][:200]
         raise ValueError(
             f"{path} cannot be loaded ({text}): save model and tokenizer there with save_pretrained"
         ) from None
+    # none of the folder's: penalties and banned tokens there would hide what the model continues
+    model.generation_config = hf.GenerationConfig(
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id
+    )
     model.train(mode=False)
     return model, tokenizer
 
@@ -82,7 +95,8 @@ def _tokens(tokenizer: Any, text: Text, answer: str, model: Any) -> tuple[list[i
     begin = len(before) or 1
     most = getattr(model.config, "max_position_embeddings", None)
     if len(before) + len(own) <= begin or (most and len(before) + len(own) > most):
-        raise ValueError(f"row {text.key!r} has {len(before) + len(own)} tokens, 2 to {most} will do: divide the text")
+        allowed = f"2 to {most}" if most else "2 or more"
+        raise ValueError(f"row {text.key!r} has {len(before) + len(own)} tokens, {allowed} will do: divide the text")
     return [*before, *own], begin
 
 

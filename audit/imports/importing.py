@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +11,10 @@ from audit.errors import InputError, UsageError
 from audit.inputs.naming import shown
 
 from .every_eval_ever import EveryEvalEver
+from .grouping import add_groups, refuse_ungrouped
 from .hf_models import HuggingFace
 from .joined import Joined, join
-from .layout import Layout, Log, Rows, mapping, read_json
+from .layout import Layout, Log, Rows
 from .leakpro import LeakPro
 from .lm_eval import LmEval
 from .muse import Muse
@@ -28,7 +28,6 @@ LAYOUTS: dict[str, type[Layout]] = {
     kind.name: kind
     for kind in (OpenUnlearning, Tofu, Muse, LmEval, EveryEvalEver, PrivacyMeter, LeakPro, HuggingFace, TokenFiles)
 }
-POSITION = re.compile(r"(?:row|pop)?(\d+)")
 REFERENCE, CALIBRATED = "reference", "reference_nll"
 #: sets of scores; concepts have no score
 SETS = ("forget", "retain", "holdout", "test", "auxiliary")
@@ -61,7 +60,7 @@ def import_logs(order: Order, folder: Path) -> tuple[Joined, list[str]]:
     """Read, join and write.
 
     Returns:
-        what was written, and what was left out, one line each.
+        what was written, and what was left out or noticed, one line each.
 
     Raises:
         UsageError: a set or layout that there is not; a folder that is not empty.
@@ -83,14 +82,14 @@ def import_logs(order: Order, folder: Path) -> tuple[Joined, list[str]]:
     beside = {name: logs.pop(name) for name in [REFERENCE] if name in logs}
     if beside:
         _calibrate(logs, beside[REFERENCE])
-    for log in logs.values():
-        for role, rows in log.sets.items():
-            _group(rows, role, order)
-    _add_groups(logs, order)
+    named = Log()
+    add_groups(logs, order.group_size, order.groups, named)
     found, said = join(logs)
+    if order.group_key or order.groups or order.group_size:
+        refuse_ungrouped(found.groups)
     if not layout.global_ids:
         found.ids = {role: [f"{names[role]}:{key}" for key in ids] for role, ids in found.ids.items()}
-    write(folder, order.layout, found, {**logs, **beside}, said)
+    write(folder, order.layout, found, {**logs, **beside, **({"groups": named} if order.groups else {})}, said)
     return found, said
 
 
@@ -99,9 +98,13 @@ def _calibrate(logs: Mapping[str, Log], reference: Log) -> None:
     for log in logs.values():
         log.own = {**log.own, CALIBRATED: LOWER}
         for role, rows in log.sets.items():
-            usual = reference.sets[role].signals.get("nll", {}) if role in reference.sets else {}
-            own = rows.signals.get("nll", {})
+            if CALIBRATED in rows.signals:
+                raise InputError([f"{role}: the log holds {CALIBRATED} already: leave --reference out"])
+            other = reference.sets.get(role, Rows())
+            usual, own = other.signals.get("nll", {}), rows.signals.get("nll", {})
             found = {key: _less(value, usual[key]) for key, value in own.items() if key in usual}
+            if any(rows.checks.get(key) != other.checks.get(key) for key in found):
+                raise InputError([f"{role}: the reference model was asked for other documents: use the same data"])
             rows.add(CALIBRATED, found, "nll less that of the reference model")
 
 
@@ -120,34 +123,6 @@ def _names(order: Order) -> dict[str, str]:
             f"--set {missing[0]}=NAME is missing: which {LAYOUTS[order.layout].meaning} holds the {missing[0]} set?"
         )
     return names
-
-
-def _group(rows: Rows, role: str, order: Order) -> None:
-    """Consecutive rows are of one author, where the user says so; ids are positions then."""
-    if order.group_size is None:
-        return
-    for column in rows.signals.values():
-        for key in column:
-            position = POSITION.fullmatch(key)
-            if position is None:
-                raise InputError(
-                    [f"{role}: the id {shown(key)} is no position, so --group-size says nothing: --groups"]
-                )
-            rows.groups[key] = f"{role}-{int(position[1]) // order.group_size}"
-
-
-def _add_groups(logs: Mapping[str, Log], order: Order) -> None:
-    if order.groups is None:
-        return
-    try:
-        document = read_json(order.groups, Log())
-        for role, authors in document.items():
-            for key, author in mapping(authors, f"{order.groups}: {role}").items():
-                for log in logs.values():
-                    if role in log.sets:
-                        log.sets[role].groups[key] = str(author)
-    except ValueError as error:
-        raise InputError([str(error)]) from None
 
 
 def models_of(original: str | None, unlearned: str, retrained: Sequence[str]) -> dict[str, str]:

@@ -48,7 +48,7 @@ class Log:
     Attributes:
         sets: rows by set.
         digests: SHA-256 of each file that was read, by its name.
-        said: what was left out, and why, one line each.
+        said: what was left out, and why, or noticed, one line each.
         own: direction of signals that are not of the vocabulary.
     """
 

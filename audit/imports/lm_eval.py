@@ -40,7 +40,9 @@ class LmEval(Layout):
 
 def _tasks(path: Path) -> dict[str, Path]:
     """The newest file of each task: names end with the time."""
-    files = sorted(path.rglob("samples_*.jsonl")) if path.is_dir() else [path]
+    files = sorted(path.rglob("samples_*.jsonl"), key=lambda file: file.name) if path.is_dir() else [path]
+    if len({file.parent for file in files}) > 1:
+        raise ValueError(f"{path} holds samples in several folders: name that of one model")
     found = {match["task"]: file for file in files if (match := FILE.fullmatch(file.name))}
     if not found:
         raise ValueError(f"{path} holds no samples_<task>_<time>.jsonl: run lm_eval with --log_samples")

@@ -49,7 +49,7 @@ def _rows(found: list[object], where: str) -> Rows:
         zlib[key] = number(row.get("PPL/zlib", "absent"), f"{place}, PPL/zlib")
         turned = number(row.get(SHARE, "absent"), f"{place}, {SHARE}")
         least[key] = None if turned is None else -turned
-        rows.texts[key] = str(row.get("text", ""))
+        rows.texts[key] = rows.checks[key] = str(row.get("text", ""))
     rows.add("nll", nll, "PPL, which is the mean loss there, as it is")
     rows.add("zlib_nll", zlib, "PPL/zlib, as it is")
     rows.add("min_k", least, f"{SHARE}, turned: there higher = less like a member")

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from attacks.scorers.tokens import truth_ratio
 from attacks.tasks.scores import LOWER
 from audit.errors import brief
 
@@ -87,7 +88,7 @@ def _add_truth_ratio(rows: Rows, document: dict[str, Any], name: str, log: Log) 
 
 
 def _ratio(wrong: float | None, right: float | None) -> float | None:
-    return None if wrong is None or right is None else math.exp(min(right - wrong, 500.0))
+    return None if wrong is None or right is None else truth_ratio(right, [wrong])
 
 
 def _column(metric: Any, where: str, field: str) -> dict[str, float | None]:

@@ -16,6 +16,8 @@ from audit.errors import brief
 
 from .layout import Log, Rows, read_lines
 
+#: where texts stand unless the user says otherwise, by set
+FILES = {"forget": "forget.jsonl", "retain": "retain.jsonl", "holdout": "holdout.jsonl"}
 OWN = {"extraction_rouge_l": HIGHER}
 FORM = '{"id": ..., "text": ..., optional "prompt", "paraphrase", "perturbed": [...]}'
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from attacks.scorers.tokens import truth_ratio
 from audit.errors import brief
 
 from .layout import Layout, Log, Rows, mapping, number, read_json
@@ -74,6 +74,5 @@ def _add_truth_ratio(rows: Rows, document: dict[str, Any], name: str) -> None:
         several = wrong.get(key) if isinstance(wrong.get(key), list) else [wrong.get(key)]
         losses = [number(v, f"{place}, average_perturb_loss") for v in several or [None]]
         known, own = [v for v in losses if v is not None], number(right[key], f"{place}, avg_paraphrased_loss")
-        complete = own is not None and len(known) == len(losses)
-        values[key] = math.exp(min((own or 0.0) - math.fsum(known) / len(known), 500.0)) if complete else None
+        values[key] = None if own is None or len(known) != len(losses) else truth_ratio(own, known)
     rows.add("truth_ratio", values, "exp(avg_paraphrased_loss - mean of average_perturb_loss), computed here")

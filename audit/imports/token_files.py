@@ -16,7 +16,7 @@ import numpy as np
 from audit.inputs.npz import npz_of
 
 from .layout import Layout, Log, read_bytes
-from .texts import Tokens, finite, read_texts, rows_of
+from .texts import FILES, Tokens, finite, read_texts, rows_of
 
 
 class TokenFiles(Layout):
@@ -25,7 +25,7 @@ class TokenFiles(Layout):
     global_ids = True
     name = "tokens"
     words = "model.npz with <set>.logprobs (tokens,) and <set>.offsets (rows + 1,), optional .mean and .variance"
-    sets: ClassVar = {"forget": "forget.jsonl", "retain": "retain.jsonl", "holdout": "holdout.jsonl"}
+    sets: ClassVar = FILES
     meaning = "file of texts, a line each: id, text"
 
     def read(self, source: str, names: Mapping[str, str], group_key: str | None) -> Log:
@@ -57,6 +57,8 @@ def _ragged(arrays: Mapping[str, np.ndarray[Any, Any]], role: str, count: int, w
             raise ValueError(
                 f"{where}: {role}.{key} is {values.dtype} {values.shape}, not ({int(offsets[-1])},) floats"
             )
+        if values is not None and not (np.isfinite(values).all() and (key != "variance" or (values >= 0).all())):
+            raise ValueError(f"{where}: {role}.{key} has values that are not finite or below 0: export them again")
         columns[key] = values if values is None else values.astype(np.float64)
     found = []
     for i in range(count):

@@ -31,7 +31,7 @@ def write(folder: Path, layout: str, found: Joined, logs: Mapping[str, Log], sai
         layout: name of the layout.
         found: what was joined.
         logs: by model, for the digests of their files.
-        said: what was left out.
+        said: what was left out or noticed.
 
     Raises:
         UsageError: the folder is not empty.
@@ -68,7 +68,7 @@ def write(folder: Path, layout: str, found: Joined, logs: Mapping[str, Log], sai
         "signals": {name: f"{way} = more like a member" for name, way in found.signals.items()},
         "read_from": found.origin,
         "rows": found.counts,
-        "left_out": said,
+        "said": said,
         "written": digests,
     }
     write_private(folder / ORIGIN, (json.dumps(origin, indent=1, sort_keys=True) + "\n").encode())

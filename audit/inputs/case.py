@@ -142,6 +142,8 @@ def load_case(given: Given, overlap_share: float) -> LoadedCase:
     models, digests = read_models(given.models, given.build, wrong_models)
     task = _task(given, models, wrong_models)
     _check_claim(given.claim.kind, task)
+    if given.build.probabilities and not task.class_logits:
+        problems.append(f"--probabilities has no meaning for {task.name}: give {task.words}")
     read = _read(given, problems, need_inputs=not bare, truth=task.truth)
     files, said = read.files, [*read.said, *task.said()]
     problems += wrong_models

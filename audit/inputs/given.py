@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from attacks.tasks import Truth
+from attacks.tasks import Truth, class_logits_of
 from attacks.tasks import truth_of as task_truth
 
 from .adapters.formats import OUTPUT_SUFFIXES, is_network
@@ -59,7 +59,7 @@ class Build:
     @property
     def class_logits(self) -> bool:
         """Outputs are logits of classes."""
-        return self.task in ("", "classification")
+        return class_logits_of(self.task)
 
     def decides(self) -> list[str]:
         """What else decides what a file's outputs and features are: part of the digests that name caches and runs."""

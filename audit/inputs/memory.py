@@ -14,11 +14,9 @@ from audit.record.digest import state_digest
 from .architecture import architecture_digest
 from .code import Unnamed
 from .npz import array_of
-from .outputs import PrecomputedOutputs
 from .state import FLOATS, check_network, check_values
-from .stored import stored
 from .targets import TorchTarget
-from .tensors import numpy_of
+from .tensors import State
 from .usercode import describe
 
 if TYPE_CHECKING:
@@ -50,7 +48,7 @@ def target_of(module: Any, name: str, device: str, head: str | None, output: str
         _check(module, name)
         copied = _copy(module, name)
         target = TorchTarget(copied, device, head, output=output)
-        if target.digest() != state_digest({key: numpy_of(value) for key, value in module.state_dict().items()}):
+        if target.digest() != state_digest(State(module)):
             raise ValueError(f"{name}: a copy of it has another state: give its state dict as a file, with --arch")
     except ValueError:
         raise
@@ -95,24 +93,6 @@ def _copy(module: torch.nn.Module, name: str) -> torch.nn.Module:
             f"{name} cannot be copied ({describe(error)}): make pruning permanent (torch.nn.utils.prune.remove), or "
             "give its state dict as a file"
         ) from None
-
-
-def outputs_of(
-    outputs: Mapping[Any, Any], name: str, task: str, declared: Mapping[str, str], *, probabilities: bool = False
-) -> PrecomputedOutputs:
-    """Copies of outputs, predicted labels or scores by set as something to audit.
-
-    Args:
-        outputs: by key.
-        name: of the model, for messages.
-        task: what was declared; "" = nothing.
-        declared: directions of scores.
-        probabilities: outputs are probabilities.
-
-    Raises:
-        ValueError: with the remedy.
-    """
-    return stored(arrays_of(outputs, name), name, task, declared, probabilities=probabilities)
 
 
 def arrays_of(outputs: Mapping[Any, Any], name: str) -> dict[str, np.ndarray[Any, Any]]:

@@ -125,13 +125,16 @@ def twins(scores: Mapping[str, Mapping[Any, Floats]], files: Mapping[str, str]) 
 
     A run with the same seed and another weight decay is no copy and no independent retrain. Held against the other
     pairs of references; where there are two alone, against how far both lie from the original. Forget rows are left
-    out: there the original differs. References that are all twins of one another are not told by this.
+    out: there the original differs; so are sets that some model scores all alike. References that are all twins of one
+    another are not told by this.
 
     Args:
         scores: model name -> set -> what models are compared by, (n,); retain and never-seen rows.
         files: model name -> what the user knows it by.
     """
-    names = [name for name in scores if name.startswith("retrained/")]
+    roles = [r for r in next(iter(scores.values()), {}) if all(r in s and np.ptp(s[r]) > 0 for s in scores.values())]
+    scores = {name: {role: found[role] for role in roles} for name, found in scores.items()}  # ties order nothing
+    names = [name for name in scores if name.startswith("retrained/")] if roles else []
     pairs = {(a, b): _apart(scores[a], scores[b]) for i, b in enumerate(names) for a in names[:i]}
     problems = []
     for (a, b), value in pairs.items():

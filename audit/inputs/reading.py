@@ -12,9 +12,10 @@ from .architecture import has_global_hooks
 from .called import CalledTarget
 from .gathered import Gathered
 from .given import Build
-from .memory import outputs_of, target_of
+from .memory import arrays_of, target_of
 from .models import check_device, load_model
 from .naming import check_name
+from .stored import stored
 from .targets import Target, TorchTarget
 from .usercode import describe
 
@@ -79,7 +80,7 @@ def _read_model(name: str, source: Any, build: Build) -> tuple[Target, str]:
         )
     if isinstance(source, Mapping):
         what, given = f"the outputs of {name}", (build.task, build.scores)
-        outputs = outputs_of(source, what, *given, probabilities=build.probabilities)
+        outputs = stored(arrays_of(source, what), what, *given, probabilities=build.probabilities)
         return outputs, outputs.digest()
     network = target_of(source, name, build.device, build.head, build.output)
     return network, network.digest()

@@ -243,6 +243,9 @@ def _with_labels(
             labels[role], note = plain(y, where)
             for line in (*raw.said, *([note] if note else [])):
                 told.add(role, f"{role}: {line}")
+    bare = [role for role, (_, raw) in read.items() if role != CONCEPTS and "y" not in raw.arrays]
+    if bare and len(bare) < sum(role != CONCEPTS for role in read):  # a label would tell one side from the other
+        found.add("labels", f"{listed(bare)} have no y, the other sets do: give y in all sets or in none")
     said: list[str] = []
     named = 0
     task = {role: y for role, y in labels.items() if role != CONCEPTS}

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from attacks.tasks import class_logits_of
+
 from .outputs import PrecomputedOutputs, outputs_target
 from .scores import are_scores, scores_target
 
@@ -33,5 +35,4 @@ def stored(
     """
     if task == "scores" or (not task and are_scores(arrays)):
         return scores_target(arrays, where, declared)
-    classes = task in ("", "classification")
-    return outputs_target(arrays, where, probabilities=probabilities, class_logits=classes)
+    return outputs_target(arrays, where, probabilities=probabilities, class_logits=class_logits_of(task))

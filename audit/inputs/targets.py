@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from attacks.base import Access, Floats, Inputs, NotApplicable
-from attacks.memory import give_back, is_out_of_memory
 from audit.record.digest import state_digest
 
 from .contained import contained, forward_pass
@@ -18,17 +16,13 @@ from .device import full_precision, to_device
 from .forward import NoLogits, call, logits_of
 from .heads import Call, Head, calls_of, candidates, head_of, matching
 from .layers import check_named, find_layers, pooled, reading
+from .passes import Blocks, together
 from .probabilities import last_activation
-from .spool import Gathered
 from .tensors import Passed, State, two_columns
 
 if TYPE_CHECKING:
     import torch
 
-#: bytes of inputs that one core takes at once: larger blocks leave its caches, and the allocator gives memory back
-#: after each layer. A ResNet-20 on 32 x 32 pictures takes 1.7 ms a row in blocks of 32, 2.8 of 256, 5.2 of 512
-CACHED = 2**19
-FEWEST = 8  # rows at once, however large: our choice
 DETERMINISM = 1e-3  # our choice: relative difference of two forward passes of the same rows
 
 
@@ -71,7 +65,7 @@ class TorchTarget:
         class_logits: one output is the logit of the second of two classes (`attacks.tasks`).
         headless: why it has no head, so that features and all that needs them are not to be had; "" where it has one,
             or where none was looked for yet.
-        fits: rows that went through at once when memory ran out; without end where it never did.
+        blocks: of rows that go through at once.
     """
 
     def __init__(
@@ -93,7 +87,7 @@ class TorchTarget:
         self.class_logits = True
         self.device = torch.device(device)
         self.head_name, self.output, self.factory, self.steps = head, output, factory, steps
-        self.fits = sys.maxsize
+        self.blocks = Blocks(self.device)
         self._head: Head | None = None
 
     @property
@@ -224,54 +218,12 @@ class TorchTarget:
             layers: of ``layers``.
             outputs: the layers' outputs are read, else what they read.
         """
-        logits, features = Gathered("logits"), Gathered("features")
-        hidden = {name: Gathered(f"layer {name}") for name in layers}
-        headed = True
+
+        def one(inputs: Inputs) -> Passed:
+            return self._call(inputs, layers, outputs=outputs)
+
         with contained("the network"):
-            for found, vector, read in self._passed(data, batch_size, layers, outputs=outputs):
-                logits.add(found)
-                headed = vector is not None
-                if vector is not None:
-                    features.add(vector)
-                for name, part in hidden.items():
-                    part.add(read[name])
-        return (
-            logits.array(),
-            features.array() if headed else None,
-            {name: part.array() for name, part in hidden.items()},
-        )
-
-    def _passed(
-        self, data: Arrays, batch_size: int, layers: Sequence[str], *, outputs: bool
-    ) -> Iterator[tuple[Floats, Floats | None, dict[str, Floats]]]:
-        """Batch by batch. A GPU computes one while the host reads the next; where memory runs out, halves are tried."""
-        before: Passed | None = None
-        start = 0
-        while start < len(data):
-            rows = np.arange(start, min(start + self._at_once(data, batch_size), len(data)))
-            try:
-                now = self._call(data.batch(rows), layers, outputs=outputs)
-            except (RuntimeError, MemoryError) as error:
-                if len(rows) == 1 or not is_out_of_memory(error):
-                    raise
-                now = None
-            if before is not None:
-                yield before.on_host()
-            before, start = now, start + (0 if now is None else len(rows))
-            if now is None:
-                self.fits = len(rows) // 2
-                give_back()
-        if before is not None:
-            yield before.on_host()
-
-    def _at_once(self, data: Arrays, batch_size: int) -> int:
-        """Rows of one pass: no more than asked for, than ever fitted, and than a processor computes soonest."""
-        most = min(batch_size, self.fits)
-        if self.device.type != "cpu" or not data.nbytes:
-            return most
-        import torch
-
-        return min(most, max(FEWEST, torch.get_num_threads() * CACHED * len(data) // data.nbytes))
+            return together(self.blocks.passed(one, data, batch_size), layers)
 
     def head(self) -> tuple[Floats, Floats]:
         """Weight (C, d) and bias (C,) of the head, C >= 2. Call after ``outputs``."""

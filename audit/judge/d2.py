@@ -107,7 +107,7 @@ def relabellings(evidence: Evidence, policy: Policy, n_forget: int, n: int) -> R
     return _relabellings(evidence.facts.seed, n, n_forget, permutations(policy), strata)
 
 
-@lru_cache(maxsize=1)  # the tests of one audit follow one another
+@lru_cache(maxsize=1)  # the tests of one audit follow one another; KEPT_BYTES at most stay until the next one
 def _relabellings(seed: int, n: int, n_forget: int, count: int, strata: tuple[int, ...] | None) -> Relabellings:
     codes = None if strata is None else np.array(strata)
     return Relabellings(n, n_forget, count, np.random.default_rng([seed, 0xD2]), codes)

@@ -40,19 +40,21 @@ def signal_gates(evidence: Evidence, scoring: Scoring, policy: Policy) -> tuple[
 
 def _sound(lead: str, evidence: Evidence) -> Gate:
     """Are the leading scores of the audited model of the same rows as the others', and can they be told apart?"""
-    problems = []
+    problems, compared = [], False
     for role in SIDES:
         mine = np.asarray(evidence.signals[ATTACK, "unlearned"][role])
         tied = _tied(mine)
         if tied > TIED:
             problems.append(f"{tied:.0%} of the {role} rows are tied")
         others = [np.asarray(s[role]) for (attack, m), s in evidence.signals.items() if attack == ATTACK and _other(m)]
+        compared = bool(others)
         if others and not _agrees(mine, np.mean([stats.rankdata(values) for values in others], axis=0)):
             problems.append(
                 f"the other models order the {role} rows otherwise: rows in another order, or scores that say nothing "
                 "of a row"
             )
-    reason = "; ".join(problems) or "rows can be told apart, and the other models order them alike"
+    alike = ", and the other models order them alike" if compared else "; there is no model to compare their order with"
+    reason = "; ".join(problems) or f"rows can be told apart{alike}"
     return Gate(name=f"scores ({lead})", ok=not problems, effect="blocks PASS", reason=reason)
 
 
@@ -80,6 +82,8 @@ def _trace(name: str, run: AttackRun, evidence: Evidence, scoring: Scoring, poli
     }
     led = Evidence(evidence.facts, evidence.arrays, signals)
     gate = {"name": f"scores ({name})", "effect": "blocks PASS"}
+    if np.ptp(np.concatenate([signals[ATTACK, "unlearned"][role] for role in SIDES])) == 0:
+        return [Gate(**gate, ok=False, reason="cannot be tested: the audited model's scores are all equal")]
     try:
         scored = score(scoring.classes[ATTACK], run, led)
         families = run_families([scored], led, policy)
@@ -88,10 +92,12 @@ def _trace(name: str, run: AttackRun, evidence: Evidence, scoring: Scoring, poli
     told = f"AUC {_auc(scored.require_sides()):.3f}"
     if (control := scored.sides(control=True)) is not None:
         told += f", the original's {_auc(control):.3f}"
+    rejected = any(family.rejected for family in families.records)
+    if scored.subject.invalid and not rejected:  # silence of scores that are out of line says nothing
+        return [Gate(**gate, ok=False, reason=f"cannot be tested: {scored.subject.invalid}")]
     if not families.tested:
         return [Gate(**gate, ok=False, reason=f"{told}; no family may test")]
     p = ", ".join(f"{f.name} p = {f.p_holm:.4f}" for f in families.records if f.p_holm is not None)
-    rejected = any(family.rejected for family in families.records)
     seen = "a trace of the forget set" if rejected else "no trace"
     return [Gate(**gate, ok=not rejected, reason=f"{seen} ({told}; {p})")]
 

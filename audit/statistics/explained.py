@@ -42,7 +42,7 @@ class Explained:
 
 
 def explained_by(
-    quality: Callable[[Array], Floats], truth: Array, constant: float, best: float, rng: np.random.Generator
+    quality: Callable[[Array], Floats], truth: Array, constant: float, best: float | None, rng: np.random.Generator
 ) -> Explained | None:
     """What answers know of the truth of their rows.
 
@@ -50,13 +50,13 @@ def explained_by(
         quality: of the answers under a truth (n, ...): (n,).
         truth: of the rows.
         constant: mean quality of the best constant answer.
-        best: of a perfect one.
+        best: of a perfect one; None: there is none.
         rng: for the permutations.
 
     Returns:
-        None where there are fewer than ``LEAST_ROWS`` rows, or all have the same truth.
+        None where there is no perfect answer, or fewer than ``LEAST_ROWS`` rows, or all have the same truth.
     """
-    if len(truth) < LEAST_ROWS or constant >= best:
+    if best is None or len(truth) < LEAST_ROWS or constant >= best:
         return None
     own = float(quality(truth).mean())
     above = sum(float(quality(rng.permutation(truth)).mean()) >= own for _ in range(PERMUTATIONS))

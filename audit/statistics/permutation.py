@@ -123,24 +123,21 @@ class Relabellings:
         if not self._mixed:
             raise ValueError("permutation_max_t: no stratum has rows on both sides")
         rows = max(1, CHUNK_BYTES // (8 * n))
-        self._sizes = [min(rows, permutations - start) for start in range(0, permutations, rows)]
+        sizes = [min(rows, permutations - start) for start in range(0, permutations, rows)]
+        stream, room = rng.spawn(1)[0], 8 * KEPT_BYTES  # a stream of its own, whatever the caller draws next
         self._kept: list[Bytes] = []
-        self._rest = rng  # where the draws that are not kept go on from
+        while len(self._kept) < len(sizes) and (size := sizes[len(self._kept)]) * n <= room:
+            self._kept.append(np.packbits(self._draw(size, stream), axis=1))
+            room -= size * n
+        self._sizes, self._rest = sizes[len(self._kept) :], stream
 
     def blocks(self) -> Iterator[Bytes]:
         """Permuted labels, (b, n) each; the same in each call."""
-        n = len(self.labels)
         for packed in self._kept:
-            yield np.unpackbits(packed, axis=1, count=n)
-        rng = deepcopy(self._rest)
-        room = 8 * KEPT_BYTES - sum(len(packed) for packed in self._kept) * n
-        for size in self._sizes[len(self._kept) :]:
-            block = self._draw(size, rng)
-            room -= size * n
-            if room >= 0:  # once there is none, none comes back: what is kept are the first blocks
-                self._kept.append(np.packbits(block, axis=1))
-                self._rest = deepcopy(rng)
-            yield block
+            yield np.unpackbits(packed, axis=1, count=len(self.labels))
+        stream = deepcopy(self._rest)
+        for size in self._sizes:
+            yield self._draw(size, stream)
 
     def _draw(self, size: int, rng: np.random.Generator) -> Bytes:
         # one byte per label: the shuffle is bound by memory, and 3 times as fast as on floats

@@ -49,7 +49,8 @@ def run_groups(work: Work, session: Session, crew: Crew, tasks: Sequence[Task], 
         assert batches is not None
         size = group_limit(work.recipe, work.arch, batches, alike[0].job, steps)
         if crew.spreads:
-            each = _in_time(session, min(size, math.ceil(len(alike) / crew.limit)), seconds)
+            fits = size if work.device.startswith("cuda") else max(1, size // crew.limit)  # they share this memory
+            each = _in_time(session, min(fits, math.ceil(len(alike) / crew.limit)), seconds)
             _spread(work, session, crew, alike, steps, each)
             _unlearn(work, session, crew, later)
             continue

@@ -91,7 +91,9 @@ def run_group(key: str, payload: bytes, shared: Sequence[worker.Shared]) -> byte
         refuse_unlike(import_sources(recipe, header["arch"]), Sources(**header["sources"]), header["arch"])
         with worker.turn:
             batches = worker.held(
-                shared[0], f"batches {recipe.augmentation} {device}", lambda content: _on(content, recipe, device)
+                shared[0],
+                f"batches {recipe.augmentation} {recipe.output} {device}",
+                lambda content: _on(content, recipe, device),
             )
             named = enumerate(header["jobs"])
             jobs = [Job(name, arrays[f"rows{k}"], seed, None, nominal) for k, (name, seed, nominal) in named]
@@ -120,4 +122,4 @@ def unpack_group(answer: bytes) -> list[Made] | None:
 
 
 def _on(content: Any, recipe: RecipeSection, device: str) -> Batches:
-    return Batches(pool_of(decode(content)[1]), recipe.augmentation, device)
+    return Batches(pool_of(decode(content)[1]), recipe.augmentation, device, recipe.output)

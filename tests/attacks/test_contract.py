@@ -11,7 +11,9 @@ import pytest
 from cases.digits_case import DigitsCase, build
 
 from attacks.base import Access, Attack, Case, NotApplicable, Scores, Shadows, Signals, View, discover
-from audit.collect.observe import ModelView, Observations
+from audit.collect.model_view import ModelView
+from audit.collect.observe import Observations
+from audit.collect.sealed import SealedArrays
 from audit.collect.views import shadow_views
 from audit.inputs.case import LoadedCase, load_case
 from audit.inputs.config import TrainingSection
@@ -52,7 +54,8 @@ class Bench:
         self.loaded: LoadedCase = load_case(given, load_policy("standard")[0].overlap_share)
         run = RunDir(folder)
         run.create()
-        store = Observations(run.observations, self.loaded.files, self.loaded.fingerprints, batch_size, self.loaded.key)
+        arrays = SealedArrays(self.loaded.key)
+        store = Observations(run.observations, self.loaded.files, self.loaded.fingerprints, batch_size, arrays)
         self.case: Case = self.loaded.attack_case()
         self.views = {
             name: ModelView(model, f"model-{i}-".ljust(64, "0"), store, self.loaded.selection)

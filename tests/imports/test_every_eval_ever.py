@@ -65,3 +65,11 @@ def test_malformed_rows_are_refused_with_the_row(tmp_path: Path, imported: Any, 
     (tmp_path / "m" / "0b6f_samples.jsonl").write_text('{"a": 1}\n{"a": 1, "a": 2}\n')
     with pytest.raises(InputError, match=r"line 2 is no JSON .*stands twice"):
         imported("every-eval-ever", {"unlearned": tmp_path / "m"}, sets=SETS)
+
+
+def test_an_evaluation_that_never_says_whether_an_answer_is_right_has_its_scores(tmp_path: Path, imported: Any) -> None:
+    rows = samples("unlearned")
+    for row in rows:
+        del row["evaluation"]["is_correct"]
+    _, found, _ = imported("every-eval-ever", {"unlearned": save(tmp_path / "u", rows)}, sets=SETS)
+    assert found.signals == {"score": "higher"}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
 from audit.errors import InputError
 from tests.imports.conftest import saved
@@ -113,3 +115,25 @@ def test_what_cannot_be_loaded_or_is_too_long_is_refused(case: Any, imported: An
     (tmp_path / "long.jsonl").write_text(json.dumps({"id": 1, "text": "w1 " * 80}))
     with pytest.raises(InputError, match="row '1' has 81 tokens, 2 to 64 will do"):
         imported("hf", {"unlearned": sources["unlearned"]}, sets={**sets, "forget": str(tmp_path / "long.jsonl")})
+
+
+def test_an_incomplete_folder_or_one_that_bends_the_continuation_gains_nothing(
+    case: Any, imported: Any, tmp_path: Path
+) -> None:
+    """Missing layers would be drawn at random, and banned tokens would hide what the model goes on with."""
+    sources, sets = case
+    bent, lacking, adapter = (Path(shutil.copytree(sources["original"], tmp_path / name)) for name in "abc")
+    weights = load_file(lacking / "model.safetensors")
+    weights.pop(next(name for name in weights if "c_fc" in name or "mlp" in name))
+    save_file(weights, lacking / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(InputError, match=r"its weights are not those of its config\.json"):
+        imported("hf", {"unlearned": lacking}, sets=sets)
+    (adapter / "adapter_config.json").write_text("{}")
+    with pytest.raises(InputError, match="it is an adapter to weights elsewhere"):
+        imported("hf", {"unlearned": adapter}, sets=sets)
+    settings = {"repetition_penalty": 9.0, "suppress_tokens": list(range(3, 20)), "transformers_version": "5"}
+    (bent / "generation_config.json").write_text(json.dumps(settings))
+    folder, _, said = imported("hf", {"original": sources["original"], "unlearned": bent}, sets=sets)
+    one, other = saved(folder, "original"), saved(folder, "unlearned")
+    np.testing.assert_array_equal(one["forget.extraction_rouge_l"], other["forget.extraction_rouge_l"])
+    assert said

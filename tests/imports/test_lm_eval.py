@@ -71,3 +71,31 @@ def test_other_documents_and_malformed_rows_are_refused_with_the_row(tmp_path: P
         imported("lm-eval", {"unlearned": save(tmp_path / "bad", rows)}, sets=TASKS)
     with pytest.raises(InputError, match="holds no samples of nothing: it holds held_out, mmlu, wmdp_bio"):
         imported("lm-eval", {"unlearned": good}, sets={**TASKS, "test": "nothing"})
+
+
+def test_authors_that_were_asked_for_never_get_lost_in_silence(tmp_path: Path, imported: Any) -> None:
+    """A claim by author that became one by row would find too much in too few."""
+    rows = {role: samples("unlearned", role, several=False) for role in SIZES}
+    source = save(tmp_path / "unlearned", rows)
+    with pytest.raises(InputError, match="forget: 60 of 60 rows name no author: correct --group-key"):
+        imported("lm-eval", {"unlearned": source}, sets=TASKS, group_key="autor")
+    del rows["forget"][3]["doc"]["author"]
+    with pytest.raises(InputError, match="forget: 1 of 60 rows name no author"):
+        imported("lm-eval", {"unlearned": save(source, rows)}, sets=TASKS, group_key="author")
+
+
+def test_samples_of_several_models_are_not_mixed(tmp_path: Path, imported: Any) -> None:
+    for name in "ab":
+        save(tmp_path / "all" / name, {role: samples("unlearned", role, several=False) for role in SIZES})
+    with pytest.raises(InputError, match="holds samples in several folders: name that of one model"):
+        imported("lm-eval", {"unlearned": tmp_path / "all"}, sets=TASKS)
+
+
+def test_a_reference_that_was_asked_for_other_documents_is_refused(tmp_path: Path, imported: Any) -> None:
+    rows = {role: samples("unlearned", role, several=False) for role in SIZES}
+    source = save(tmp_path / "unlearned", rows)
+    for row in rows["retain"]:
+        row["doc_hash"] += " of another data set"
+    other = save(tmp_path / "other", rows)
+    with pytest.raises(InputError, match="retain: the reference model was asked for other documents"):
+        imported("lm-eval", {"unlearned": source}, sets=TASKS, reference=str(other))

@@ -40,3 +40,16 @@ def test_malformed_rows_are_refused_with_the_row(tmp_path: Path, imported: Any) 
         imported("muse", {"unlearned": path})
     with pytest.raises(InputError, match="no list of rows"):
         imported("muse", {"unlearned": dump(path, {"forget": {"PPL": 0.5}, "retain": [], "holdout": []})})
+
+
+def test_logs_of_other_texts_are_refused_and_groups_it_has_no_field_for(tmp_path: Path, imported: Any) -> None:
+    other = log("unlearned")
+    other["forget"][5]["text"] = "another text"
+    sources = {
+        "original": dump(tmp_path / "a" / "log.json", log("original")),
+        "unlearned": dump(tmp_path / "log.json", other),
+    }
+    with pytest.raises(InputError, match="are other documents in other models' logs"):
+        imported("muse", sources)
+    with pytest.raises(InputError, match="not every layout has a field for it"):
+        imported("muse", {"unlearned": sources["original"]}, group_key="author")

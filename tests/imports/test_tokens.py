@@ -147,6 +147,8 @@ def test_precomputed_log_probabilities_become_signals(tmp_path: Path, texts: dic
         ("forget.offsets", np.arange(5), r"forget.offsets is int64 \(5,\), from 0, for 60 rows"),
         ("forget.offsets", np.zeros(61, dtype=int), "forget, row 0 has no tokens"),
         ("retain.mean", np.zeros(3), r"retain.mean is float64 \(3,\)"),
+        ("forget.mean", np.nan, "forget.mean has values that are not finite or below 0"),
+        ("forget.variance", -1.0, "forget.variance has values that are not finite or below 0"),
     ],
 )
 def test_malformed_files_are_refused(
@@ -154,7 +156,8 @@ def test_malformed_files_are_refused(
 ) -> None:
     path = write(tmp_path, "unlearned")
     with np.load(path) as archive:
-        arrays = {name: archive[name] for name in archive.files} | {key: value}
+        arrays = {name: archive[name] for name in archive.files}
+    arrays[key] = np.full_like(arrays[key], value) if isinstance(value, float) else value
     np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
     with pytest.raises(InputError, match=told):
         imported("tokens", {"unlearned": path}, sets=texts)

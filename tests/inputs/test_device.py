@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from audit.inputs import device, targets
+from audit.inputs import device, passes
 from audit.inputs.data import Arrays
 from audit.inputs.targets import TorchTarget
 from audit.record.digest import state_digest
@@ -155,7 +155,7 @@ def test_a_processor_takes_pictures_in_blocks_that_its_caches_hold() -> None:
             seen.append(len(x))
             return super().forward(x.flatten(1))
 
-    for width, most in ((64, 300), (targets.CACHED // 4 // 100, 100)):
+    for width, most in ((64, 300), (passes.CACHED // 4 // 100, 100)):
         seen.clear()
         x = np.random.default_rng(0).normal(size=(300, width)).astype(np.float32)
         target, data = TorchTarget(Watched(width, 3), "cpu", None), Arrays(x, np.zeros(300, np.int64))

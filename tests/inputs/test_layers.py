@@ -10,7 +10,9 @@ import torch
 from torch import nn
 
 from attacks.base import NotApplicable
-from audit.collect.observe import Layers, ModelView, Observations
+from audit.collect.model_view import ModelView
+from audit.collect.observe import Layers, Observations
+from audit.collect.sealed import SealedArrays
 from audit.inputs.data import Arrays
 from audit.inputs.network import PrivateNetwork
 from audit.inputs.outputs import PrecomputedOutputs
@@ -75,7 +77,7 @@ def test_named_modules_are_read_by_their_outputs_and_unknown_ones_refused() -> N
 
 def view_of(target: TorchTarget | PrecomputedOutputs, folder: Path, layers: Layers) -> ModelView:
     folder.mkdir(exist_ok=True)
-    store = Observations(folder, {"forget": rows()}, {"forget": "f" * 64}, 4, b"k" * 32, layers)
+    store = Observations(folder, {"forget": rows()}, {"forget": "f" * 64}, 4, SealedArrays(b"k" * 32), layers)
     return ModelView(target, "d" * 64, store, {"forget": Selection("forget", np.array([0, 2, 5]))})
 
 

@@ -10,7 +10,9 @@ import pytest
 from cases.scores_case import ScoresCase, build
 
 import audit
+from attacks.tasks.scores import Scores
 from audit.errors import InputError
+from audit.inputs.provenance import twins
 from tests.conftest import Cli
 
 SEED = 3
@@ -131,6 +133,7 @@ def test_what_cannot_be_said_without_utility_or_original_is_said(case: ScoresCas
 WRONG: dict[str, tuple[Any, str]] = {
     "unknown name": (lambda m, k, a: {k.replace("squared_error", "loss"): a}, r"signals loss have no direction"),
     "NaN": (lambda m, k, a: {k: np.where(np.arange(len(a)) == 2, np.nan, a)}, r"holds NaN or infinite values"),
+    "negative likelihoods": (lambda m, k, a: {k.replace("squared_error", "nll"): a - 9}, r"nll cannot be such"),
     "turned errors": (lambda m, k, a: {k: -a}, r"values that are not at least 0 in .*squared_error cannot be such"),
     "length": (lambda m, k, a: {k: a[:-1] if k.startswith("forget") else a}, r"forget.squared_error has 59 rows"),
     "missing set": (lambda m, k, a: {} if k.startswith("retain") else {k: a}, r"no .*retain.squared_error"),
@@ -186,3 +189,45 @@ def test_over_forgetting_fails_in_the_lower_tail(case: ScoresCase) -> None:
     found = audit.run(**given(case, {**case.models, "unlearned": worse}))
     assert found.verdict == "FAIL"
     assert "deleted" in found.result.verdict.sentence or "Over" in found.result.verdict.sentence
+
+
+@pytest.mark.parametrize(("value", "says"), [(0.0, "are all equal"), (1e3, "scatter")])
+def test_a_further_signal_that_says_nothing_of_the_audited_model_alone_blocks_a_pass(
+    case: ScoresCase, value: float, says: str
+) -> None:
+    """Constant, or noise in place of scores: no trace is seen because none could be."""
+    rng = np.random.default_rng(3)
+    models = changed(case.models, lambda m, k, a: a)
+    for name, arrays in models.items():
+        own = {k.replace("squared_error", "truth_ratio"): a for k, a in case.models[name].items()}
+        noise = {k: value * rng.normal(size=len(a)) for k, a in own.items()}
+        arrays.update(noise if name == "unlearned" else own)
+    found = audit.run(**given(case, models))
+    assert found.verdict != "PASS"
+    assert not gate(found, "scores (truth_ratio)").ok
+    assert says in gate(found, "scores (truth_ratio)").reason
+
+
+def test_labels_stand_in_all_sets_or_in_none(case: ScoresCase) -> None:
+    """A label that only one side has would tell the sides apart, and be taken off as if it were the row's class."""
+    sets = given(case, case.models)
+    sets["forget"] = sets["forget"] | {"y": np.ones(len(case.sets["forget"]["ids"]), int)}
+    with pytest.raises(InputError, match="have no y, the other sets do: give y in all sets or in none"):
+        audit.run(**sets)
+
+
+def test_twins_are_told_beside_sets_that_order_nothing() -> None:
+    rng = np.random.default_rng(0)
+    scores = {f"retrained/{k}": {"retain": rng.normal(size=200), "test": np.ones(50)} for k in range(4)}
+    scores["retrained/4"] = {
+        "retain": scores["retrained/3"]["retain"] + 0.01 * rng.normal(size=200),
+        "test": np.ones(50),
+    }
+    (problem,) = twins(scores, {})
+    assert problem.startswith("retrained/4 is no independent retrain beside retrained/3")
+    assert not twins({name: {"test": found["test"]} for name, found in scores.items()}, {})
+
+
+def test_a_density_has_no_perfect_value_that_references_could_be_forgiven_by() -> None:
+    assert Scores({"log_density": "higher"}).best is None
+    assert Scores({"nll": "lower"}).best == 0

@@ -139,3 +139,21 @@ def test_an_honest_retrain_on_california_housing_passes_and_shallow_ones_fail() 
     assert audit.run(**case.given(access="logits")).verdict == "PASS"
     for method in (regression_case.amnesiac, regression_case.blindspot):
         assert audit.run(**case.given(unlearned=method(case, 5), access="logits")).verdict == "FAIL"
+
+
+def test_a_column_of_targets_that_does_not_vary_is_refused(case: RegressionCase) -> None:
+    """It would be half of R2, whatever a model knows."""
+    y = case.rows["retain"][1]
+    problems = Regression().misfits(2, {"retain": np.column_stack([y, np.ones(len(y))]), "forget": None})
+    assert problems == [
+        "a column of y of the retain set does not vary, so that R2 has no meaning: leave the column out"
+    ]
+    assert (
+        "2 numbers a row, the models give 3" in Regression().misfits(3, {"test": np.array([[1.0, 2.0], [3.0, 1.0]])})[0]
+    )
+    assert not Regression().misfits(1, {"retain": y.reshape(-1, 1)})
+
+
+def test_probabilities_have_no_meaning(case: RegressionCase) -> None:
+    with pytest.raises(InputError, match="--probabilities has no meaning for regression: give numbers"):
+        audit.run(**stored(case), probabilities=True)
