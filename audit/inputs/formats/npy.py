@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from audit.inputs.archive import Unsound, check_declared, header_of, native
+from audit.inputs.archive import Unsound, check_declared, header_of, values_of
 from audit.inputs.naming import listed, shown
-from audit.inputs.spool import BLOCK, gathered
 from audit.record.readonce import opened
 
 Array = np.ndarray[Any, Any]
@@ -77,16 +75,7 @@ def npy_of(stream: IO[bytes], size: int) -> Array:
     Raises:
         Unsound: the header promises what the file does not hold, or objects, which are pickles.
     """
-    shape, fortran, dtype = header_of(stream, "it")
+    shape, _, dtype = header_of(stream, "it")
     check_declared("it", shape, dtype, size - stream.tell(), "save it again with numpy.save")
-    if fortran or len(shape) == 0 or math.prod(shape) * dtype.itemsize <= BLOCK:
-        stream.seek(0)
-        return native(np.lib.format.read_array(stream, allow_pickle=False))
-    row = max(1, math.prod(shape[1:]) * dtype.itemsize)
-    rows = max(1, BLOCK // row)
-
-    def block(start: int) -> Array:
-        some = min(rows, shape[0] - start)
-        return native(np.frombuffer(stream.read(some * row), dtype).reshape((some, *shape[1:])))
-
-    return gathered((block(start) for start in range(0, shape[0], rows)), "the array")
+    stream.seek(0)
+    return values_of(stream, "the array")
