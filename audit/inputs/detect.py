@@ -56,10 +56,11 @@ class Detected:
     unclear: dict[str, list[Path]] = field(default_factory=dict)
 
     @property
-    def complete(self) -> bool:
-        """An audit could be planned with it."""
+    def missing(self) -> list[str]:
+        """What an audit cannot be planned without, as keys of ``audit.toml``."""
         data = "forget" in self.sets or ("data" in self.sets and "forget" in self.indices)
-        return data and "unlearned" in self.models
+        absent = [] if data else ["forget_index" if "data" in self.sets else "forget"]
+        return absent + ([] if "unlearned" in self.models else ["unlearned"])
 
 
 def detect(folder: Path) -> Detected:

@@ -5,6 +5,7 @@ What a single set may mean in two ways is decided over all sets and models at on
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ from attacks.base import Ints
 from .naming import listed, shown
 
 Array = np.ndarray[Any, Any]
+NUMBER = re.compile(r"[+-]?(\d{1,15}(\.\d*)?|\.\d+)(e[+-]?\d{1,2})?", re.ASCII | re.IGNORECASE)
+MOST = 1e9  # our choice: larger whole floats are numbers, no classes
 CHOICE = "name the classes in the order of the model's outputs: [data] classes = [...]"
 
 
@@ -49,9 +52,25 @@ def plain(y: Array, where: str) -> tuple[Array, str]:
     elif y.dtype.kind == "U" and len(y) and all(map(_is_integer, np.unique(y).tolist())):
         said.append("labels are numbers saved as text, taken as integers")
         y = y.astype(np.int64)
+    elif y.dtype.kind == "U" and (numbers := numbers_in(y)) is not None and _whole(numbers):
+        said.append("labels are whole floats saved as text, taken as integers")
+        y = numbers.astype(np.int64)
     elif y.dtype.kind in "biu":
         y = y.astype(np.int64)
     return y, ", ".join(said)
+
+
+def numbers_in(y: Array) -> Array | None:
+    """Labels saved as text, as in a ``.csv``, as floats (n,) where all of them are decimal numbers; else None."""
+    values, places = np.unique(y, return_inverse=True)
+    if not len(values) or not all(map(NUMBER.fullmatch, values.tolist())):
+        return None
+    found: Array = values.astype(np.float64)[places]
+    return found
+
+
+def _whole(numbers: Array) -> bool:
+    return bool((numbers == np.round(numbers)).all() and (np.abs(numbers) < MOST).all())
 
 
 def _is_integer(text: str) -> bool:
@@ -77,6 +96,12 @@ def numbered(labels: Mapping[str, Array], classes: Sequence[str | int]) -> tuple
         others = [role for role in labels if role not in named]
         raise ValueError(
             f"labels are names in {listed(named)} and numbers in {listed(others)}: save them alike, or {CHOICE}"
+        )
+    numbers = [role for role, y in labels.items() if numbers_in(y) is not None]
+    if numbers:
+        raise ValueError(
+            f"labels of the {numbers[0]} set are decimal numbers saved as text: declare numbers that the model "
+            f"predicts with --task regression; if they are classes, {CHOICE}"
         )
     found = sorted({str(name) for y in labels.values() for name in np.unique(y)})
     told = ", ".join(f"{shown(name)} = {i}" for i, name in enumerate(found[:8])) + (", ..." if len(found) > 8 else "")

@@ -30,6 +30,11 @@ from .usercode import describe
 from .whole import divided
 
 REQUIRED_DATA = ("forget", "retain")
+NO_SET = "no {role} set: pass --{role} FILE.npz or put {role}.npz beside the forget set"
+NO_FORGET = (
+    "no forget set: pass --forget FILE.npz (of one data set: --data FILE --forget-index LIST), or name it under [data] "
+    "in audit.toml; `audit init` looks for it by its name"
+)
 
 
 @dataclass(frozen=True)
@@ -188,7 +193,7 @@ def _missing(
 ) -> list[str]:
     """Sets that nothing was given for."""
     absent = [] if whole is not None else [role for role in REQUIRED_DATA if role not in given]
-    problems = [f"no {role} set: pass --{role} FILE.npz or put {role}.npz beside the forget set" for role in absent]
+    problems = [NO_FORGET if role == "forget" else NO_SET.format(role=role) for role in absent]
     asked = {*given, *(raws if whole is not None else ())}
     if not asked & {"test", "holdout"} and not (whole is not None and found.lines()):
         problems.append(

@@ -21,6 +21,7 @@ FORMS: dict[str, tuple[Any, str]] = {
     "one-hot floats": (np.array([[0.0, 0, 1], [1, 0, 0]]), "one-hot labels of 3 classes are taken as their positions"),
     "text numbers": (np.array(["2", "0"]), "labels are numbers saved as text, taken as integers"),
     "bytes": (np.array([b"2", b"0"]), "labels are numbers saved as text, taken as integers"),
+    "text floats": (np.array(["2.0", "0.0"]), "labels are whole floats saved as text, taken as integers"),
     "uint8": (np.array([2, 0], dtype=np.uint8), ""),
 }
 
@@ -60,6 +61,9 @@ def test_names_are_numbered_over_all_sets() -> None:
     assert declared["forget"].tolist() == [0]
     with pytest.raises(ValueError, match=r"labels of the forget set hold dog, not among \[data\] classes: add them"):
         numbered(labels, ("cat", "ant"))
+    with pytest.raises(ValueError, match=r"decimal numbers saved as text: declare .* --task regression"):
+        numbered({"forget": np.array(["0.5", "1e3"]), "retain": np.array(["-.25", "2"])}, ())
+    assert numbered({"forget": np.array(["0.5"])}, ("1.5", "0.5"))[0]["forget"].tolist() == [1]
     with pytest.raises(ValueError, match="labels are names in forget and numbers in retain"):
         numbered({"forget": np.array(["a"]), "retain": np.array([1])}, ())
 

@@ -15,7 +15,7 @@ from audit.inputs.called import CalledTarget
 from audit.inputs.naming import listed
 from audit.inputs.usercode import describe
 
-from .formats import as_table, library
+from .formats import OTHERWISE, as_table, library
 from .sklearn_trees import TRUSTED, damage
 
 #: what divides votes: how many voters there are
@@ -93,7 +93,8 @@ def _classes(path: Path, model: Any) -> tuple[int, ...]:
     found = getattr(model, "classes_", None)
     if found is None or not (hasattr(model, "decision_function") or hasattr(model, "predict_proba")):
         raise ValueError(
-            f"{path} holds a {type(model).__name__}, no fitted classifier with decision_function or predict_proba"
+            f"{path} holds a {type(model).__name__}, no fitted classifier with decision_function or predict_proba; "
+            f"{OTHERWISE}"
         )
     names = np.asarray(found)
     if names.ndim != 1 or names.dtype.kind not in "iub" or len(names) < 2 or names.min() < 0:
