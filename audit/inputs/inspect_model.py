@@ -67,8 +67,10 @@ def _seen(path: Path, arch: str | None, task: str) -> Seen:
 def _asked(path: Path, content: bytes) -> Seen:
     more = (None,) if suffix_of(path) == ".onnx" else ()
     target = adapter(path).load(path, content, "", *more)
-    facts = () if target.classes is None else (f"classes {listed([str(c) for c in target.classes])}",)
-    return Seen(target.kind, facts, (BLACK_BOX, *target.steps), "logits")
+    classes = target.names or target.classes or ()
+    facts = () if not classes else (f"classes {listed([str(c) for c in classes])}",)
+    named = ("its classes are found by the names of the data's labels",) if target.names else ()
+    return Seen(target.kind, facts, (BLACK_BOX, *named, *target.steps), "logits")
 
 
 def _folder(path: Path) -> Seen:

@@ -77,8 +77,10 @@ def _is_integer(text: str) -> bool:
     return text.isascii() and text.removeprefix("-").isdigit() and len(text) < 10
 
 
-def numbered(labels: Mapping[str, Array], classes: Sequence[str | int]) -> tuple[dict[str, Ints], list[str], int]:
-    """Class numbers of all sets, what was understood, and how many named classes there are (0: none are).
+def numbered(
+    labels: Mapping[str, Array], classes: Sequence[str | int]
+) -> tuple[dict[str, Ints], list[str], tuple[str, ...]]:
+    """Class numbers of all sets, what was understood, and the names in the order of their numbers; (): there are none.
 
     Args:
         labels: by role, of ``plain``.
@@ -91,7 +93,7 @@ def numbered(labels: Mapping[str, Array], classes: Sequence[str | int]) -> tuple
     if classes:
         return _declared(labels, [str(name) for name in classes])
     if not named:
-        return dict(labels), [], 0
+        return dict(labels), [], ()
     if len(named) != len(labels):
         others = [role for role in labels if role not in named]
         raise ValueError(
@@ -106,10 +108,10 @@ def numbered(labels: Mapping[str, Array], classes: Sequence[str | int]) -> tuple
     found = sorted({str(name) for y in labels.values() for name in np.unique(y)})
     told = ", ".join(f"{shown(name)} = {i}" for i, name in enumerate(found[:8])) + (", ..." if len(found) > 8 else "")
     note = f"labels are names, numbered in sorted order: {told}; [data] classes names another order"
-    return {role: np.searchsorted(found, y).astype(np.int64) for role, y in labels.items()}, [note], len(found)
+    return {role: np.searchsorted(found, y).astype(np.int64) for role, y in labels.items()}, [note], tuple(found)
 
 
-def _declared(labels: Mapping[str, Array], classes: list[str]) -> tuple[dict[str, Ints], list[str], int]:
+def _declared(labels: Mapping[str, Array], classes: list[str]) -> tuple[dict[str, Ints], list[str], tuple[str, ...]]:
     place = {name: i for i, name in enumerate(classes)}
     if len(place) < len(classes):
         raise ValueError("[data] classes names a class twice: name each once")
@@ -120,7 +122,7 @@ def _declared(labels: Mapping[str, Array], classes: list[str]) -> tuple[dict[str
         if unknown:
             raise ValueError(f"labels of the {role} set hold {listed(unknown)}, not among [data] classes: add them")
         numbers[role] = np.array([place[str(value)] for value in values.tolist()], dtype=np.int64)[inverse]
-    return numbers, [f"labels are numbered as [data] classes declares them, {len(classes)} classes"], len(classes)
+    return numbers, [f"labels are numbered as [data] classes declares them, {len(classes)} classes"], tuple(classes)
 
 
 def settled(labels: Mapping[str, Ints], n_classes: int, named: int) -> tuple[dict[str, Ints], list[str], list[str]]:
@@ -131,7 +133,7 @@ def settled(labels: Mapping[str, Ints], n_classes: int, named: int) -> tuple[dic
     Args:
         labels: class numbers by role.
         n_classes: outputs of the models; 0 where no model could be read.
-        named: of ``numbered``.
+        named: how many names ``numbered`` found.
     """
     if not n_classes:
         return dict(labels), [], []

@@ -53,7 +53,7 @@ def test_names_are_numbered_over_all_sets() -> None:
     labels = {"forget": np.array(["dog"]), "retain": np.array(["cat", "ant"]), "test": np.array(["dog", "cat"])}
     found, said, named = numbered(labels, ())
     assert {role: y.tolist() for role, y in found.items()} == {"forget": [2], "retain": [1, 0], "test": [2, 1]}
-    assert named == 3
+    assert named == ("ant", "cat", "dog")
     assert said == [
         "labels are names, numbered in sorted order: ant = 0, cat = 1, dog = 2; [data] classes names another order"
     ]
@@ -120,8 +120,8 @@ def test_as_many_names_as_rows_end_in_one_line() -> None:
     sets = {role: {"x": np.zeros((500, 2)), "y": np.array([f"{role}{i}" for i in range(500)])} for role in ROLES}
     problems: list[str] = []
     read = read_sets(sets, problems, need_inputs=True, options=DataOptions())
-    assert (problems, read.named) == ([], 2000)
-    (line,) = settled({role: data.y for role, data in read.files.items()}, 10, read.named)[2]
+    assert (problems, len(read.named)) == ([], 2000)
+    (line,) = settled({role: data.y for role, data in read.files.items()}, 10, len(read.named))[2]
     assert line.startswith("the labels name 2000 classes, the model has 10")
 
 
