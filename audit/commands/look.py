@@ -103,10 +103,16 @@ def _folder(folder: Path) -> Seen | None:
     facts += [f"several candidates for {name}: {len(paths)}" for name, paths in found.unclear.items()]
     if not facts:
         return None
-    problems = tuple(f"nothing is found by name for {key}: name it, see `audit init`" for key in found.missing)
+    problems = tuple(f"{_unfound(key)}: name it, see `audit init`" for key in found.missing if key != "arch")
     task = proposed(found.sets.values()).task
     uses = [f"by the labels: --task {task}"] if task else []
+    uses += [f"{_unfound('arch')}: name it with --arch"] if "arch" in found.missing else []
     return Seen("folder of sets and models, by their names", tuple(facts), (*uses, *_advice(found)), "", problems)
+
+
+def _unfound(key: str) -> str:
+    """What an audit cannot be planned without, by its key in ``audit.toml``."""
+    return "no one function that builds the network is found (arch)" if key == "arch" else f"no {key} is found by name"
 
 
 def _named(found: Detected) -> dict[str, Path]:
@@ -116,6 +122,7 @@ def _named(found: Detected) -> dict[str, Path]:
 
 def _advice(found: Detected) -> list[str]:
     """What is missing, what can still be said, the cheapest thing to add."""
+    from audit.inputs.adapters.formats import is_network
     from audit.inputs.advice import Having, shortfalls
     from audit.policy.policy import load_policy
 
@@ -126,7 +133,7 @@ def _advice(found: Detected) -> list[str]:
         original="original" in found.models,
         references=len(found.retrained),
         recipe=False,
-        networks=all(path.suffix != ".npz" for path in found.models.values()),
+        networks=all(map(is_network, found.models.values())),
     )
     return shortfalls(having, load_policy("standard")[0])
 
@@ -172,7 +179,7 @@ def init(
     if not known:
         typer.echo("no sets and no models were found by name: the file is the commented template", err=True)
     for key in found.missing:
-        typer.echo(f"fill in {key}: none was found by name", err=True)
+        typer.echo(f"{_unfound(key)}: fill it in", err=True)
     for name, paths in found.unclear.items():
         listed = safe_lines(", ".join(map(str, paths[:4])))
         typer.echo(f"several candidates for {name}, none was taken: {listed}", err=True)

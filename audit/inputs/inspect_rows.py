@@ -16,7 +16,10 @@ from .truths import likely_task, targets_of
 
 MANY = 100  # our choice: whole numbers of more values than this may be no classes
 SET = "a set: --forget, --retain, --holdout or --test; or the one set of --data with --forget-index"
-BARE = "no inputs: models are given by stored outputs or scores of these rows, access logits at most"
+BARE = (
+    "no inputs: models are given by stored outputs or scores of these rows, access logits at most; whether holdout "
+    "rows are like forget rows cannot be checked: say --split attested if they were drawn together, or give 5 retrains"
+)
 UNLABELLED = (
     "no labels: a set for scores, which need none (.npz files with <set>.<signal>, as in forget.nll; --task "
     "scores); all other models need y"

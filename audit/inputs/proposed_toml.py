@@ -33,14 +33,14 @@ def document(found: Detected, base: Path, advice: Iterable[str]) -> str:
     lines += [f'task = "{data.task}"   # by the labels; check it', ""] if data.task else []
     lines += ["[data]", *(f"{role} = {written(path)}" for role, path in found.sets.items())]
     lines += [f"{role}_index = {written(path)}" for role, path in found.indices.items()]
-    lines += [f'# {key} = "..."   # not found' for key in found.missing if key != "unlearned"]
+    lines += [f'# {key} = "..."   # not found' for key in found.missing if key.startswith("forget")]
     lines += data.lines
     lines += ["", "[model]", *(f"{role} = {written(path)}" for role, path in found.models.items())]
     lines += ['# unlearned = "..."   # the model to audit: not found'] if "unlearned" in found.missing else []
     lines += [f"retrained = [{', '.join(map(written, found.retrained))}]"] if found.retrained else []
     if len(found.arch) == 1:
         lines.append(f"arch = {json.dumps(found.arch[0])}")
-    else:
+    elif found.weights_alone:
         lines += [f"# arch = {json.dumps(name)}" for name in found.arch or ["package.module:function"]]
     directions = directions_proposed(found.models)
     lines += ["", "[scores]", *directions] if directions else []

@@ -199,6 +199,7 @@ def test_a_folder_and_a_function(case: Path, cli: Cli) -> None:
 
 def test_init_detects_and_the_file_runs(case: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(case)
+    assert "no one function that builds the network is found (arch): name it with" in cli("inspect", case).out
     Path("nets.py").write_text("from audit.demo import network\n\ndef make():\n    return network()\n")
     (case / "original.safetensors").unlink()
     ended = cli("init")
@@ -266,11 +267,11 @@ def test_init_keeps_what_was_found_where_the_rest_is_missing(
     monkeypatch.chdir(case)
     Path("unlearned.safetensors").unlink()
     ended = cli("init")
-    assert "fill in unlearned: none was found by name" in ended.text
+    assert "no unlearned is found by name: fill it in" in ended.text
     text = Path("audit.toml").read_text()
     assert '# unlearned = "..."   # the model to audit: not found' in text
     assert tomllib.loads(text)["data"]["retain"] == "retain.npz"
-    assert "nothing is found by name for unlearned" in cli("inspect", case).out
+    assert "no unlearned is found by name: name it" in cli("inspect", case).out
 
 
 @pytest.fixture(scope="module")
@@ -364,7 +365,7 @@ def test_init_without_anything_is_the_template(tmp_path: Path, cli: Cli, monkeyp
     ended = cli("init")
     assert (ended.code, ended.out.strip()) == (0, "audit.toml")
     assert "the file is the commented template" in ended.text
-    assert "fill in forget: none was found by name" in ended.text
+    assert "no forget is found by name: fill it in" in ended.text
     ended = cli("run")
     assert ended.code == 2
     assert "does not exist" not in ended.text
@@ -392,6 +393,12 @@ def test_python_files_are_parsed_and_never_run(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("raise SystemExit\ndef make():\n    pass\ndef train(x):\n    pass\n")
     (tmp_path / "b.py").write_text("def (:\n")
     assert detect(tmp_path).arch == ["a:make"]
+    (tmp_path / "a.py").write_text(
+        "class Block(nn.Module):\n    def __init__(self, width):\n        pass\n"
+        "class Net(nn.Module):\n    def __init__(self, classes=10):\n        self.block = Block(3)\n"
+        "class Rows(Dataset):\n    pass\n"
+    )
+    assert detect(tmp_path).arch == ["a:Net"]
 
 
 def test_each_thing_that_is_missing_has_its_answer() -> None:
