@@ -22,15 +22,20 @@ def read_pair(path: Path) -> tuple[dict[str, Array], list[str]]:
     Raises:
         ValueError: with the remedy.
     """
+    labels = labels_beside(path)
+    return {"x": read_npy(path), "y": read_npy(labels)}, [f"labels of {shown(path.name)} from {shown(labels.name)}"]
+
+
+def labels_beside(path: Path) -> Path:
+    """The file with the labels of a file with inputs. Raises ValueError where there is none, or several."""
     partners = [other for other in _candidates(path) if other.is_file()]
     if len(partners) != 1:
         found = f"there are {listed([p.name for p in partners])}" if partners else "there is none"
         raise ValueError(
             f"{path} is one array, and its labels stand in a file whose name has y in place of x (x_forget.npy "
-            f"and  y_forget.npy); {found}: name the two files so, or save both with numpy.savez"
+            f"and y_forget.npy); {found}: name the two files so, or save both with numpy.savez"
         )
-    (labels,) = partners
-    return {"x": read_npy(path), "y": read_npy(labels)}, [f"labels of {shown(path.name)} from {shown(labels.name)}"]
+    return partners[0]
 
 
 def _candidates(path: Path) -> list[Path]:
