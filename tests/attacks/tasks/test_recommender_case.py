@@ -23,8 +23,8 @@ def test_the_loss_of_a_ranking_turns_with_its_direction() -> None:
 
     loss = recommender.ranking_loss(model, (torch.tensor([0]), first, second))
     reverse = recommender.ranking_loss(model, (torch.tensor([0]), second, first))
-    assert float(loss) == pytest.approx(np.log1p(np.exp(-3.0)), rel=1e-5)
-    assert float(reverse) == pytest.approx(np.log1p(np.exp(3.0)), rel=1e-5)
+    assert loss.item() == pytest.approx(np.log1p(np.exp(-3.0)), rel=1e-5)
+    assert reverse.item() == pytest.approx(np.log1p(np.exp(3.0)), rel=1e-5)
     reverse.backward()
     assert points.grad is not None
     assert points.grad[0, 0] > 0 > points.grad[0, 1]  # a step down lowers the forgotten item
