@@ -57,10 +57,14 @@ def infer_claim(
     kind: ClaimKind | None = section.kind
     if kind is None:
         kind = "class" if all_absent else "subject" if forget.group is not None else "random"
+        classes = len(np.unique(np.concatenate([forget.y, retain.y]))) > 1  # else rows have none: numbers, or nothing
         why = {
             "class": "every label of the forget set is missing from the retain set",
             "subject": "the forget set has a group column",
-        }.get(kind, "the forget set's labels also stand in the retain set")
+            "random": "the forget set's labels also stand in the retain set"
+            if classes
+            else "the forget set has no group column, and rows have no classes",
+        }[kind]
         inferred.append(f"claim kind {kind}: {why}")
     problems = []
     if kind == "class" and not all_absent:

@@ -55,6 +55,7 @@ def test_an_honest_model_is_no_fail_and_what_cannot_be_said_is_said(case: Scores
     skipped = {f.attack: f.reason for f in found.findings if f.status == "SKIPPED"}
     assert "has no meaning for scores" in skipped["label_only"]
     assert any("squared_error (lower = more like a member)" in line for line in found.result.assumptions)
+    assert found.result.claim.inferred[0].endswith("has no group column, and rows have no classes")
 
 
 def test_a_model_that_kept_a_third_of_the_rows_fails_from_files_alone(

@@ -1,0 +1,62 @@
+"""A recommender that forgets interactions: honest, fine-tuned, reverse BPR, and reverse BPR without end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from cases import recommender_case as recommender
+
+import audit
+
+
+def test_the_loss_of_a_ranking_turns_with_its_direction() -> None:
+    """One triple: an item that ranks above another has the smaller loss, and the reverse loss lowers it."""
+    points = torch.tensor([[2.0, -1.0]], requires_grad=True)
+    first, second = torch.tensor([0]), torch.tensor([1])
+
+    def model(users: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+        return points[users, items]
+
+    loss = recommender.ranking_loss(model, (torch.tensor([0]), first, second))
+    reverse = recommender.ranking_loss(model, (torch.tensor([0]), second, first))
+    assert loss.item() == pytest.approx(np.log1p(np.exp(-3.0)), rel=1e-5)
+    assert reverse.item() == pytest.approx(np.log1p(np.exp(3.0)), rel=1e-5)
+    reverse.backward()
+    assert points.grad is not None
+    assert points.grad[0, 0] > 0 > points.grad[0, 1]  # a step down lowers the forgotten item
+
+
+def test_sets_are_disjoint_and_negatives_were_never_touched() -> None:
+    data = recommender.feedback(0)
+    pairs = [(int(u), int(i)) for users, items in data.sets.values() for u, i in zip(users, items, strict=True)]
+    assert len(set(pairs)) == len(pairs)
+    assert not any(data.untouched[user, item] for user, item in pairs)
+    assert int((~data.untouched).sum()) == len(pairs)
+
+
+@pytest.fixture(scope="module")
+def built() -> Any:
+    return recommender.build()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["honest", "fine-tuned", "reverse BPR", "reverse BPR without end"])
+def test_verdicts(built: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    case, data, original = built
+    model = {
+        "honest": lambda: None,
+        "fine-tuned": lambda: recommender.fine_tuned(original, data, 0),
+        "reverse BPR": lambda: recommender.reverse_bpr(original, data, 0),
+        "reverse BPR without end": lambda: recommender.reverse_bpr(original, data, 0, 20, keep=False),
+    }[name]()
+    unlearned = case.models["unlearned"] if model is None else recommender.scores(model, data)
+    found = audit.run(**case.given(unlearned=unlearned))
+    assert found.result.claim.kind == "subject"  # users are counted, not interactions
+    assert (found.verdict == "FAIL") == (name != "honest")
+    assert found.result.utility.ok == (name != "reverse BPR without end")
+    assert found.result.utility.figure == "reciprocal rank"
