@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from attacks.base import Floats, Ints
 
@@ -16,6 +15,8 @@ WINDOW = 7  # scikit-image's own for SSIM
 
 def pairs(similarity: Floats) -> tuple[Ints, Ints]:
     """The assignment of k reconstructions to n rows with the largest sum, one to one: (min(k, n),) indices each."""
+    from scipy.optimize import linear_sum_assignment
+
     one, two = linear_sum_assignment(similarity, maximize=True)
     return np.asarray(one, dtype=np.int64), np.asarray(two, dtype=np.int64)
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 
 from attacks.base import PER_EXAMPLE, Access, Attack, Bools, Case, Floats, Scores, Signals, View
+from attacks.laws import ranks
 from attacks.signals import canonical, log_softmax, logit_confidence
 
 from .common import by_side, side_labels, side_logits, stacked
@@ -63,9 +63,8 @@ class Pair(Attack):
 
 def auc(score: Floats, positive: Bools) -> float:
     """Probability that a positive row scores higher; ties count half."""
-    ranks = stats.rankdata(score)
     inside = int(positive.sum())
-    return float((ranks[positive].mean() - (inside + 1) / 2) / (len(score) - inside))
+    return float((ranks(score)[positive].mean() - (inside + 1) / 2) / (len(score) - inside))
 
 
 def degradation(pair: Floats, alone: Floats, deleted: Bools) -> tuple[float, float]:
@@ -81,7 +80,7 @@ def degradation(pair: Floats, alone: Floats, deleted: Bools) -> tuple[float, flo
     Returns:
         share of rows with more confidence in [0, 1] (ties count half), mean gain in [-1, 1].
     """
-    shares = [(stats.rankdata(score) - 0.5) / len(score) for score in (pair, alone)]
+    shares = [(ranks(score) - 0.5) / len(score) for score in (pair, alone)]
     gain = np.where(deleted, shares[0] - shares[1], shares[1] - shares[0])
     better = np.heaviside(gain, 0.5)
     return tuple(float((v[deleted].mean() + v[~deleted].mean()) / 2) for v in (better, gain))  # type: ignore[return-value]

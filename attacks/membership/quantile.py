@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from scipy import stats
 
 from attacks.base import (
     PER_EXAMPLE,
@@ -170,5 +169,7 @@ def _expected(shifting: int, checking: int, alpha: float) -> tuple[int, int]:
     Clopper-Pearson band would forget that the quantile itself is an estimate, and be left too often.
     """
     rank = min(shifting, math.ceil((1 - alpha) * (shifting + 1)))
+    from scipy import stats
+
     law = stats.betabinom(checking, shifting + 1 - rank, rank)
     return int(law.ppf(ALPHA / 2)), int(law.ppf(1 - ALPHA / 2))

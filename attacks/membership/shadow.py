@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from attacks.base import PER_EXAMPLE, Access, Attack, Bools, Case, Floats, Ints, Scores, Shadows, Signals, View
+from attacks.laws import t_ppf
 from attacks.signals import (
     canonical,
     correct,
@@ -199,5 +199,5 @@ def _by_content(x: Floats, member: Bools) -> Ints:
 
 def _interval(aucs: Floats) -> tuple[float, float]:
     """Student's interval of the mean over shadow models: they are the sampling unit."""
-    half = float(stats.t.ppf((1 + LEVEL) / 2, len(aucs) - 1)) * float(aucs.std(ddof=1)) / np.sqrt(len(aucs))
+    half = float(t_ppf((1 + LEVEL) / 2, len(aucs) - 1)) * float(aucs.std(ddof=1)) / np.sqrt(len(aucs))
     return float(aucs.mean() - half), float(aucs.mean() + half)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 
 from attacks.base import PER_EXAMPLE, Access, Attack, Bools, Case, Floats, NotApplicable, Scores, Signals, View
+from attacks.laws import t_ppf
 from attacks.scorers import lira, pipelines
 
 from .common import by_side, enough_shadows, queried_confidence, stacked
@@ -84,5 +84,5 @@ class ULira(Attack):
 
 
 def _mean(values: Floats) -> str:
-    half = float(stats.t.ppf(0.975, len(values) - 1)) * float(values.std(ddof=1)) / np.sqrt(len(values))
+    half = float(t_ppf(0.975, len(values) - 1)) * float(values.std(ddof=1)) / np.sqrt(len(values))
     return f"{values.mean():.3f} [{values.mean() - half:.3f}, {values.mean() + half:.3f}]"

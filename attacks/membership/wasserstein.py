@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import wasserstein_distance
 
 from attacks.base import Access, Attack, Case, Floats, NotApplicable, Scores, Signals, View
 from attacks.describe import beside
@@ -50,6 +49,8 @@ class Wasserstein(Attack):
 
 def _to_others(predictions: Sequence[Floats]) -> Floats:
     """Mean distance of each of J models to the others, (J,)."""
+    from scipy.stats import wasserstein_distance
+
     found = np.zeros((len(predictions), len(predictions)))
     for i, mine in enumerate(predictions):
         for j in range(i):

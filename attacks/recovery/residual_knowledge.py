@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from attacks.base import PER_EXAMPLE, Access, Attack, Case, ChartSpec, Floats, Plot, Scores, Signals, View
 from attacks.calibration import OUT_OF_LINE_REMEDY, calibrated, out_of_line
@@ -115,6 +115,8 @@ def _interval(values: Floats) -> tuple[float, float]:
     """Bootstrap interval of a mean over rows, from a generator of its own: the same scores give the same sentence."""
     if np.ptp(values) == 0:
         return float(values[0]), float(values[0])
+    from scipy import stats
+
     found = stats.bootstrap(
         (values,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(0)
     ).confidence_interval

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from attacks.base import Bools, Floats, Ints
 
@@ -29,11 +29,15 @@ def log_rank(one: Ints, other: Ints, radii: int) -> float:
     both = np.concatenate([one, other])
     if (both == radii).all() or (both == both[0]).all():
         return 1.0
+    from scipy import stats
+
     return float(stats.logrank(*groups).pvalue)
 
 
-def _censored(first: Ints, radii: int) -> stats.CensoredData:
+def _censored(first: Ints, radii: int) -> Any:
     times, reached = first.astype(np.float64) + 1, first < radii
+    from scipy import stats
+
     return stats.CensoredData(uncensored=times[reached], right=times[~reached])
 
 

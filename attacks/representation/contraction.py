@@ -7,7 +7,6 @@ from functools import partial
 from typing import ClassVar
 
 import numpy as np
-from scipy.spatial.distance import pdist
 
 from attacks.base import Access, Attack, Case, Floats, Ints, NotApplicable, Scores, Signals, View
 from attacks.describe import beside, out_of_range
@@ -64,7 +63,7 @@ class Contraction(Attack):
             error.append(found[1])
         return {
             "statistic": np.array([log_mean[1] - log_mean[0], float(np.linalg.norm(error))]),
-            "distance": np.array([pdist(features[role]).mean() for role in SETS]),
+            "distance": np.array([_distances(features[role]).mean() for role in SETS]),
             "rank": np.array([effective_rank(features[role]) for role in SETS]),
             "rows": np.array([len(rows[role]) for role in SETS]),
         }
@@ -98,6 +97,13 @@ class Contraction(Attack):
         )
 
 
+def _distances(rows: Floats) -> Floats:
+    """Of all pairs of rows."""
+    from scipy.spatial.distance import pdist
+
+    return np.asarray(pdist(rows))
+
+
 def _log_within(features: Floats, labels: Ints, kept: Ints) -> float:
     """Log of the mean distance between the ``kept`` rows of one label, all such pairs alike.
 
@@ -106,7 +112,7 @@ def _log_within(features: Floats, labels: Ints, kept: Ints) -> float:
     """
     features, labels = features[kept], labels[kept]
     groups = [features[labels == label] for label in np.unique(labels)]
-    distances = np.concatenate([pdist(group) for group in groups])
+    distances = np.concatenate([_distances(group) for group in groups])
     if not len(distances):
         raise NotApplicable(NO_PAIRS)
     return float(np.log(max(float(distances.mean()), np.finfo(float).tiny)))

@@ -7,7 +7,6 @@ figure is corrected by choosing on some pipelines and reading on others that had
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
 
 from attacks.base import Bools, Floats, Ints
 
@@ -25,6 +24,8 @@ def aucs(ratios: Floats, member: Bools) -> Floats:
     """AUC of each pipeline over its rows, ties half, (S,); .5 where a pipeline has one side only."""
     inside = member.sum(axis=1)
     outside = member.shape[1] - inside
+    from scipy import stats
+
     ranks = stats.rankdata(ratios, axis=1)
     pairs = np.maximum(inside * outside, 1)
     found = ((ranks * member).sum(axis=1) - inside * (inside + 1) / 2) / pairs

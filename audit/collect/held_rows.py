@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
-from scipy import stats
 
 from attacks.base import Bools, Floats
 from audit.inputs.data import Arrays
@@ -90,6 +89,8 @@ def _compare(name: str, form: Form, table: Array) -> HeldRows | None:
     if k == 0:
         return None
     j = int(_found(theirs, table).sum())
+    from scipy import stats
+
     p = float(stats.hypergeom.sf(k - 1, n + m, k + j, n))
     if p > LEVEL:
         return None

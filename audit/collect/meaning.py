@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from attacks.base import Floats, Ints
 from attacks.tasks import Task
@@ -159,4 +158,6 @@ def _renumbered(outputs: Floats, labels: Ints) -> float:
     """Accuracy by the numbering of the classes that suits the outputs best."""
     classes = outputs.shape[1]
     pairs = np.bincount(outputs.argmax(axis=1) * classes + labels, minlength=classes**2).reshape(classes, classes)
+    from scipy.optimize import linear_sum_assignment
+
     return float(pairs[linear_sum_assignment(pairs, maximize=True)].sum() / len(labels))

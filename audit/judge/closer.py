@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from scipy import stats
-
+from attacks.laws import normal_isf
 from audit.collect.closer import KEY
 from audit.collect.evidence import Evidence
 from audit.record.findings import Finding, FindingStatus, Interval
@@ -28,7 +27,7 @@ def closer_finding(evidence: Evidence, level: float) -> Finding:
     retrains, original, se = (float(value) for value in numbers[:3])
     rows, count = int(numbers[3]), int(numbers[4])
     difference = retrains - original
-    reach = float(stats.norm.isf((1 - level) / 2)) * se
+    reach = float(normal_isf((1 - level) / 2)) * se
     what = "never-seen rows of the forgotten classes" if facts.claim.kind == "class" else "forget rows"
     among = f"on {rows} {what}" + (" drawn at random" if rows < _total(evidence) else "")
     if difference + reach < 0:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from scipy import stats
-
 from audit.collect.evidence import Facts
 from audit.collect.held_rows import HeldRows
 from audit.collect.idle_parts import IdleParts
@@ -79,8 +77,12 @@ def _rows(item: HeldRows) -> Found:
 
 
 def _gate(idle: IdleParts) -> list[Found]:
+    if not idle.forget:
+        return []
+    from scipy import stats
+
     total, hits = idle.of_forget + idle.of_holdout, idle.forget + idle.holdout
-    if not idle.forget or float(stats.hypergeom.sf(idle.forget - 1, total, hits, idle.of_forget)) > GATE_P:
+    if float(stats.hypergeom.sf(idle.forget - 1, total, hits, idle.of_forget)) > GATE_P:
         return []
     reason = (
         f"{_names(idle)} change no output on retain and test rows, but on {idle.forget} of {idle.of_forget} forget "

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 
 from attacks.base import Floats
+from attacks.laws import normal_isf, normal_ppf, normal_sf, t_ppf
 from audit.policy.policy import Policy
 from audit.record.result import UtilityFigure
 from audit.statistics.intervals import Estimate, sandwich_ranks
@@ -104,8 +104,8 @@ def more_tail_rows(forget: Floats, holdout: Floats, rate: float, policy: Policy,
     rank = sandwich_ranks(len(holdout), q, policy.alpha / 2)[1]
     if rank is not None:  # what was caught at the bound's own threshold, carried back to the nominal one
         caught = float((forget >= np.sort(holdout)[::-1][rank - 1]).mean())
-        reach = stats.norm.isf(rank / (len(holdout) + 1)) - stats.norm.isf(np.clip(caught, 1e-12, 1 - 1e-12))
-        rate = max(rate, float(stats.norm.sf(stats.norm.isf(q) - reach)))
+        reach = normal_isf(rank / (len(holdout) + 1)) - normal_isf(np.clip(caught, 1e-12, 1 - 1e-12))
+        rate = max(rate, float(normal_sf(normal_isf(q) - reach)))
     rows = tail_rows_to_pass(*sizes, rate, q, policy.tpr_margin, policy.alpha)
     if rows is None:
         return (_countless(f"forget and holdout {unit}"),)
@@ -122,7 +122,7 @@ def more_models(
     if abs(estimate.value) >= margin:
         return _outside(estimate.value, "models")
     half = max(estimate.high - estimate.value, estimate.value - estimate.low)
-    t = float(stats.t.ppf(1 - alpha, references - 1))
+    t = float(t_ppf(1 - alpha, references - 1))
     spread = half / t / math.sqrt(1 / runs + 1 / references)
     ways = []
     needed = references_to_pass(estimate.value, spread, margin, alpha, runs=runs)
@@ -154,7 +154,7 @@ def more_runs(
     further = ("unlearn the forgotten classes further",)
     if not value < CHANCE * spread * math.sqrt(1 / runs + 1 / references):
         return further
-    goals = [(0.0, errors + float(stats.norm.ppf(POWER))), (max(value, 0.0), errors)]
+    goals = [(0.0, errors + float(normal_ppf(POWER))), (max(value, 0.0), errors)]
     # sqrt(1/J + 1/K) <= slack / (reach * spread); no J where the references alone leave no room
     rooms = [((bound - mean) / (reach * spread)) ** 2 - 1 / references for mean, reach in goals if mean < bound]
     counts = [math.ceil(1 / room) for room in rooms if room * MOST_RUNS >= 1]
@@ -225,9 +225,9 @@ def utility_way(figure: UtilityFigure, alpha: float) -> str:
     part = figure.name.startswith("worst")
     if part or slack <= 0:
         return "no number of rows: the loss itself is too large; mend the model"
-    z = float(stats.norm.ppf(1 - alpha))
+    z = float(normal_ppf(1 - alpha))
     se = (figure.estimate - figure.difference.low) / z
-    needed = figure.rows * (se * (z + float(stats.norm.ppf(POWER))) / slack) ** 2
+    needed = figure.rows * (se * (z + float(normal_ppf(POWER))) / slack) ** 2
     which = "retain" if figure.name == "retain" else "test"
     if needed > MOST_ROWS:
         return _countless(f"{which} rows")

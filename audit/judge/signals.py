@@ -8,9 +8,9 @@ in a signal that does not lead. None of it makes a FAIL, whose error rate belong
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
 
 from attacks.base import Floats, Signals
+from attacks.laws import ranks
 from audit.collect.evidence import AttackRun, Evidence
 from audit.policy.policy import Policy
 from audit.record.findings import Gate
@@ -48,7 +48,7 @@ def _sound(lead: str, evidence: Evidence) -> Gate:
             problems.append(f"{tied:.0%} of the {role} rows are tied")
         others = [np.asarray(s[role]) for (attack, m), s in evidence.signals.items() if attack == ATTACK and _other(m)]
         compared = bool(others)
-        if others and not _agrees(mine, np.mean([stats.rankdata(values) for values in others], axis=0)):
+        if others and not _agrees(mine, np.mean([ranks(values) for values in others], axis=0)):
             problems.append(
                 f"the other models order the {role} rows otherwise: rows in another order, or scores that say nothing "
                 "of a row"
@@ -70,6 +70,8 @@ def _tied(values: Floats) -> float:
 def _agrees(mine: Floats, others: Floats) -> bool:
     if np.ptp(mine) == 0 or np.ptp(others) == 0:
         return False
+    from scipy import stats
+
     return bool(stats.spearmanr(mine, others, alternative="greater").pvalue <= ALPHA)
 
 

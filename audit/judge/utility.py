@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy import stats
 
 from attacks.base import Floats, Ints
+from attacks.laws import normal_ppf
 from audit.collect.evidence import Evidence
 from audit.policy.policy import Policy
 from audit.record.findings import Interval
@@ -103,7 +103,7 @@ def _figure(name: str, difference: Floats, margin: float, alpha: float, what: st
 def interval(difference: Floats, alpha: float) -> Interval:
     """Normal interval of a mean: each bound errs with probability ``alpha``."""
     mean, n = float(difference.mean()), len(difference)
-    half = float(stats.norm.ppf(1 - alpha)) * float(difference.std(ddof=1)) / math.sqrt(n) if n > 1 else 1.0
+    half = float(normal_ppf(1 - alpha)) * float(difference.std(ddof=1)) / math.sqrt(n) if n > 1 else 1.0
     return Interval(low=mean - half, high=mean + half, level=1 - 2 * alpha)
 
 

@@ -6,6 +6,8 @@ from attacks.base import Floats, Ints
 
 from .intervals import Estimate, auc_components, auc_estimate
 
+ROUNDING = 1e-14  # of a variance whose terms cancel: an order of the rows decides on what is left
+
 
 def auc_clustered(forget: Floats, holdout: Floats, forget_codes: Ints, holdout_codes: Ints, level: float) -> Estimate:
     """Row-level AUC of forget against holdout scores with Obuchowski's clustered standard error.
@@ -47,7 +49,7 @@ def auc_clustered(forget: Floats, holdout: Floats, forget_codes: Ints, holdout_c
         + _factor(holdout_clusters) * float(one @ one) / n**2
         + 2 * _factor(len(names)) * float(ten @ one) / (m * n)
     )
-    se = float(np.sqrt(max(0.0, variance)))
+    se = float(np.sqrt(variance)) if variance > ROUNDING else 0.0
     return auc_estimate(auc, se, min(forget_clusters, holdout_clusters), level)
 
 

@@ -7,7 +7,6 @@ depend on each other in no known way: hence Benjamini-Yekutieli, not Benjamini-H
 import math
 
 import numpy as np
-from scipy import stats
 
 from attacks.base import Floats
 
@@ -45,6 +44,8 @@ def benjamini_yekutieli(p: Floats) -> Floats:
     """
     if p.size == 0 or not ((p > 0) & (p <= 1)).all():
         raise ValueError("benjamini_yekutieli needs p-values in (0, 1]")
+    from scipy import stats
+
     return np.asarray(stats.false_discovery_control(p, method="by"))
 
 

@@ -9,9 +9,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from attacks.base import Floats
+from attacks.laws import beta_ppf, normal_isf, normal_ppf
 
 from .intervals import clopper_pearson
 
@@ -144,7 +144,7 @@ def _best_rule(forget: Floats, holdout: Floats, alpha: float, sign: int) -> tupl
 
 def _upper(counts: np.ndarray, n: int, tail: float) -> Floats:
     """Clopper-Pearson upper bounds of many counts."""
-    return np.where(counts == n, 1.0, stats.beta.ppf(1 - tail, counts + 1, np.maximum(n - counts, 1)))
+    return np.where(counts == n, 1.0, beta_ppf(1 - tail, counts + 1, np.maximum(n - counts, 1)))
 
 
 def _rates(
@@ -170,4 +170,4 @@ def _distance(fpr: float, fnr: float) -> float:
     """Smallest mu >= 0 that allows these rates; 0 where one rate is 1."""
     if fpr >= 1 or fnr >= 1:
         return 0.0
-    return max(0.0, float(stats.norm.isf(fpr) - stats.norm.ppf(fnr)))
+    return max(0.0, float(normal_isf(fpr) - normal_ppf(fnr)))

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy import stats
 
 from attacks.base import Floats
+from attacks.laws import beta_ppf, binomial_ppf, normal_ppf, ranks, t_ppf
 
 CACHED = 2**16  # results kept: a few MiB
 LOGIT_BEYOND = 0.9  # statistics.md 2.4: the Wald interval under-covers nearer to 0 and 1
@@ -67,15 +67,15 @@ def auc_interval(forget: Floats, holdout: Floats, level: float) -> Estimate:
 def auc_components(forget: Floats, holdout: Floats) -> tuple[Floats, Floats]:
     """Per forget row the share of holdout rows below it, per holdout row the share of forget rows above; ties half."""
     n_f, n_h = len(forget), len(holdout)
-    pooled = stats.rankdata(np.concatenate([forget, holdout]))
-    over_holdout = (pooled[:n_f] - stats.rankdata(forget)) / n_h
-    below_forget = 1 - (pooled[n_f:] - stats.rankdata(holdout)) / n_f
+    pooled = ranks(np.concatenate([forget, holdout]))
+    over_holdout = (pooled[:n_f] - ranks(forget)) / n_h
+    below_forget = 1 - (pooled[n_f:] - ranks(holdout)) / n_f
     return over_holdout, below_forget
 
 
 def auc_estimate(auc: float, se: float, smaller: int, level: float) -> Estimate:
     """Interval of an AUC from its standard error; the rules of ``auc_delong``. ``smaller``: units, smaller side."""
-    z = float(stats.norm.ppf((1 + level) / 2))
+    z = float(normal_ppf((1 + level) / 2))
     if se < 1e-12:
         reach = 1 - ((1 - level) / 2) ** (1 / smaller)
         low, high = auc - reach, auc + reach
@@ -97,8 +97,8 @@ def clopper_pearson(successes: int, trials: int, level: float) -> tuple[float, f
     if trials < 1 or not 0 <= successes <= trials:
         raise ValueError("clopper_pearson needs 0 <= successes <= trials and trials >= 1")
     tail = (1 - level) / 2
-    low = 0.0 if successes == 0 else float(stats.beta.ppf(tail, successes, trials - successes + 1))
-    high = 1.0 if successes == trials else float(stats.beta.ppf(1 - tail, successes + 1, trials - successes))
+    low = 0.0 if successes == 0 else float(beta_ppf(tail, successes, trials - successes + 1))
+    high = 1.0 if successes == trials else float(beta_ppf(1 - tail, successes + 1, trials - successes))
     return low, high
 
 
@@ -147,7 +147,7 @@ def _tpr(ascending: Floats, descending: Floats, fpr: float, level: float) -> Est
     else:
         value = caught(1, strict=True) / n_f
     value = min(max(value, low), high)
-    return Estimate(value, low, high, (high - low) / (2 * float(stats.norm.ppf((1 + level) / 2))))
+    return Estimate(value, low, high, (high - low) / (2 * float(normal_ppf((1 + level) / 2))))
 
 
 @lru_cache(CACHED)
@@ -157,8 +157,8 @@ def sandwich_ranks(n_holdout: int, fpr: float, tail: float) -> tuple[int | None,
     The FPR at rank k is Beta(k, n_H + 1 - k), and P[Beta(k, n + 1 - k) < q] = P[Bin(n, q) >= k]: so the largest k
     with P[Bin < k] <= tail and the smallest with P[Bin >= k] <= tail. None where the holdout set has no such rank.
     """
-    below = int(stats.binom.ppf(tail, n_holdout, fpr))
-    above = int(stats.binom.ppf(1 - tail, n_holdout, fpr)) + 1
+    below = int(binomial_ppf(tail, n_holdout, fpr))
+    above = int(binomial_ppf(1 - tail, n_holdout, fpr)) + 1
     return below if below >= 1 else None, above if above <= n_holdout else None
 
 
@@ -186,7 +186,7 @@ def shift(statistic: Floats, floor: float, level: float, runs: int = 1) -> Estim
     audited, references, s = _sides(statistic, floor, runs, "shift")
     se = s * float(np.sqrt(1 / runs + 1 / len(references)))
     value = float(audited.mean() - references.mean())
-    half = float(stats.t.ppf((1 + level) / 2, df=len(references) - 1)) * se
+    half = float(t_ppf((1 + level) / 2, df=len(references) - 1)) * se
     return Estimate(value, value - half, value + half, se)
 
 
@@ -217,7 +217,7 @@ def retained_share(statistic: Floats, original: float, floor: float, level: floa
     a, b = float(audited.mean() - references.mean()), float(original - references.mean())
     if not np.isfinite(original):
         raise ValueError("retained_share needs a finite statistic of the original")
-    t2 = float(stats.t.ppf((1 + level) / 2, df=k - 1)) ** 2
+    t2 = float(t_ppf((1 + level) / 2, df=k - 1)) ** 2
     lead = b * b - t2 * s**2 * (1 + 1 / k)
     if lead <= 0:
         return None

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from attacks.base import Floats
 from attacks.calibration import others_moments
+from attacks.laws import t_sf
 
 from .weights import relative_size, weighted_holm
 
@@ -60,7 +60,7 @@ def crawford_howell(statistic: Floats, floor: float = 0.0) -> tuple[float, float
         return 0.0, 1.0
     deviation = statistic[:1] - references.mean()
     t = float(_in_units(deviation, np.array([s * np.sqrt(1 + 1 / len(references))]))[0])
-    return t, max(float(2 * stats.t.sf(abs(t), df=len(references) - 1)), np.finfo(float).tiny)
+    return t, max(float(2 * t_sf(abs(t), df=len(references) - 1)), np.finfo(float).tiny)
 
 
 def _in_units(deviation: Floats, s: Floats) -> Floats:

@@ -7,7 +7,6 @@ abstain on the others; guesses may depend on all outputs, on no coin.
 import math
 
 import numpy as np
-from scipy import optimize, stats
 
 HIGHEST = 700.0  # e^eps overflows beyond
 
@@ -37,6 +36,8 @@ def one_run_p(canaries: int, guesses: int, correct: int, epsilon: float, delta: 
     if correct == 0:
         return 1.0
     accuracy = 1 / (1 + math.exp(-min(epsilon, HIGHEST)))
+    from scipy import stats
+
     p = float(stats.binom.sf(correct - 1, guesses, accuracy))
     if delta > 0:
         below = np.cumsum(stats.binom.pmf(np.arange(correct - 1, -1, -1), guesses, accuracy))
@@ -70,4 +71,6 @@ def one_run_epsilon(canaries: int, guesses: int, correct: int, delta: float, bet
     high = 1.0
     while excess(high) <= 0:
         high *= 2
+    from scipy import optimize
+
     return float(optimize.bisect(excess, 0.0, high, xtol=1e-10))

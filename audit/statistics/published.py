@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from attacks.base import Floats
 
@@ -37,6 +37,8 @@ def aus(forget: float, test: float, original_test: float, *, removed_class: bool
 
 def forget_quality(mine: Floats, others: Sequence[Floats]) -> float:
     """Kolmogorov-Smirnov p of truth ratios on forget rows against a retrain; the median over several."""
+    from scipy import stats
+
     return float(np.median([stats.ks_2samp(mine, other).pvalue for other in others]))
 
 
@@ -47,7 +49,7 @@ def forget_quality_power(rows: int) -> float:
     both[:, rows:] += SHIFT
     steps = np.where(np.argsort(both, axis=1) < rows, 1 / rows, -1 / rows)
     apart = np.abs(steps.cumsum(axis=1)).max(axis=1)  # of the two distribution functions
-    return float((stats.kstwobign.sf(apart * np.sqrt(rows / 2)) < LEVEL).mean())
+    return float((special.kolmogorov(apart * np.sqrt(rows / 2)) < LEVEL).mean())
 
 
 def privleak(mine: float, reference: float) -> float:

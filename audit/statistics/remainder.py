@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+
+from attacks.laws import normal_ppf
 
 from .intervals import Estimate
 
@@ -58,7 +59,7 @@ def visible_remainder(
         drawn.append(np.where(below > 0, above / np.where(below > 0, below, 1.0), math.inf))
     low, high = np.quantile(np.concatenate(drawn), [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
     low, high = min(float(low), value), max(float(high), value)
-    return Estimate(value, low, high, (high - low) / (2 * float(stats.norm.ppf((1 + level) / 2))))
+    return Estimate(value, low, high, (high - low) / (2 * float(normal_ppf((1 + level) / 2))))
 
 
 class _Pieces:

@@ -8,9 +8,9 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from scipy import optimize, stats
 
 from attacks.base import Ints
+from attacks.laws import beta_ppf, normal_cdf, normal_isf, normal_ppf, normal_sf, t_ppf
 
 from .intervals import sandwich_ranks
 
@@ -28,29 +28,33 @@ def auc_error(n_forget: int, n_holdout: int) -> float:
 
 def detectable_auc(n_forget: int, n_holdout: int, alpha: float) -> float:
     """Smallest AUC found with power .8 by a two-sided test at ``alpha`` (normal approximation), at most 1."""
-    z = float(stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(POWER))
+    z = float(normal_ppf(1 - alpha / 2) + normal_ppf(POWER))
     return min(1.0, 0.5 + z * auc_error(n_forget, n_holdout))
 
 
 def power_auc(n_forget: int, n_holdout: int, auc: float, alpha: float) -> float:
     """Power of a two-sided test at ``alpha`` against a true AUC (normal, error of AUC .5); ``alpha`` at .5 itself."""
     shift = (auc - 0.5) / auc_error(n_forget, n_holdout)
-    z = float(stats.norm.ppf(1 - alpha / 2))
-    return float(stats.norm.cdf(shift - z) + stats.norm.cdf(-shift - z))
+    z = float(normal_ppf(1 - alpha / 2))
+    return float(normal_cdf(shift - z) + normal_cdf(-shift - z))
 
 
 def power_shift(references: int, shift: float, alpha: float) -> float:
     """Power of Crawford and Howell's two-sided t against a shift in seed standard deviations (noncentral t)."""
     df = _degrees(references)
-    critical = float(stats.t.ppf(1 - alpha / 2, df))
+    from scipy import stats
+
+    critical = float(t_ppf(1 - alpha / 2, df))
     noncentral = abs(shift) / math.sqrt(1 + 1 / references)
     return float(stats.nct.sf(critical, df, noncentral) + stats.nct.cdf(-critical, df, noncentral))
 
 
 def detectable_shift(references: int, alpha: float) -> float:
     """Smallest shift, in seed standard deviations, found with power .8 by Crawford-Howell's t (noncentral t)."""
+    from scipy import optimize, stats
+
     df = _degrees(references)
-    critical = float(stats.t.ppf(1 - alpha / 2, df))
+    critical = float(t_ppf(1 - alpha / 2, df))
 
     def shortfall(shift: float) -> float:
         noncentral = shift / math.sqrt(1 + 1 / references)
@@ -110,7 +114,7 @@ def forget_rows_to_detect(n_forget: int, deviation: float, se: float, alpha: flo
     """
     if deviation == 0:
         return None
-    z = float(stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(POWER))
+    z = float(normal_ppf(1 - alpha / 2) + normal_ppf(POWER))
     return max(1, math.ceil(n_forget * (se * z / deviation) ** 2 - 1e-9))
 
 
@@ -118,7 +122,7 @@ def references_to_pass(deviation: float, seed_sd: float, reach: float, alpha: fl
     """Smallest K with t_{K-1,1-a} s sqrt(1/J + 1/K) <= reach - |D|, J ``runs``, up to 999; None where no K does."""
     slack = reach - abs(deviation)
     for k in range(3, MOST_MODELS + 1):
-        if float(stats.t.ppf(1 - alpha, k - 1)) * seed_sd * math.sqrt(1 / runs + 1 / k) <= slack:
+        if float(t_ppf(1 - alpha, k - 1)) * seed_sd * math.sqrt(1 / runs + 1 / k) <= slack:
             return k
     return None
 
@@ -138,7 +142,7 @@ def runs_to_pass(deviation: float, seed_sd: float, references: int, margin: floa
         return None
     if seed_sd == 0:
         return 1
-    room = (slack / (float(stats.t.ppf(1 - alpha, df)) * seed_sd)) ** 2 - 1 / references
+    room = (slack / (float(t_ppf(1 - alpha, df)) * seed_sd)) ** 2 - 1 / references
     if room * MOST_MODELS < 1:
         return None
     return max(1, math.ceil(1 / room - 1e-9))
@@ -185,17 +189,17 @@ def tail_rows_to_pass(
     if rate >= margin:
         return None
     ratio = n_holdout / n_forget
-    distance = float(stats.norm.isf(fpr) - stats.norm.isf(np.clip(rate, 1e-12, 1 - 1e-12)))
+    distance = float(normal_isf(fpr) - normal_isf(np.clip(rate, 1e-12, 1 - 1e-12)))
 
     def passes(n: int) -> bool:
         n_h = max(1, round(ratio * n))
         rank = sandwich_ranks(n_h, fpr, alpha / 2)[1]
         if rank is None:
             return False
-        mean = float(stats.norm.sf(stats.norm.isf(rank / (n_h + 1)) - distance))
+        mean = float(normal_sf(normal_isf(rank / (n_h + 1)) - distance))
         spread = math.sqrt(n * mean * (1 - mean) * (1 + (n - 1) / (n_h + 2)))
-        count = min(n, math.ceil(n * mean + float(stats.norm.ppf(POWER)) * spread))
-        return count < n and float(stats.beta.ppf(1 - alpha / 2, count + 1, n - count)) < margin
+        count = min(n, math.ceil(n * mean + float(normal_ppf(POWER)) * spread))
+        return count < n and float(beta_ppf(1 - alpha / 2, count + 1, n - count)) < margin
 
     return _smallest(passes, n_forget + 1)
 
@@ -213,7 +217,7 @@ def remainder_bound(n_forget: int, n_holdout: int, original: float, fpr: float, 
     Returns:
         a share: 1 is as visible as in the original. ValueError where ``original`` is not above ``fpr``.
     """
-    return float(stats.norm.ppf(1 - alpha)) * _remainder_error(n_forget, n_holdout, original, fpr)
+    return float(normal_ppf(1 - alpha)) * _remainder_error(n_forget, n_holdout, original, fpr)
 
 
 def remainder_rows(
@@ -234,7 +238,7 @@ def remainder_rows(
     """
     if original <= fpr:
         return None
-    z = float(stats.norm.ppf(1 - alpha) + stats.norm.ppf(POWER))
+    z = float(normal_ppf(1 - alpha) + normal_ppf(POWER))
     rows = math.ceil(n_forget * (z * _remainder_error(n_forget, n_holdout, original, fpr) / margin) ** 2)
     return max(rows, n_forget + 1) if rows <= MOST_ROWS else None
 
@@ -268,4 +272,4 @@ def _degrees(references: int) -> int:
 
 def _z_pass(alpha: float, power: float) -> float:
     """z_{1-a} + z_{(1+power)/2}: two one-sided tests at alpha, both to reject with this power."""
-    return float(stats.norm.ppf(1 - alpha) + stats.norm.ppf((1 + power) / 2))
+    return float(normal_ppf(1 - alpha) + normal_ppf((1 + power) / 2))

@@ -14,9 +14,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from attacks.base import Bools, Floats, Ints
+from attacks.laws import binomial_sf
 
 ALPHA = 0.01  # our choice: chance of each of the two tests that outputs in a random order are taken for sound
 LEAST_GAIN = 0.1  # our choice: gained of the accuracy that the constant guess lacks
@@ -90,7 +91,7 @@ def skill(logits: Floats, labels: Ints, rng: np.random.Generator) -> Skill | Non
         rows=len(labels),
         accuracy=float(right.mean()),
         constant=float(guessed.mean()),
-        accuracy_p=float(stats.binom.sf(gained - 1, gained + lost, 0.5)),
+        accuracy_p=float(binomial_sf(gained - 1, gained + lost, 0.5)),
         explained=explained(looked, labels[chosen]),
         signal_p=1.0,
     )
@@ -124,7 +125,7 @@ def explained(logits: Floats, labels: Ints) -> float:
     gain = float(centred[np.arange(len(labels)), labels].mean())
     squares = np.einsum("ij,ij,j->i", centred, centred, shares)  # no third array of this size
     spread = float((squares - (centred @ shares) ** 2).mean())
-    entropy = float(stats.entropy(shares))
+    entropy = float(special.entr(shares / shares.sum()).sum())
     if gain <= 0 or spread <= 0 or entropy <= 0:
         return 0.0
     value = gain**2 / (2 * spread) if gain < spread else gain - spread / 2

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from attacks.base import Floats, Ints
+from attacks.laws import t_ppf, t_sf
 
 FLOOR = 0.02  # our choice: least variance of a subject, in mean variances of all subjects
 
@@ -66,8 +66,8 @@ def worst_subject(scores: Floats, codes: Ints, alpha: float) -> WorstSubject:
     se = np.sqrt(np.maximum(variance, FLOOR * pooled) * (1 + 1 / k))
     difference = means[0] - references.mean(axis=0)
     worst = int(np.argmax(difference / se))
-    p = min(1.0, len(names) * float(stats.t.sf(difference[worst] / se[worst], k - 1)))
-    reach = float(stats.t.isf(alpha / len(names), k - 1) * se[worst])
+    p = min(1.0, len(names) * float(t_sf(difference[worst] / se[worst], k - 1)))
+    reach = float(t_ppf(1 - alpha / len(names), k - 1) * se[worst])
     estimate = float(difference[worst])
     return WorstSubject(
         code=int(names[worst]),

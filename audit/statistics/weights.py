@@ -1,9 +1,9 @@
 """Weights between statistics of one family: a heavier one needs a smaller deviation for the same evidence."""
 
 import numpy as np
-from scipy import stats
 
 from attacks.base import Floats
+from attacks.laws import normal_logsf
 
 
 def relative_size(statistics: Floats, weights: Floats) -> Floats:
@@ -20,7 +20,7 @@ def relative_size(statistics: Floats, weights: Floats) -> Floats:
     """
     if not (weights > 0).all():
         raise ValueError("relative_size needs weights above 0")
-    size = np.log(weights / weights.min()) - np.log(2) - stats.norm.logsf(np.abs(statistics))
+    size = np.log(weights / weights.min()) - np.log(2) - normal_logsf(np.abs(statistics))
     return np.asarray(np.minimum(size, np.finfo(float).max))  # two that overflow are a tie
 
 
