@@ -27,6 +27,7 @@ from .scores import FORM, StoredScores, common_queries, scores_of
 from .set_files import REQUIRED_DATA, ReadSets, read_sets
 from .sets import Grants, Overlap, Selection, Sets, assign, drop_duplicates, infer_claim, shared_ids
 from .targets import Target
+from .tokens import token_problems
 
 KEY_NAME = Path(".audit") / "project.key"
 
@@ -153,7 +154,9 @@ def load_case(given: Given, overlap_share: float) -> LoadedCase:
     if "forget" in files:
         problems += shared_ids(files)
         mine = of_the_task(files)
-        n_classes = probe_models(models, mine, problems)
+        odd = token_problems(mine) if task.reads_tokens else []
+        problems += odd
+        n_classes = 0 if odd else probe_models(models, mine, problems)
         named = 0 if problems else read.named  # names are counted where all sets were read
         if task.class_logits:
             labels, notes, wrong = settled({role: data.y for role, data in mine.items()}, n_classes, named)
