@@ -22,6 +22,7 @@ from audit.training.jobs import Job, Pool, steps_of
 from audit.training.problems import TrainingError
 from audit.training.single import fresh, train_single
 from audit.training.streams import Stream
+from tests.conftest import Cli
 
 SETTINGS: dict[str, Any] = {"optimizer": "adam", "lr": 5e-3, "epochs": 20, "batch_size": 32}
 NET = "cases.regression_case:diabetes_network"
@@ -121,3 +122,18 @@ def test_a_recipe_for_classes_is_refused(given: dict[str, Any], recipe: dict[str
     write_recipe(**recipe)
     with pytest.raises(UsageError, match=message):
         audit.run(**given, train_references=2)
+
+
+def test_the_plan_prices_regressors_and_trains_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Cli) -> None:
+    monkeypatch.chdir(tmp_path)
+    for role, (x, y) in regression_case.diabetes(0).items():
+        np.savez(f"{role}.npz", x=x, y=y)
+    write_recipe()
+    recipe = Path("recipe.toml").read_text()
+    Path("audit.toml").write_text(f'task = "regression"\n{recipe}')
+    flags = ("--forget", "forget.npz", "--arch", NET, "--train-references", "2")
+    plan = cli("references", "plan", *flags)
+    assert plan.code == 0, plan.err
+    assert "2 references; 0 of 2 are in the store" in plan.out
+    assert "cost: about" in plan.out
+    assert not list(Path(".audit").rglob("*.safetensors"))
