@@ -1,4 +1,5 @@
-"""What a whole audit costs, by part, beside the floor: imports, one forward pass of each model, one matrix product.
+"""What a whole audit costs, by part, beside the floor: imports, one forward pass of each model, one matrix product;
+and what ``--dry-run`` says that it would cost.
 
 Four cases: the demo's random and class claims (8 references), adult (original, audited model, two references) and a
 ResNet-20 on the CIFAR-10 subset (original and audited model, no reference; 6,102 rows). Each audit runs in a process of
@@ -41,7 +42,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.child:
         what, _ = given.child
-        print(json.dumps({"floor": floor, "audit": audited}[what]()))
+        print(json.dumps({"floor": floor, "plan": planned, "audit": audited}[what]()))
         return
     import torch
 
@@ -50,7 +51,7 @@ def main() -> None:
     for name in given.cases or CASES:
         with tempfile.TemporaryDirectory() as folder:
             CASES[name](Path(folder), given.access)
-            runs = [{what: _child(what, folder) for what in ("floor", "audit")} for _ in range(given.repeats)]
+            runs = [{what: _child(what, folder) for what in ("floor", "plan", "audit")} for _ in range(given.repeats)]
         found[name] = _summary(runs)
         print(_table(name, given.access, found[name]), flush=True)
     if given.output:
@@ -65,15 +66,16 @@ def _child(what: str, folder: str) -> dict[str, Any]:
 
 
 def _summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    floor, total = (median(run[what]["total"] for run in runs) for what in ("floor", "audit"))
+    floor, plan, total = (median(run[what]["total"] for run in runs) for what in ("floor", "plan", "audit"))
     names = runs[0]["audit"]["parts"]
     parts = {name: median(run["audit"]["parts"].get(name, 0.0) for run in runs) for name in names}
-    return {"floor": floor, "total": total, "ratio": total / floor, "parts": parts, "said": runs[0]["audit"]["said"]}
+    said = runs[0]["audit"]["said"]
+    return {"floor": floor, "plan": plan, "total": total, "ratio": total / floor, "parts": parts, "said": said}
 
 
 def _table(name: str, access: str, found: dict[str, Any]) -> str:
-    cost = f"{found['total']:.1f} s, floor {found['floor']:.1f} s, ratio {found['ratio']:.1f}"
-    head = f"\n{name}, {access}: {cost}; {found['said']}"
+    cost = f"{found['total']:.1f} s (planned {found['plan']:.1f}), floor {found['floor']:.1f} s"
+    head = f"\n{name}, {access}: {cost}, ratio {found['ratio']:.1f}; {found['said']}"
     rows = sorted(found["parts"].items(), key=lambda item: -item[1])
     return "\n".join(
         [
@@ -118,6 +120,16 @@ def audited() -> dict[str, Any]:
         finished = run_audit(prepare(resolve({}, Path("audit.toml"))[0]))
     clock.lap("all else")
     return {"total": time.process_time(), "parts": clock.parts, "said": finished.result.verdict.outcome.value}
+
+
+def planned() -> dict[str, Any]:
+    """What ``--dry-run`` says of it."""
+    from audit.collect.plan import make_plan
+    from audit.inputs.resolve import resolve
+    from audit.run import prepare
+
+    prepared = prepare(resolve({}, Path("audit.toml"))[0], train=False)
+    return {"total": make_plan(prepared.case, prepared.policy, prepared.suite, prepared.order.wanted).total}
 
 
 def floor() -> dict[str, Any]:

@@ -13,7 +13,7 @@ from audit.inputs.outputs import PrecomputedOutputs
 from audit.policy.policy import COVERED, Policy
 from audit.statistics.sample_size import detectable_auc, detectable_shift, remainder_bound, remainder_rows
 
-from .pricing import BACKWARD, asked_rows, seconds_a_row, shift_check_seconds
+from .pricing import BACKWARD, asked_rows, seconds_a_row, shift_check_seconds, spent_seconds, statistics_seconds
 from .suite import Suite, gates
 from .units import NO_SHADOWS
 
@@ -53,6 +53,8 @@ class Plan:
         forward_rows: rows through each model, once.
         seconds: processor time of forward passes and attacks, from a timed batch; 0 for precomputed outputs.
         shift_check: the same of the shift check, timed at two small sizes.
+        statistics: the same of tests, figures and charts, from one test of this size.
+        spent: processor time until now, on imports, reading and checks; a run spends it too.
         detectable: sentences on the smallest leak found with power .8.
         missing: what already rules out a PASS.
     """
@@ -64,8 +66,15 @@ class Plan:
     forward_rows: int
     seconds: float
     shift_check: float
+    statistics: float
+    spent: float
     detectable: tuple[str, ...]
     missing: tuple[str, ...]
+
+    @property
+    def total(self) -> float:
+        """Processor time of the run, about; without what is to be trained."""
+        return self.spent + self.seconds + self.shift_check + self.statistics
 
     def __str__(self) -> str:
         """The plan in lines for a person."""
@@ -79,7 +88,10 @@ class Plan:
             *(f"  {step}" for step in self.steps),
             *(f"  {name}: {why}" for name, why in self.left_out.items()),
             f"cost: {self.forward_rows} rows forward a model, about {self.seconds:.1f} s of network time in all; shift "
-            f"check about {self.shift_check:.1f} s (processor time measured here; statistics and report come on top)",
+            f"check about {self.shift_check:.1f} s, statistics {self.statistics:.1f} s, imports and reading "
+            f"{self.spent:.1f} s",
+            f"in all about {self.total:.0f} s of the processor (measured here; without training; each of --workers "
+            "starts anew)",
             *(f"  {line}" for line in self.detectable),
         ]
         if self.missing:
@@ -117,6 +129,8 @@ def make_plan(case: LoadedCase, policy: Policy, suite: Suite, training: Training
         forward_rows=forward_rows,
         seconds=a_row * forward_rows * models + sum(step.seconds for step in steps),
         shift_check=shift_check_seconds(case),
+        statistics=statistics_seconds(case, policy.permutations),
+        spent=spent_seconds(),
         detectable=_detectable(case, policy, references),
         missing=_missing(case, policy, sets, references),
     )

@@ -11,11 +11,14 @@ import numpy as np
 from attacks.base import Access, Attack, Case, Floats, NotApplicable
 from audit.inputs.case import LoadedCase
 from audit.inputs.targets import TorchTarget
+from audit.statistics.permutation import permutation_max_t
 
 from .exchangeability import MAX_ROWS, blind_scores
 
-TIMED_ROWS = 64
+TIMED_ROWS, TIMED = 64, 5  # rows of a batch that is timed so often; the fastest counts
 SIDES = (40, 120)  # our choice: rows a side at which the shift check is timed, for its fixed part and its growth
+TESTED_ROWS = 4000  # our choice: at most so many rows in the test that is timed
+TESTS = 18  # statistics, figures and charts of an audit, in tests of D2 of its size: 15 to 21 in ``benchmarks.audit``
 BACKWARD = 3  # a forward and backward pass costs about three forward passes
 
 
@@ -59,7 +62,7 @@ def seconds_a_row(case: LoadedCase) -> float:
         return 0.0
     rows = data.batch(np.arange(min(TIMED_ROWS, len(data))))
     model.call(rows)  # warm up
-    return _timed(lambda: model.call(rows)) / min(TIMED_ROWS, len(data))
+    return min(_timed(lambda: model.call(rows)) for _ in range(TIMED)) / min(TIMED_ROWS, len(data))
 
 
 def shift_check_seconds(case: LoadedCase) -> float:
@@ -78,6 +81,20 @@ def shift_check_seconds(case: LoadedCase) -> float:
     slope = max(0.0, (took[1] - took[0]) / (few[1] - few[0]))
     rows = (min(len(forget), MAX_ROWS) + min(len(holdout), MAX_ROWS)) / 2
     return took[1] + slope * (rows - few[1])
+
+
+def statistics_seconds(case: LoadedCase, permutations: int) -> float:
+    """Of what the judge computes: one permutation test at the size of the case, as often as an audit's work is."""
+    forget, both = len(case.rows_of("forget")), len(case.rows_of("forget")) + len(case.rows_of("holdout"))
+    rows = min(both, TESTED_ROWS)
+    rng = np.random.default_rng(0)
+    scores, own = rng.normal(size=(1, rows)), max(1, min(rows - 1, rows * forget // both))
+    return TESTS * _timed(lambda: permutation_max_t(scores, own, permutations, rng)) * both / rows
+
+
+def spent_seconds() -> float:
+    """Of this process until now: a run would spend the same on imports, reading and checks."""
+    return time.process_time()
 
 
 def _timed(run: Callable[[], object]) -> float:

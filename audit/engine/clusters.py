@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Iterable
 from concurrent.futures import Future
 from importlib import import_module
 from typing import Any, Protocol
@@ -41,6 +42,13 @@ class Engine(Protocol):
         """Let go of the workers."""
 
 
+class _Closed(list[str]):
+    """Folders where Ray's workers look for modules first: Ray would add the working directory of the driver."""
+
+    def extend(self, folders: Iterable[str]) -> None:
+        """Take none."""
+
+
 class Ray:
     """A Ray cluster: that of an address, of the variable ``RAY_ADDRESS``, or one of this machine for the run.
 
@@ -62,11 +70,13 @@ class Ray:
         except ImportError:
             raise UsageError("--executor ray needs Ray: pip install 'unlearn-audit[ray]'.") from None
         where = address if address != "ray" else os.environ.get("RAY_ADDRESS") or "local"
-        own = {"num_cpus": workers, "include_dashboard": False} if where == "local" else {}
+        own: dict[str, Any] = {"num_cpus": workers, "include_dashboard": False} if where == "local" else {}
         kind = "GPU" if device.startswith("cuda") else "CPU"
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # advice on its versions to come
+                own["job_config"] = ray.job_config.JobConfig()
+                own["job_config"]._py_driver_sys_path = _Closed()
                 ray.init(address=where, log_to_driver=False, logging_level="error", configure_logging=False, **own)
             there = int(ray.cluster_resources().get(kind, 0))
         except (Exception, SystemExit) as error:

@@ -1,4 +1,4 @@
-"""``--dry-run`` counts what attacks on labels ask, and prices the shift check."""
+"""``--dry-run`` counts what attacks on labels ask, and prices the shift check and the statistics."""
 
 from __future__ import annotations
 
@@ -39,3 +39,13 @@ def test_the_shift_check_is_priced_by_its_growth(monkeypatch: pytest.MonkeyPatch
     case: Any = SimpleNamespace(rows_of=lambda _role: many)
     assert pricing.shift_check_seconds(case) == pytest.approx(1.0 + pricing.MAX_ROWS / 100)
     assert sizes == list(pricing.SIDES)
+
+
+def test_statistics_are_priced_by_the_rows_and_at_most_so_many_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[tuple[int, int]] = []
+    monkeypatch.setattr(pricing, "permutation_max_t", lambda scores, own, *_: tried.append((scores.shape[1], own)))
+    monkeypatch.setattr(pricing, "_timed", lambda run: (run(), 0.1)[1])
+    sizes = {"forget": 2000, "holdout": 8000}
+    case: Any = SimpleNamespace(rows_of=lambda role: range(sizes[role]))
+    assert pricing.statistics_seconds(case, 999) == pytest.approx(pricing.TESTS * 0.1 * 10_000 / pricing.TESTED_ROWS)
+    assert tried == [(pricing.TESTED_ROWS, pricing.TESTED_ROWS // 5)]

@@ -253,6 +253,7 @@ def test_dry_run(case: Path, cli: Cli) -> None:
         "membership: logits access, gated",
         "uma: gradients access, supplementary,",
         "rows forward a model, about",
+        "s of the processor (measured here; without training",
         "D2 (labels permuted): 100 forget and 200 holdout rows show an AUC of 0.",
         "D1 (against retrains): not available with 2 references, needs 5",
     ):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -123,3 +125,19 @@ def test_the_same_command_goes_on_after_the_head_died(case: Path, here: bytes, n
         fresh.close()
     assert record(case, "head") == here
     assert len((tmp_path / "trained.log").read_text().split()) <= TRAIN + SHADOWS + 2
+
+
+def test_workers_look_into_the_working_directory_last(tmp_path: Path) -> None:
+    for name in ("audit", "scipy"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('not ours')\n")
+    (tmp_path / "nets.py").write_text("def make():\n    return 'found'\n")
+    code = (
+        "from audit.engine.clusters import Ray; from hooks.units import where\n"
+        "engine = Ray('ray', 1, 'cpu')\n"
+        "print(engine.submit(where, '', b'', [], []).result(100).decode())\n"
+        "engine.close(now=True)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines()[-1:] == ["found"], done.stderr
