@@ -57,9 +57,14 @@ class Clones:
         groups = [{"params": [self.state[name]], "lr": rate * scale} for name, scale in _scales(own).items()]
         self.optimiser = torch.optim.Adam(groups, fused=True)
         self.trained: float | None = None
-        self.rows: int | None = getattr(network, "rows", None)  # of long rows few go through at once, copy by copy
-        self.block = min(BLOCK, self.rows or BLOCK)
+        self.block = BLOCK
         self.together = copies > 1 and self.rows is None and not _better_alone(network.module)
+
+    @property
+    def rows(self) -> int | None:
+        """Of long rows, how many go through at once, copy by copy; None = as many as there are."""
+        found: int | None = getattr(self.network, "rows", None)
+        return found
 
     def step(self, x: Any, y: np.ndarray[Any, Any]) -> None:
         """One step of every copy.
@@ -92,7 +97,7 @@ class Clones:
         import torch
 
         size = y.shape[1]
-        at_once = size if self.together or self.rows is None else self.rows
+        at_once = self.rows or size
         parts = [slice(start, start + at_once) for start in range(0, size, at_once)]
         for k, rows in [(None, parts[0])] if self.together else product(range(self.copies), parts):
             logits = self._stacked(x) if k is None else self._alone(_part(x, k, rows), k)
@@ -116,7 +121,7 @@ class Clones:
         parts: list[Floats] = []
         start = 0
         while start < count:
-            stop = min(start + self.block, count)
+            stop = min(start + min(self.block, self.rows or BLOCK), count)
             try:
                 with torch.no_grad():
                     parts.append(self._shared(rows(slice(start, stop))).cpu().double().numpy())

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 IDS, MASK, LABELS = "input_ids", "attention_mask", "labels"
 UNJUDGED = -100  # of Hugging Face
 BUDGET = 2**29  # bytes of one forward pass, our choice
-COPIES = 4  # of a batch's logits in float32 that are in memory at once: themselves, their log-softmax, two products
+COPIES = 6  # of a batch's logits in float32 that are in memory at once: those judged, their log-softmax, products
+FIRST = 8  # our choice: rows of a pass before the vocabulary is known
 
 
 class TokenReader:
@@ -43,7 +44,9 @@ class TokenReader:
     @property
     def rows(self) -> int:
         """Rows of the widest length that one forward pass takes."""
-        return max(1, BUDGET // (COPIES * 4 * max(1, self.vocabulary) * max(1, self.longest)))
+        if not self.vocabulary:
+            return FIRST
+        return max(1, BUDGET // (COPIES * 4 * self.vocabulary * self.longest))
 
     def order(self, data: Arrays) -> Ints:
         """Rows, the longest first: what does not fit into memory shows at once, and blocks hold little padding."""

@@ -77,7 +77,7 @@ def test_long_rows_go_through_few_at_once_and_nothing_of_their_size_is_kept(
     target, data = target_of(original), arrays("forget")
     whole = target.outputs("forget", data, 256)[0]
     seen: list[int] = []
-    monkeypatch.setattr(tokens, "BUDGET", 16 * token_case.WORDS * token_case.LENGTH * 3)
+    monkeypatch.setattr(tokens, "BUDGET", tokens.COPIES * 4 * token_case.WORDS * token_case.LENGTH * 3)
     with original.register_forward_pre_hook(lambda _m, _a, x: seen.append(len(x["input_ids"])), with_kwargs=True):
         np.testing.assert_allclose(target.outputs("forget", data, 256)[0], whole, atol=1e-5)
     assert max(seen) == 3
@@ -93,7 +93,7 @@ def test_training_lowers_the_loss_of_the_judged_tokens_in_parts_as_at_once(
     truth = np.zeros((2, token_case.ROWS), np.int64)
     before = target.outputs("holdout", arrays("holdout"), 256)[0][:, 0].mean()
     found = []
-    for budget in (tokens.BUDGET, 16 * token_case.WORDS * token_case.LENGTH * 3):
+    for budget in (tokens.BUDGET, tokens.COPIES * 4 * token_case.WORDS * token_case.LENGTH * 3):
         monkeypatch.setattr(tokens, "BUDGET", budget)
         clones = Clones(PrivateNetwork(target), 2, 0.02, task)
         for _ in range(3):

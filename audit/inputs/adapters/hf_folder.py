@@ -138,10 +138,11 @@ def _described(path: Path, config: dict[str, Any], weights: dict[str, Any], task
     try:
         settings = {key: value for key, value in config.items() if key not in ("model_type", "transformers_version")}
         described = transformers.AutoConfig.for_model(config["model_type"], **settings)
-        described.use_cache = False  # keys and values of tokens: nothing is continued here
         odd = described.problem_type in ("regression", "multi_label_classification") or described.num_labels < 2
         if odd and tasks is TASKS:
             raise ValueError("it predicts no single class of two or more: regression and many labels are not audited")
+        if tasks is CAUSAL:
+            described.use_cache = False  # keys and values of tokens: nothing is continued here
         with torch.device("meta"):
             module: torch.nn.Module = auto.from_config(described, attn_implementation="eager")
         size = sum(p.numel() for p in module.parameters())
