@@ -51,6 +51,7 @@ class Task(ABC):
         reads_tokens: rows are tokens, of which networks give logits each; `audit.inputs.tokens` makes outputs of them.
         claims: kinds of claims that have a meaning.
         signals: of ``SIGNALS``, what it offers.
+        unread: what networks hold and no attack reads of them; blocks PASS where more than outputs is claimed.
         loss_figure: what papers print of ``loss``, in words; "" = nothing.
         loss_name: of ``training_loss``, as ``[recipe] loss`` names it; "" = the audit trains no such models.
         unit_roles: sets whose rows set a model's own unit.
@@ -67,6 +68,7 @@ class Task(ABC):
     reads_tokens: ClassVar[bool] = False
     claims: ClassVar[frozenset[ClaimKind]] = frozenset({"random", "subject", "other"})
     signals: frozenset[str] = frozenset()
+    unread: ClassVar[str] = ""
     loss_figure: ClassVar[str] = ""
     loss_name: ClassVar[str] = ""
     unit_roles: ClassVar[tuple[str, ...]] = ("auxiliary",)

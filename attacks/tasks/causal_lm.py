@@ -23,6 +23,7 @@ class CausalLM(Scores):
     name = "causal-lm"
     words = "log-likelihoods of tokens"
     reads_tokens: ClassVar[bool] = True
+    unread = "features and hidden layers of tokens"
     loss_figure = "perplexity"
 
     def __init__(self) -> None:
@@ -38,7 +39,7 @@ class CausalLM(Scores):
         return (
             f"of each row {', '.join(self.declared)} of its judged tokens, from one forward pass; {self.lead} decides, "
             "the others can block a PASS",
-            "features and hidden layers of tokens are not looked at",
+            f"{self.unread} are not looked at",
         )
 
     def training_loss(self, outputs: Any, truth: Any, reduction: str = "sum", smoothing: float = 0.0) -> Any:

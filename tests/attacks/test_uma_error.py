@@ -90,7 +90,7 @@ def case() -> RegressionCase:
     return regression_case.build(regression_case.diabetes(2), references=3, steps=150)
 
 
-@pytest.mark.parametrize("honest", [True, False])
+@pytest.mark.parametrize("honest", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_it_tells_a_shallow_model_from_retrains_and_gates_nothing(
     case: RegressionCase, honest: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

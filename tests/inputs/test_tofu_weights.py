@@ -29,7 +29,7 @@ def case() -> dict[str, Any]:
     forget, retain = data.tokens["forget"], data.tokens["retain"]
     original = tofu.trained(forget + retain, 1)
     found = {"rows": data.rows(), "scores": tofu.scores, "data": data, "original": original}
-    found |= {"honest": tofu.trained(retain, 10), "retrained": [tofu.trained(retain, 11 + k) for k in range(8)]}
+    found |= {"honest": tofu.trained(retain, 10), "retrained": [tofu.trained(retain, 11 + k) for k in range(3)]}
     found["gradient difference"] = tofu.gradient_difference(copy.deepcopy(original), forget, retain)
     found["npo"] = tofu.npo(copy.deepcopy(original), forget, retain)
     found["mask"] = tofu.masked(original)

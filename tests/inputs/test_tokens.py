@@ -160,6 +160,8 @@ def test_a_small_language_is_audited_on_its_weights(given: dict[str, Any], origi
     assert found.result.utility is not None
     assert found.result.utility.figure == "log-likelihood"
     assert any("tokens are not looked at" in line for line in found.result.assumptions)
+    gate = next(gate for gate in found.result.gates if gate.name == "attacks ran")
+    assert "read by no attack on causal-lm: features and hidden layers of tokens" in gate.reason  # no PASS on weights
     assert found.no_certificate == ""
 
 
