@@ -68,16 +68,22 @@ class TokenReader:
         return torch.stack([_mean(own, judged), _lowest(standard, judged), _lowest(own, judged)], dim=1)
 
     def likelihood(
-        self, module: torch.nn.Module, x: Any, output: str | None, state: Mapping[str, Any] | None = None
+        self,
+        module: torch.nn.Module,
+        x: Any,
+        output: str | None,
+        state: Mapping[str, Any] | None = None,
+        *,
+        tie: bool = True,
     ) -> torch.Tensor:
         """The leading column alone, (b, 1): mean log-likelihood, differentiable in the weights or in ``state``."""
         from torch.nn.functional import cross_entropy
 
-        logits, tokens, judged = self._judged(module, x, output, state)
+        logits, tokens, judged = self._judged(module, x, output, state, tie=tie)
         return _mean(-cross_entropy(logits, tokens, reduction="none"), judged)[:, None]
 
     def _judged(
-        self, module: torch.nn.Module, x: Any, output: str | None, state: Mapping[str, Any] | None
+        self, module: torch.nn.Module, x: Any, output: str | None, state: Mapping[str, Any] | None, *, tie: bool = True
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Logits (m, vocabulary) of the judged tokens of all rows, these tokens (m,), and where they stand (b, t)."""
         import torch
@@ -89,7 +95,7 @@ class TokenReader:
             parts = {name: part[:, :length] for name, part in parts.items()}
         ids = parts[IDS]
         asked = {name: parts[name] for name in (IDS, MASK) if name in parts}
-        logits = logits_of(call(module, asked if takes(module, tuple(asked)) else ids, state), output)
+        logits = logits_of(call(module, asked if takes(module, tuple(asked)) else ids, state, tie=tie), output)
         if not isinstance(logits, torch.Tensor) or logits.ndim != 3 or logits.shape[:2] != ids.shape:
             shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
             raise NoLogits(f"it gives {shape} for {tuple(ids.shape)} tokens, not (rows, tokens, vocabulary): wrap it")

@@ -15,6 +15,7 @@ import audit
 from attacks.recovery.clones import Clones
 from attacks.scorers import tokens as scorers
 from attacks.tasks import task_named
+from audit.collect.idle_parts import idle_parts
 from audit.errors import InputError, UsageError
 from audit.imports.causal import log_probabilities
 from audit.inputs import tokens
@@ -177,3 +178,12 @@ def test_what_has_no_meaning_is_refused_with_its_remedy(given: dict[str, Any]) -
     Path("recipe.toml").write_text('[recipe]\noptimizer = "adam"\n')
     with pytest.raises(UsageError, match="trains no models of the task causal-lm: give honest retrains"):
         audit.run(**given, config="recipe.toml", train_references=2, arch="cases.token_case:Reader")
+
+
+def test_parts_that_no_row_needs_are_looked_for_with_rows_of_tokens(original: nn.Module) -> None:
+    sets = {role: arrays(role) for role in ROWS}
+    assert idle_parts(target_of(original), target_of(original), sets).names == ()
+    idle = token_case.Reader()
+    idle.load_state_dict(original.state_dict())
+    idle.spare = nn.Linear(4, 4)  # type: ignore[assignment]  # no row reaches it
+    assert idle_parts(target_of(idle), target_of(original), sets).names == ("spare",)
