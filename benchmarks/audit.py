@@ -1,10 +1,10 @@
-"""What a whole audit costs, by part, beside the floor: imports, one forward pass of each model, one matrix product;
-and what ``--dry-run`` says that it would cost.
+"""What a whole audit costs, by part, beside the floor: imports, one forward pass of each model, one matrix product.
 
-Four cases: the demo's random and class claims (8 references), adult (original, audited model, two references) and a
-ResNet-20 on the CIFAR-10 subset (original and audited model, no reference; 6,102 rows). Each audit runs in a process of
-its own with one thread, ``prepare`` and ``run_audit`` as a user's, and so does its floor. Figures are seconds of the
-processor, the median of ``--repeats`` interleaved runs; a part holds what runs within it and in no other.
+Five cases: the demo's random claim with 8 references and with none, its class claim (8 references), adult (original,
+audited model, two references) and a ResNet-20 on the CIFAR-10 subset (original and audited model, no reference; 6,102
+rows). Each audit runs in a process of its own with one thread, ``prepare`` and ``run_audit`` as a user's, and so does
+its floor. Figures are seconds of the processor, the median of ``--repeats`` interleaved runs; a part holds what runs
+within it and in no other. *Planned* is what ``--dry-run`` says of the whole.
 
 Run ``python -m benchmarks.audit``; adult and the ResNet-20 need the data beside the project.
 """
@@ -28,7 +28,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from .audit_cases import CASES
+from .audit_cases import CASES, TRAINING
 
 
 def main() -> None:
@@ -41,8 +41,8 @@ def main() -> None:
     parser.add_argument("--child", nargs=2, metavar=("WHAT", "FOLDER"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
-        what, _ = given.child
-        print(json.dumps({"floor": floor, "plan": planned, "audit": audited}[what]()))
+        what, _, case = given.child[0].partition(":")
+        print(json.dumps(training(case) if case else {"floor": floor, "plan": planned, "audit": audited}[what]()))
         return
     import torch
 
@@ -52,7 +52,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             CASES[name](Path(folder), given.access)
             runs = [{what: _child(what, folder) for what in ("floor", "plan", "audit")} for _ in range(given.repeats)]
-        found[name] = _summary(runs)
+            found[name] = _summary(runs)
+            if name in TRAINING:
+                trained = [_child(f"training:{name}", folder)["total"] for _ in range(given.repeats)]
+                found[name]["training"] = median(trained)
         print(_table(name, given.access, found[name]), flush=True)
     if given.output:
         given.output.write_text(json.dumps(found, indent=1))
@@ -76,6 +79,10 @@ def _summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
 def _table(name: str, access: str, found: dict[str, Any]) -> str:
     cost = f"{found['total']:.1f} s (planned {found['plan']:.1f}), floor {found['floor']:.1f} s"
     head = f"\n{name}, {access}: {cost}, ratio {found['ratio']:.1f}; {found['said']}"
+    if training := found.get("training"):
+        over = found["total"] - found["floor"]
+        head += f"\n  one training of the original {training:.1f} s: audit {found['total'] / training:.2f} of it, "
+        head += f"over the floor {over / training:.2f}"
     rows = sorted(found["parts"].items(), key=lambda item: -item[1])
     return "\n".join(
         [
@@ -130,6 +137,17 @@ def planned() -> dict[str, Any]:
 
     prepared = prepare(resolve({}, Path("audit.toml"))[0], train=False)
     return {"total": make_plan(prepared.case, prepared.policy, prepared.suite, prepared.order.wanted).total}
+
+
+def training(case: str) -> dict[str, Any]:
+    """One training of a case's original, without the imports."""
+    import torch
+
+    train, times = TRAINING[case]
+    torch.set_num_threads(1)
+    started = time.process_time()
+    train()
+    return {"total": times * (time.process_time() - started)}
 
 
 def floor() -> dict[str, Any]:

@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 from attacks.base import Floats, Ints
 from audit import demo
 
-from .effort import ResNet20, subset
+from .effort import EPOCHS, ResNet20, subset
 from .real_data import DATA, SETS
 
 BATCH = 64
@@ -24,6 +24,12 @@ def demo_random(folder: Path, access: str) -> None:
     """The demo's random claim: original, audited honest retrain, eight references."""
     data = demo.digits(0)
     _digits(folder, data, demo.random_rows(data, 0), access, split="attested")
+
+
+def demo_alone(folder: Path, access: str) -> None:
+    """The demo's random claim without references: original and audited model."""
+    data = demo.digits(0)
+    _digits(folder, data, demo.random_rows(data, 0), access, split="attested", references=0)
 
 
 def demo_class(folder: Path, access: str) -> None:
@@ -65,16 +71,45 @@ def tabular() -> nn.Module:
 
 CASES: dict[str, Callable[[Path, str], None]] = {
     "demo-random": demo_random,
+    "demo-alone": demo_alone,
     "demo-class": demo_class,
     "adult": adult,
     "resnet20": resnet20,
 }
 
 
-def _digits(folder: Path, data: demo.Digits, rows: demo.Rows, access: str, split: str = "assumed") -> None:
+def train_demo() -> None:
+    """The original of the demo's random claim."""
+    data = demo.digits(0)
+    rows = demo.random_rows(data, 0)
+    demo.train(data, np.concatenate([rows["forget"], rows["retain"]]), 1)
+
+
+def train_resnet20() -> None:
+    """An epoch of a ResNet-20 on forget and retain rows of the CIFAR-10 subset."""
+    sets = subset()
+    x, y = (np.concatenate([np.asarray(getattr(sets[role], key)) for role in ("forget", "retain")]) for key in "xy")
+    _trained(ResNet20(), x, y, np.arange(len(y)), 1, 0)
+
+
+#: one training of an original: what is run, and how often it would have to be
+TRAINING: dict[str, tuple[Callable[[], None], int]] = {
+    "demo-alone": (train_demo, 1),
+    "resnet20": (train_resnet20, EPOCHS),
+}
+
+
+def _digits(
+    folder: Path,
+    data: demo.Digits,
+    rows: demo.Rows,
+    access: str,
+    split: str = "assumed",
+    references: int = demo.REFERENCES,
+) -> None:
     demo.save_data(folder, data, rows)
     both = np.concatenate([rows["forget"], rows["retain"]])
-    _models(folder, lambda chosen, seed: demo.train(data, chosen, seed), both, rows["retain"], demo.REFERENCES)
+    _models(folder, lambda chosen, seed: demo.train(data, chosen, seed), both, rows["retain"], references)
     _written(folder, access, demo.ARCH, split=split)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 
+from audit.judge.release import NAME as RELEASE
 from audit.record.findings import Finding, FindingStatus
 from audit.record.result import AuditResult, Outcome
 
@@ -129,6 +130,18 @@ def _policy(result: AuditResult) -> str:
     )
 
 
+def _release(result: AuditResult) -> Judged:
+    claim = result.claim
+    if claim.release is None:
+        tested = f"The claim grants the adversary {claim.access}."
+        return tested, Level.NONE, "where the model is released was not declared (`release` in `[claim]` of audit.toml)"
+    gate = next(g for g in result.gates if g.name == RELEASE)
+    text = f"Release context: {gate.reason}."
+    if not gate.ok:
+        return text, Level.AGAINST, "recipients hold more than the adversary that was tested"
+    return text, Level.RECORD, f"declared, not checked; the verdict is {opening(result.verdict)[0]}"
+
+
 def _record(result: AuditResult) -> str:
     closed = sum(gate_mark(g) is not Mark.PASSED for g in result.gates)
     return (
@@ -181,6 +194,7 @@ RULES: dict[Rule, Callable[[AuditResult], Judged]] = {
     Rule.RECOVERY: _attacks(RECOVERY, "attacks that recover what was forgotten"),
     Rule.SINGLE_ROWS: _single_rows,
     Rule.POLICY: _documents(_policy),
+    Rule.RELEASE: _release,
     Rule.RECORD: _documents(_record),
     Rule.ENVIRONMENT: _documents(_environment),
     Rule.INPUTS: _documents(_inputs),

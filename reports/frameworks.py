@@ -25,6 +25,7 @@ class Rule(StrEnum):
     RECOVERY = "recovery"
     SINGLE_ROWS = "single_rows"
     POLICY = "policy"
+    RELEASE = "release"
     RECORD = "record"
     ENVIRONMENT = "environment"
     INPUTS = "inputs"

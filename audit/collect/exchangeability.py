@@ -48,5 +48,5 @@ def blind_scores(forget: Arrays, holdout: Arrays, seed: int) -> tuple[Floats, Fl
 
 def _flat(data: Arrays) -> Floats:
     parts = [data.x[key] for key in sorted(data.x)] if isinstance(data.x, Mapping) else [data.x]
-    columns = [np.asarray(part, dtype=np.float64).reshape(len(data), -1) for part in parts]
+    columns = [np.asarray(part).reshape(len(data), -1)[:, :MAX_COLUMNS].astype(np.float64) for part in parts]
     return np.concatenate(columns, axis=1)[:, :MAX_COLUMNS]

@@ -18,6 +18,7 @@ from attacks.queries import apply, codes, partners
 from audit.inputs.data import Arrays
 from audit.inputs.outputs import PrecomputedOutputs
 from audit.inputs.sets import Selection
+from audit.inputs.spool import batches
 from audit.inputs.targets import Target, TorchTarget
 
 from .sealed import Kept, finite
@@ -185,10 +186,14 @@ class Observations:
         if found is not None:
             return found
         started = time.monotonic()
-        data = self.files[source].take(chosen.rows)
-        codes, rows = self._codes(chosen), data.batch(np.arange(len(data)))
-        changed = replace(data, x=apply(query, rows, self._spread(source), self._partners, codes))
-        logits: np.ndarray[Any, Any] = target.outputs(source, changed, self.batch_size)[0].astype(np.float32)
+        data, codes = self.files[source], self._codes(chosen)
+        parts = []
+        for part in batches(len(chosen.rows), data.nbytes // max(1, len(data)), self.batch_size):
+            some, known = data.take(chosen.rows[part]), None if codes is None else codes[part]
+            rows = some.batch(np.arange(len(some)))
+            asked = replace(some, x=apply(query, rows, self._spread(source), self._partners, known))
+            parts.append(target.outputs(source, asked, self.batch_size)[0].astype(np.float32))
+        logits: np.ndarray[Any, Any] = np.concatenate(parts)
         if time.monotonic() - started > KEPT_FROM:
             self._arrays.keep(path, logits)
         return logits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -83,8 +84,10 @@ def flat(array: Array, rows: int) -> Floats | None:
     """(rows, width) numbers; None for other things, and for widths that are not looked for."""
     if array.dtype.kind not in "iuf" or array.ndim < 2 or len(array) != rows:
         return None
+    if not WIDTHS[0] <= math.prod(array.shape[1:]) <= WIDTHS[1]:
+        return None
     found = np.asarray(array, dtype=np.float64).reshape(rows, -1)
-    return found if WIDTHS[0] <= found.shape[1] <= WIDTHS[1] and np.isfinite(found).all() else None
+    return found if np.isfinite(found).all() else None
 
 
 def _layers(network: TorchTarget, data: Arrays, fits: Callable[[int], bool]) -> dict[str, Floats]:

@@ -55,6 +55,7 @@ def _view(
     name: str, model: Target, observations: Observations, selection: dict[str, Selection], build: Build
 ) -> ModelView:
     own = getattr(model, "architecture", "") or (name if getattr(model, "unnamed", "") else "")
+    own = own or getattr(model, "numbering", "")
     return ModelView(model, _marked(model.digest(), build, own), observations, selection)
 
 
@@ -114,7 +115,8 @@ def _marked(digest: str, build: Build, code: str = "") -> str:
     Args:
         digest: of its weights.
         build: how files are built.
-        code: of a network that a program holds its digest, or the model's name where it has none; "" of a file.
+        code: of a network that a program holds its digest, or the model's name where it has none; the numbers of
+            classes that a model knows by name; "" of other files.
     """
     parts = [digest, str(build.head), str(build.arch), *build.layers, *([code] if code else []), *build.decides()]
     return hashlib.sha256(":".join(parts).encode()).hexdigest()

@@ -27,7 +27,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "layers",
         "trust_pickle",
     ),
-    "Claim and policy": ("claim", "split", "access", "strata", "ledger", "policy"),
+    "Claim and policy": ("claim", "split", "access", "release", "strata", "ledger", "policy"),
     "Training": (*("train_references", "train_shadows", "train_pipelines", "max_minutes", "max_references", "store"),),
     "Budget": ("attacks", "skip", "effort", "timeout", "executor", "workers", "device", "batch_size", "seed"),
     "Output and others": (),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audit.errors import CouldNotRun, ExitCode, UsageError
+from audit.inputs.choices import TaskName
 
 from .ending import listing
 
@@ -27,6 +28,10 @@ def inspect(
         str | None, typer.Option(metavar="MODULE:FACTORY", help="Function that builds the model, to try it.")
     ] = None,
     label: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of a table with the labels.")] = None,
+    task: Annotated[
+        TaskName | None,
+        typer.Option(help="What the outputs of the models are to mean. Default: what the file says."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Say what a model or data file is to an audit: its content, its use, the access it gives.
@@ -41,7 +46,7 @@ def inspect(
         raise UsageError(f"{file} does not exist: check the path.")
     with redirect_stdout(sys.stderr), warnings.catch_warnings():  # the user's own code may print
         warnings.simplefilter("ignore")  # what a library thinks of a file is not what an audit would do with it
-        seen = _seen(file, arch, label)
+        seen = _seen(file, arch, label, task.value if task else "")
     if as_json:
         typer.echo(json.dumps({"file": str(file), **asdict(seen)}, sort_keys=True))
     else:
@@ -55,34 +60,40 @@ def inspect(
     raise typer.Exit(int(ExitCode.USAGE if seen.problems else ExitCode.PASS))
 
 
-def _seen(file: Path, arch: str | None, label: str | None) -> Seen:
+def _seen(file: Path, arch: str | None, label: str | None, task: str) -> Seen:
     from audit.inputs.inspect_data import inspect_data, is_data
+    from audit.inputs.inspect_model import inspect_model
+    from audit.inputs.inspect_stored import stands_for_a_model
+    from audit.inputs.npz import keys_of
     from audit.inputs.options import DataOptions
+
+    suffix = file.suffix.lower()
+    if not is_data(file) or (suffix == ".npz" and stands_for_a_model(keys_of(file))):
+        model = inspect_model(file, arch, task)
+        return _hinted(model, suffix)
+    found = _folder(file) if file.is_dir() else None
+    seen = found or inspect_data(file, DataOptions(label=label), task)
+    if seen.problems and suffix in (".json", ".txt"):  # models have these names, too
+        model = inspect_model(file, arch, task)
+        return _hinted(seen, suffix) if model.problems else model
+    return seen
+
+
+def _hinted(seen: Seen, suffix: str) -> Seen:
+    """What else a file that is turned away may be, by its suffix."""
     from audit.inputs.source import PICKLES
 
-    data = is_data(file)
-    if file.is_dir() and data:
-        found = _folder(file)
-        if found is not None:
-            return found
-    seen = inspect_data(file, DataOptions(label=label)) if data else None
-    if seen is not None and not seen.problems:
-        return seen
-    if seen is None or file.suffix.lower() in (".npz", ".json", ".txt"):  # outputs and models have these names, too
-        from audit.inputs.inspect_model import inspect_model
-
-        model = inspect_model(file, arch)
-        if model.problems and file.suffix.lower() in PICKLES:
-            said = "if it is a data set (a Subset, a loader): name a function that returns it (package.module:function)"
-            model = replace(model, problems=(*model.problems, said))
-        if seen is None or not model.problems:
-            return model
-    return seen
+    said = "if it is a data set (a Subset, a loader): name a function that returns it (package.module:function)"
+    if suffix in (".json", ".jsonl"):
+        said = "if it is an evaluation log of another tool: `audit import` makes scores files of it (`audit import -h`)"
+    known = suffix in (*PICKLES, ".json", ".jsonl")
+    return replace(seen, problems=(*seen.problems, said)) if seen.problems and known else seen
 
 
 def _folder(folder: Path) -> Seen | None:
     """A folder of sets and models; None where it is one data set."""
     from audit.inputs.detect import detect, is_set
+    from audit.inputs.propose import proposed
     from audit.inputs.seen import Seen
 
     if is_set(folder):
@@ -92,8 +103,16 @@ def _folder(folder: Path) -> Seen | None:
     facts += [f"several candidates for {name}: {len(paths)}" for name, paths in found.unclear.items()]
     if not facts:
         return None
-    problems = [] if found.complete else ["no forget set and no unlearned model are found by name: see `audit init`"]
-    return Seen("folder of sets and models, by their names", tuple(facts), tuple(_advice(found)), "", tuple(problems))
+    problems = tuple(f"{_unfound(key)}: name it, see `audit init`" for key in found.missing if key != "arch")
+    task = proposed(found.sets.values()).task
+    uses = [f"by the labels: --task {task}"] if task else []
+    uses += [f"{_unfound('arch')}: name it with --arch"] if "arch" in found.missing else []
+    return Seen("folder of sets and models, by their names", tuple(facts), (*uses, *_advice(found)), "", problems)
+
+
+def _unfound(key: str) -> str:
+    """What an audit cannot be planned without, by its key in ``audit.toml``."""
+    return "no one function that builds the network is found (arch)" if key == "arch" else f"no {key} is found by name"
 
 
 def _named(found: Detected) -> dict[str, Path]:
@@ -103,6 +122,7 @@ def _named(found: Detected) -> dict[str, Path]:
 
 def _advice(found: Detected) -> list[str]:
     """What is missing, what can still be said, the cheapest thing to add."""
+    from audit.inputs.adapters.formats import is_network
     from audit.inputs.advice import Having, shortfalls
     from audit.policy.policy import load_policy
 
@@ -113,7 +133,7 @@ def _advice(found: Detected) -> list[str]:
         original="original" in found.models,
         references=len(found.retrained),
         recipe=False,
-        networks=all(path.suffix != ".npz" for path in found.models.values()),
+        networks=all(map(is_network, found.models.values())),
     )
     return shortfalls(having, load_policy("standard")[0])
 
@@ -134,6 +154,7 @@ def init(
     """
     from audit.inputs.detect import Detected, detect
     from audit.inputs.naming import safe_lines
+    from audit.inputs.proposed_toml import document
     from audit.inputs.resolve import template as commented
 
     place = folder or path.parent
@@ -143,8 +164,8 @@ def init(
     asked = not template and (sys.stdin.isatty() if ask is None else ask)
     if asked:
         _ask(found)
-    known = found.complete or (asked and bool(found.sets or found.models))
-    text = _document(found, path.parent) if known else commented()
+    known = bool(found.sets or found.models)
+    text = document(found, path.parent, _advice(found)) if known else commented()
     try:
         with path.open("x", encoding="utf-8") as stream:
             stream.write(text)
@@ -156,9 +177,9 @@ def init(
     if template:
         return
     if not known:
-        typer.echo(
-            "no forget set and no unlearned model were found by name: the file is the commented template", err=True
-        )
+        typer.echo("no sets and no models were found by name: the file is the commented template", err=True)
+    for key in found.missing:
+        typer.echo(f"{_unfound(key)}: fill it in", err=True)
     for name, paths in found.unclear.items():
         listed = safe_lines(", ".join(map(str, paths[:4])))
         typer.echo(f"several candidates for {name}, none was taken: {listed}", err=True)
@@ -193,34 +214,3 @@ def _ask(found: Detected) -> None:
         text = typer.prompt("Function that builds the network (module:function; empty: none is needed)", default="",
                             show_default=False, err=True).strip()  # fmt: skip
         found.arch = [text] if text else []
-
-
-def _document(found: Detected, base: Path) -> str:
-    """The text of an ``audit.toml``, paths relative to its folder."""
-    from audit.inputs.options import hook_of
-    from audit.inputs.propose import proposed
-
-    def written(path: Path) -> str:
-        inside = hook_of(path) is None and path.is_absolute() is base.is_absolute() and path.is_relative_to(base)
-        return json.dumps(str(path.relative_to(base) if inside else path), ensure_ascii=False)
-
-    lines = [
-        "# written by `audit init` from the names in this folder: check it; `audit init --template` has every key",
-        "",
-    ]
-    lines += ["[data]", *(f"{role} = {written(path)}" for role, path in found.sets.items())]
-    lines += [f"{role}_index = {written(path)}" for role, path in found.indices.items()]
-    lines += proposed(found.sets.values())
-    lines += ["", "[model]", *(f"{role} = {written(path)}" for role, path in found.models.items())]
-    lines += [f"retrained = [{', '.join(map(written, found.retrained))}]"] if found.retrained else []
-    if len(found.arch) == 1:
-        lines.append(f"arch = {json.dumps(found.arch[0])}")
-    else:
-        lines += [f"# arch = {json.dumps(name)}" for name in found.arch or ["package.module:function"]]
-    lines += [
-        "",
-        "[claim]",
-        '# split = "attested"     # say so if the holdout rows were drawn at random with the forget rows',
-    ]
-    lines += ["", *(f"# {line}" for line in _advice(found))]
-    return "\n".join(lines) + "\n"

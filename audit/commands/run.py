@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from audit.inputs.choices import AccessLevel, Channels, Effort, Kind, Provenance, Split, Strata, TaskName
+from audit.inputs.choices import AccessLevel, Channels, Effort, Kind, Provenance, Release, Split, Strata, TaskName
 
 from . import references
 from .channel import limit_user_code
@@ -79,6 +79,10 @@ def run(
     split: Annotated[Split | None, typer.Option(help="attested: holdout is a random companion of forget.")] = None,
     access: Annotated[AccessLevel | None, typer.Option(help="What the adversary may have.")] = None,
     strata: Annotated[Strata | None, typer.Option(help="label: forget and holdout were drawn class by class.")] = None,
+    release: Annotated[
+        Release | None,
+        typer.Option(help="Who gets the model holds this (internal: nobody); a weaker --access cannot PASS then."),
+    ] = None,
     ledger: Annotated[
         Path | None, typer.Option(help="Count every look at this forget set; alpha is shared among them.")
     ] = None,

@@ -71,5 +71,5 @@ def _references(having: Having, needed: int, policy: Policy) -> str:
     else:
         said = "attacks are calibrated on them, the comparison with retrains (D1) stays out"
     more = needed - count
-    how = f"--train-references {more} with a [recipe]" if having.networks else "their outputs, from the same pipeline"
+    how = f"--train-references {more} with a [recipe]" if having.networks else "by the same pipeline"
     return f"{many}: {said}; cheapest: {more} more, retrained without the forget set by other seeds ({how})"

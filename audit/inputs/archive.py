@@ -18,6 +18,7 @@ import numpy as np
 
 from .naming import listed, shown
 from .pickled import MOST_VALUES, grows_without_end
+from .spool import BLOCK, gathered
 
 MOST_MEMBERS = 10_000
 #: our choice: an archive that unpacks to more than this and to more than so many times its size is refused
@@ -132,10 +133,31 @@ def read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray[
     """
     check_header_of(archive, member)
     with archive.open(member) as stream:
-        array: np.ndarray[Any, Any] = np.lib.format.read_array(stream, allow_pickle=False)
+        array = values_of(stream, shown(member.filename))
         if stream.read(1):  # also compares the checksum, which stands at the end
             raise Unsound(f"holds more bytes in {shown(member.filename)} than its array has: save it again")
-    return native(array)
+    return array
+
+
+def values_of(stream: IO[bytes], name: str) -> np.ndarray[Any, Any]:
+    """An array whose header was checked, in native byte order; one larger than memory lies in a file that is mapped.
+
+    Args:
+        stream: where the array starts.
+        name: of the array, for messages.
+    """
+    shape, fortran, dtype = header_of(stream, name)
+    row = math.prod(shape[1:]) * dtype.itemsize
+    if fortran or not shape or shape[0] * row <= BLOCK:
+        content = np.frombuffer(bytearray(stream.read(math.prod(shape) * dtype.itemsize)), dtype)
+        return native(content.reshape(shape, order="F" if fortran else "C"))
+    rows = max(1, BLOCK // max(1, row))
+
+    def block(start: int) -> np.ndarray[Any, Any]:
+        some = min(rows, shape[0] - start)
+        return native(np.frombuffer(stream.read(some * row), dtype).reshape((some, *shape[1:])))
+
+    return gathered((block(start) for start in range(0, shape[0], rows)), name)
 
 
 def check_header_of(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,8 @@ class CalledTarget:
         probabilities: its outputs are probabilities, nothing else is to be had.
         step: smallest step of its probabilities, where it is known; else that of their type, or of their decimals.
         classes: number of the class that each column stands for; None = in order.
+        names: label of the class that each column stands for, where the model was trained on text; they get their
+            numbers from the labels of the data (`number`).
         steps: what was done to load it, in words.
     """
 
@@ -46,14 +48,27 @@ class CalledTarget:
         probabilities: bool = False,
         step: float | None = None,
         classes: tuple[int, ...] | None = None,
+        names: tuple[str, ...] = (),
         steps: tuple[str, ...] = (),
     ) -> None:
         self._ask, self._sha256, self.kind, self._current = ask, sha256, kind, current
         self.probabilities, self.step, self.classes, self.steps = probabilities, step, classes, steps
+        self.names = names
+        #: what decides its outputs beside its file: the numbers of its names
+        self.numbering = ""
         #: one column is the logit of the second of two classes (`attacks.tasks`)
         self.class_logits = True
         #: columns of its answers; more than its own where others know classes that it does not
         self.width: int | None = None if classes is None else max(classes) + 1
+
+    def number(self, names: Sequence[str]) -> None:
+        """Give its named classes the numbers of the data's labels.
+
+        Args:
+            names: of all classes in the order of their numbers; those of the model among them.
+        """
+        self.classes, self.width = tuple(names.index(name) for name in self.names), len(names)
+        self.numbering = f"classes {self.classes} of {self.width}"
 
     def raw(self, data: Arrays, batch_size: int) -> np.ndarray[Any, Any]:
         """Its own outputs on a set, (n, C), C >= 1, in batches.

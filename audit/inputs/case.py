@@ -14,6 +14,7 @@ from audit.record.identical import CoincidingRecord
 from audit.record.inputs import ClaimRecord, InputRecord
 from audit.record.run_records import TrainingRecord
 
+from .class_names import number_models
 from .concepts import concept_problems, of_the_task
 from .data import Arrays
 from .given import Build, Given
@@ -154,10 +155,12 @@ def load_case(given: Given, overlap_share: float) -> LoadedCase:
     if "forget" in files:
         problems += shared_ids(files)
         mine = of_the_task(files)
+        if not problems and task.class_logits:
+            said += number_models(models, read.named, problems)
         odd = token_problems(mine) if task.reads_tokens else []
         problems += odd
         n_classes = 0 if odd else probe_models(models, mine, problems)
-        named = 0 if problems else read.named  # names are counted where all sets were read
+        named = 0 if problems else len(read.named)  # names are counted where all sets were read
         if task.class_logits:
             labels, notes, wrong = settled({role: data.y for role, data in mine.items()}, n_classes, named)
             files |= {role: replace(files[role], y=y) for role, y in labels.items()}

@@ -23,6 +23,16 @@ class Split(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Release(StrEnum):
+    """What those hold to whom the model is released."""
+
+    INTERNAL = "internal"
+    LABELS = "labels"
+    LOGITS = "logits"
+    FEATURES = "features"
+    WEIGHTS = "weights"
+
+
 class AccessLevel(StrEnum):
     """What the adversary may have."""
 

@@ -154,6 +154,7 @@ class ClaimSection(Section):
     access: Literal["labels", "logits", "features", "weights"] | None = None
     public_layers: tuple[str, ...] = ()
     strata: Literal["none", "label"] = "none"
+    release: Literal["internal", "labels", "logits", "features", "weights"] | None = None
     ledger: Path | None = None
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .adapters.formats import AMBIGUOUS, FOUND, is_folder, suffix_of
+from .adapters.formats import AMBIGUOUS, FOUND, TORCH_SUFFIXES, is_folder, suffix_of
 from .indices import SUFFIXES as INDEX_SUFFIXES
 from .source import DATA_SUFFIXES
 
@@ -56,10 +56,17 @@ class Detected:
     unclear: dict[str, list[Path]] = field(default_factory=dict)
 
     @property
-    def complete(self) -> bool:
-        """An audit could be planned with it."""
+    def missing(self) -> list[str]:
+        """What an audit cannot be planned without, as keys of ``audit.toml``."""
         data = "forget" in self.sets or ("data" in self.sets and "forget" in self.indices)
-        return data and "unlearned" in self.models
+        absent = [] if data else ["forget_index" if "data" in self.sets else "forget"]
+        absent += [] if "unlearned" in self.models else ["unlearned"]
+        return absent + (["arch"] if self.weights_alone and len(self.arch) != 1 else [])
+
+    @property
+    def weights_alone(self) -> bool:
+        """A model is a file of weights, which a function of the user's builds the network for."""
+        return any(suffix_of(path) in TORCH_SUFFIXES for path in (*self.models.values(), *self.retrained))
 
 
 def detect(folder: Path) -> Detected:
@@ -146,21 +153,33 @@ def _role(kind: str, words: list[str], known: Mapping[str, tuple[str, ...]]) -> 
 
 
 def _factories(path: Path) -> list[str]:
-    """Functions of a Python file that take no argument and may build a network; the file is parsed, never run."""
+    """What may build a network without an argument: functions, else classes; the file is parsed, never run."""
     try:
         if path.stat().st_size > LONGEST:
             return []
         tree = ast.parse(path.read_bytes())
     except (OSError, ValueError, SyntaxError, RecursionError, MemoryError):
         return []
-    return [f"{path.stem}:{node.name}" for node in tree.body if isinstance(node, ast.FunctionDef) and _builds(node)]
+    functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and _builds(node)]
+    classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef) and _is_network(node)]
+    return [f"{path.stem}:{name}" for name in functions or classes]
+
+
+def _needed(function: ast.FunctionDef) -> int:
+    """How many arguments a call has to give."""
+    arguments = function.args
+    needed = len(arguments.args) + len(arguments.posonlyargs) - len(arguments.defaults)
+    return needed + sum(default is None for default in arguments.kw_defaults)
+
+
+def _is_network(node: ast.ClassDef) -> bool:
+    """A class of networks whose instances need no argument beside ``self``; those made of others come with them."""
+    starts = [part for part in node.body if isinstance(part, ast.FunctionDef) and part.name == "__init__"]
+    return any("Module" in ast.unparse(base) for base in node.bases) and all(_needed(start) <= 1 for start in starts)
 
 
 def _builds(function: ast.FunctionDef) -> bool:
-    arguments = function.args
-    needed = len(arguments.args) + len(arguments.posonlyargs) - len(arguments.defaults)
-    needed += sum(default is None for default in arguments.kw_defaults)
     said = ast.unparse(function.returns) if function.returns else ""
-    return not needed and not function.name.startswith("_") and (
+    return not _needed(function) and not function.name.startswith("_") and (
         "Module" in said or bool(re.search(r"make|build|net|model|create|get", function.name.lower()))
     )  # fmt: skip

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
-from .checks import check_keys, checked
 from .formats.hf import is_saved
 from .indices import SUFFIXES as INDEX_SUFFIXES
 from .indices import read_indices
-from .labels import plain
-from .naming import listed, shown
+from .inspect_rows import inspect_rows
+from .naming import shown
 from .options import DataOptions, hook_of
-from .pictures import prepared
-from .raw import Raw
 from .seen import Seen
 from .source import DATA_SUFFIXES, read_source
 
@@ -37,23 +32,21 @@ def is_data(path: Path) -> bool:
     return path.suffix.lower() in (*DATA_SUFFIXES, ".txt", ".json")
 
 
-def inspect_data(path: Path, options: DataOptions) -> Seen:
+def inspect_data(path: Path, options: DataOptions, task: str = "") -> Seen:
     """What one source of data is to an audit.
 
     Args:
         path: a file, a folder, or ``package.module:function``.
         options: how it is read.
+        task: what was declared; "" = what the labels say.
     """
     if path.suffix.lower() in INDEX_SUFFIXES and path.is_file():
         found = _index(path)
         if found is not None:
             return found
     try:
-        raw = read_source(path, options, "it")
-        check_keys(raw.arrays, str(path), need_inputs=True)
-        raw = prepared(raw, options, str(path))
-        checked(raw.arrays, np.zeros(len(raw.arrays["y"]), dtype=np.int64), str(path))
-        return _set(path, raw)
+        facts, uses = inspect_rows(read_source(path, options, "it"), options, task, str(path))
+        return Seen(_kind(path), tuple(facts), tuple(uses))
     except ValueError as error:
         return Seen(_kind(path), problems=tuple(str(error).splitlines()))
 
@@ -64,29 +57,6 @@ def _kind(path: Path) -> str:
     if path.is_dir():
         return "folder of save_to_disk" if is_saved(path) else "folder of pictures, a folder a class"
     return KINDS.get(path.suffix.lower(), "file")
-
-
-def _set(path: Path, raw: Raw) -> Seen:
-    y, note = plain(raw.arrays["y"], str(path))
-    values, counts = np.unique(y, return_counts=True)
-    names = [f"{shown(str(value))} ({count})" for value, count in zip(values.tolist(), counts.tolist(), strict=True)]
-    inputs = [f"{key} {array.shape[1:]} {array.dtype}" for key, array in raw.arrays.items() if key.startswith("x")]
-    facts = [f"{len(y)} rows", f"inputs of a row: {', '.join(inputs)}", f"{len(values)} labels: {listed(names)}"]
-    facts += [f"{key}: one a row" for key in ("ids", "group", "request") if key in raw.arrays]
-    uses = ["a set: --forget, --retain, --holdout or --test; or the one set of --data with --forget-index"]
-    uses += [*raw.said, *([note] if note else [])]
-    if y.dtype.kind == "U":
-        uses.append("labels are names, numbered in sorted order over all sets; [data] classes names another order")
-    elif values[0] == 1:
-        uses.append("labels start at 1: they count from the first output where all sets and the models say so")
-    x = raw.arrays.get("x")
-    if x is not None and x.dtype == np.uint8 and x.ndim > 2:
-        uses.append(
-            "x holds bytes, as they are: --scale 255 divides them, --channels last turns (height, width, channels)"
-        )
-    if "group" in raw.arrays:
-        uses.append("group: as the forget set it makes the claim one about data subjects")
-    return Seen(_kind(path), tuple(facts), tuple(uses))
 
 
 def _index(path: Path) -> Seen | None:

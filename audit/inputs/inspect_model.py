@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from attacks.tasks import reads_tokens
 from audit.errors import AuditError
 from audit.record.digest import sha256_path
 
 from .adapters.formats import ADAPTERS, OUTPUT_SUFFIXES, adapter, is_folder, refuse_unknown, suffix_of
+from .inspect_stored import inspect_stored
 from .models import build_module, content_of, read_state
 from .naming import check_name, listed, shown
-from .npz import npz_of
-from .outputs import PrecomputedLabels, outputs_target
-from .probabilities import stored_probabilities
+from .scores import FORM
 from .seen import Seen
 from .state import fit_state
 from .usercode import describe
@@ -27,18 +26,19 @@ BLACK_BOX = "asked with inputs as a black box: the attacks on outputs run, none 
 LIGHTNING = "pytorch-lightning_version"
 
 
-def inspect_model(path: Path, arch: str | None = None) -> Seen:
+def inspect_model(path: Path, arch: str | None = None, task: str = "") -> Seen:
     """What one model file or folder is to an audit.
 
     Args:
         path: of the file, or of a folder as Hugging Face saves it.
         arch: ``package.module:function`` that builds the network, so that its weights can be tried in it.
+        task: what was declared; "" = what the file says.
     """
     try:
         check_name(path)
         if not path.exists():
             raise ValueError(f"{path} does not exist: check the path")
-        found = _seen(path, arch)
+        found = _seen(path, arch, task)
         return Seen(found.kind, (*found.facts, f"sha256 {sha256_path(path)}"), found.uses, found.access, found.problems)
     except (AuditError, ValueError) as error:
         return Seen(_named(path), problems=(str(error),))
@@ -50,40 +50,34 @@ def _named(path: Path) -> str:
     return "folder" if path.is_dir() else f"file {shown(suffix_of(path)) or 'without a suffix'}"
 
 
-def _seen(path: Path, arch: str | None) -> Seen:
-    if is_folder(path):
-        return _folder(path)
-    refuse_unknown(path)
-    content, suffix = content_of(path), suffix_of(path)
+def _seen(path: Path, arch: str | None, task: str) -> Seen:
+    suffix = suffix_of(path)
     if suffix in OUTPUT_SUFFIXES:
-        return _outputs(path, content)
+        return inspect_stored(path, content_of(path), task)
+    if task == "scores":
+        raise ValueError(f"the task is scores, and {path} holds none: save {FORM}, in an .npz file a model")
+    if is_folder(path):
+        return _folder(path, task)
+    refuse_unknown(path)
+    content = content_of(path)
     if suffix in ADAPTERS:
         return _asked(path, content)
     return _checkpoint(path, read_state(path, content, False), arch)
 
 
-def _outputs(path: Path, content: bytes) -> Seen:
-    arrays = npz_of(io.BytesIO(content), path)
-    target = outputs_target(arrays, str(path))
-    facts = tuple(f"{shown(name)}: {array.dtype} {array.shape}" for name, array in arrays.items())
-    if isinstance(target, PrecomputedLabels):
-        return Seen("predicted labels by set", facts, ("labels alone: label-only attacks",), "labels")
-    problem = stored_probabilities(arrays)
-    problems = (f"{problem}. Where the model gives nothing else, say so with --probabilities",) if problem else ()
-    return Seen("logits by set", facts, ("precomputed outputs: no network and no --arch needed",), "logits", problems)
-
-
 def _asked(path: Path, content: bytes) -> Seen:
     more = (None,) if suffix_of(path) == ".onnx" else ()
     target = adapter(path).load(path, content, "", *more)
-    facts = () if target.classes is None else (f"classes {listed([str(c) for c in target.classes])}",)
-    return Seen(target.kind, facts, (BLACK_BOX, *target.steps), "logits")
+    classes = target.names or target.classes or ()
+    facts = () if not classes else (f"classes {listed([str(c) for c in classes])}",)
+    named = ("its classes are found by the names of the data's labels",) if target.names else ()
+    return Seen(target.kind, facts, (BLACK_BOX, *named, *target.steps), "logits")
 
 
-def _folder(path: Path) -> Seen:
+def _folder(path: Path, task: str) -> Seen:
     from .adapters.hf_folder import load
 
-    module, _ = load(path)
+    module, _ = load(path, causal=reads_tokens(task))
     facts = (f"{type(module).__name__}, {_sizes(module.state_dict())}",)
     return Seen("Hugging Face folder (safetensors)", facts, ("a network, no --arch needed",), "weights")
 

@@ -5,6 +5,7 @@ What a single set may mean in two ways is decided over all sets and models at on
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ from attacks.base import Ints
 from .naming import listed, shown
 
 Array = np.ndarray[Any, Any]
+NUMBER = re.compile(r"[+-]?(\d{1,15}(\.\d*)?|\.\d+)(e[+-]?\d{1,2})?", re.ASCII | re.IGNORECASE)
+MOST = 1e9  # our choice: larger whole floats are numbers, no classes
 CHOICE = "name the classes in the order of the model's outputs: [data] classes = [...]"
 
 
@@ -49,17 +52,35 @@ def plain(y: Array, where: str) -> tuple[Array, str]:
     elif y.dtype.kind == "U" and len(y) and all(map(_is_integer, np.unique(y).tolist())):
         said.append("labels are numbers saved as text, taken as integers")
         y = y.astype(np.int64)
+    elif y.dtype.kind == "U" and (numbers := numbers_in(y)) is not None and _whole(numbers):
+        said.append("labels are whole floats saved as text, taken as integers")
+        y = numbers.astype(np.int64)
     elif y.dtype.kind in "biu":
         y = y.astype(np.int64)
     return y, ", ".join(said)
+
+
+def numbers_in(y: Array) -> Array | None:
+    """Labels saved as text, as in a ``.csv``, as floats (n,) where all of them are decimal numbers; else None."""
+    values, places = np.unique(y, return_inverse=True)
+    if not len(values) or not all(map(NUMBER.fullmatch, values.tolist())):
+        return None
+    found: Array = values.astype(np.float64)[places]
+    return found
+
+
+def _whole(numbers: Array) -> bool:
+    return bool((numbers == np.round(numbers)).all() and (np.abs(numbers) < MOST).all())
 
 
 def _is_integer(text: str) -> bool:
     return text.isascii() and text.removeprefix("-").isdigit() and len(text) < 10
 
 
-def numbered(labels: Mapping[str, Array], classes: Sequence[str | int]) -> tuple[dict[str, Ints], list[str], int]:
-    """Class numbers of all sets, what was understood, and how many named classes there are (0: none are).
+def numbered(
+    labels: Mapping[str, Array], classes: Sequence[str | int]
+) -> tuple[dict[str, Ints], list[str], tuple[str, ...]]:
+    """Class numbers of all sets, what was understood, and the names in the order of their numbers; (): there are none.
 
     Args:
         labels: by role, of ``plain``.
@@ -72,19 +93,25 @@ def numbered(labels: Mapping[str, Array], classes: Sequence[str | int]) -> tuple
     if classes:
         return _declared(labels, [str(name) for name in classes])
     if not named:
-        return dict(labels), [], 0
+        return dict(labels), [], ()
     if len(named) != len(labels):
         others = [role for role in labels if role not in named]
         raise ValueError(
             f"labels are names in {listed(named)} and numbers in {listed(others)}: save them alike, or {CHOICE}"
         )
+    numbers = [role for role, y in labels.items() if numbers_in(y) is not None]
+    if numbers:
+        raise ValueError(
+            f"labels of the {numbers[0]} set are decimal numbers saved as text: declare numbers that the model "
+            f"predicts with --task regression; if they are classes, {CHOICE}"
+        )
     found = sorted({str(name) for y in labels.values() for name in np.unique(y)})
     told = ", ".join(f"{shown(name)} = {i}" for i, name in enumerate(found[:8])) + (", ..." if len(found) > 8 else "")
     note = f"labels are names, numbered in sorted order: {told}; [data] classes names another order"
-    return {role: np.searchsorted(found, y).astype(np.int64) for role, y in labels.items()}, [note], len(found)
+    return {role: np.searchsorted(found, y).astype(np.int64) for role, y in labels.items()}, [note], tuple(found)
 
 
-def _declared(labels: Mapping[str, Array], classes: list[str]) -> tuple[dict[str, Ints], list[str], int]:
+def _declared(labels: Mapping[str, Array], classes: list[str]) -> tuple[dict[str, Ints], list[str], tuple[str, ...]]:
     place = {name: i for i, name in enumerate(classes)}
     if len(place) < len(classes):
         raise ValueError("[data] classes names a class twice: name each once")
@@ -95,7 +122,7 @@ def _declared(labels: Mapping[str, Array], classes: list[str]) -> tuple[dict[str
         if unknown:
             raise ValueError(f"labels of the {role} set hold {listed(unknown)}, not among [data] classes: add them")
         numbers[role] = np.array([place[str(value)] for value in values.tolist()], dtype=np.int64)[inverse]
-    return numbers, [f"labels are numbered as [data] classes declares them, {len(classes)} classes"], len(classes)
+    return numbers, [f"labels are numbered as [data] classes declares them, {len(classes)} classes"], tuple(classes)
 
 
 def settled(labels: Mapping[str, Ints], n_classes: int, named: int) -> tuple[dict[str, Ints], list[str], list[str]]:
@@ -106,7 +133,7 @@ def settled(labels: Mapping[str, Ints], n_classes: int, named: int) -> tuple[dic
     Args:
         labels: class numbers by role.
         n_classes: outputs of the models; 0 where no model could be read.
-        named: of ``numbered``.
+        named: how many names ``numbered`` found.
     """
     if not n_classes:
         return dict(labels), [], []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,23 +17,32 @@ from .naming import is_odd, listed
 from .usercode import describe
 
 
-def read_npz(path: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """All arrays of an ``.npz`` file, object arrays refused.
+def read_npz(path: Path, only: Collection[str] | None = None) -> dict[str, np.ndarray[Any, Any]]:
+    """All arrays of an ``.npz`` file, or those of the keys ``only``; object arrays refused.
 
     Raises:
         ValueError: with a message that ends in the remedy.
     """
     try:
         with opened(path) as stream:  # np.load leaves a damaged file open
-            return npz_of(stream, path)
+            return npz_of(stream, path, only)
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist: check the path") from None
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror}): give a readable .npz file") from None
 
 
-def npz_of(stream: IO[bytes], path: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """All arrays of an open ``.npz`` file; ``path`` is for messages.
+def keys_of(path: Path) -> tuple[str, ...]:
+    """Keys of an ``.npz`` file, whatever is wrong with its arrays; () where it is none."""
+    try:
+        with opened(path) as stream, zipfile.ZipFile(stream) as archive:
+            return tuple(name.removesuffix(".npy") for name in archive.namelist())
+    except Exception:  # noqa: BLE001 - zip archives fail in many ways, and the reader says how
+        return ()
+
+
+def npz_of(stream: IO[bytes], path: Path, only: Collection[str] | None = None) -> dict[str, np.ndarray[Any, Any]]:
+    """All arrays of an open ``.npz`` file, or those of the keys ``only``; ``path`` is for messages.
 
     Raises:
         ValueError: as ``read_npz``.
@@ -52,7 +62,8 @@ def npz_of(stream: IO[bytes], path: Path) -> dict[str, np.ndarray[Any, Any]]:
             odd = [name for name in members if is_odd(name)]
             if odd:
                 raise Unsound(f"has keys with control characters ({listed(odd)}): rename them")
-            return {name.removesuffix(".npy"): read_array(archive, member) for name, member in members.items()}
+            keys = {name.removesuffix(".npy"): member for name, member in members.items()}
+            return {k: read_array(archive, member) for k, member in keys.items() if only is None or k in only}
     except Unsound as error:
         raise ValueError(f"{path} {error}") from None
     except MemoryError:

@@ -46,7 +46,7 @@ OPTIONS: dict[str, tuple[str, str]] = (
             "trust_pickle",
         )
     }
-    | {key: ("claim", key) for key in ("strata", "ledger")}
+    | {key: ("claim", key) for key in ("strata", "release", "ledger")}
     | {"claim": ("claim", "kind"), "split": ("claim", "split"), "access": ("claim", "access")}
     | {"sign_key": ("certificate", "sign_key"), "max_minutes": ("training", "max_minutes")}
     | {f"train_{key}": ("training", key) for key in ("references", "shadows", "pipelines")}

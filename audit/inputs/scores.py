@@ -25,11 +25,18 @@ Array = np.ndarray[Any, Any]
 FEATURES = "features"
 KEY = re.compile(rf"(?P<set>{'|'.join(DATA_ROLES)})(@(?P<query>[^@]+))?\.(?P<signal>[A-Za-z_]\w{{0,63}})", re.ASCII)
 FORM = "<set>.<signal>, as in forget.nll"
+TOKENS = "holds log-probabilities of tokens: `audit import tokens` makes scores of them, and those are audited"
 
 
 def are_scores(arrays: Mapping[str, Array]) -> bool:
     """Keys of scores, and none of logits."""
     return bool(arrays) and all(KEY.fullmatch(key) for key in arrays)
+
+
+def of_tokens(arrays: Mapping[str, Array]) -> bool:
+    """Keys as `audit import tokens` reads them, where rows of several lengths follow one another."""
+    found = {key.partition(".")[2] for key in arrays}
+    return {"logprobs", "offsets"} <= found
 
 
 @dataclass(frozen=True)
@@ -95,6 +102,8 @@ def scores_target(arrays: Mapping[str, Array], where: str, declared: Mapping[str
     Raises:
         ValueError: with every problem of the arrays, each with its remedy.
     """
+    if of_tokens(arrays):
+        raise ValueError(f"{where} {TOKENS}")
     keys = {key: KEY.fullmatch(key) for key in arrays}
     problems = []
     odd = [key for key, match in keys.items() if match is None]

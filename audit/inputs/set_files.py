@@ -30,6 +30,11 @@ from .usercode import describe
 from .whole import divided
 
 REQUIRED_DATA = ("forget", "retain")
+NO_SET = "no {role} set: pass --{role} FILE.npz or put {role}.npz beside the forget set"
+NO_FORGET = (
+    "no forget set: pass --forget FILE.npz (of one data set: --data FILE --forget-index LIST), or name it under [data] "
+    "in audit.toml; `audit init` looks for it by its name"
+)
 
 
 @dataclass(frozen=True)
@@ -39,12 +44,12 @@ class ReadSets:
     Attributes:
         files: data by role.
         said: what was understood while they were read, one line each.
-        named: how many classes the labels name; 0 where they are numbers.
+        named: labels in the order of their numbers, where they are names; () where they are numbers.
     """
 
     files: dict[str, Arrays] = field(default_factory=dict)
     said: tuple[str, ...] = ()
-    named: int = 0
+    named: tuple[str, ...] = ()
 
 
 def read_sets(
@@ -84,7 +89,7 @@ def read_sets(
             check_keys(raw.arrays, where, need_inputs=need_inputs, need_labels=truth != "optional")
             read[role] = where, prepared(raw, options, where)
     said: list[str] = []
-    named = 0
+    named: tuple[str, ...] = ()
     if truth in ("numbers", "flags"):
         files = _with_targets(read, truth, found, told)
     else:
@@ -188,7 +193,7 @@ def _missing(
 ) -> list[str]:
     """Sets that nothing was given for."""
     absent = [] if whole is not None else [role for role in REQUIRED_DATA if role not in given]
-    problems = [f"no {role} set: pass --{role} FILE.npz or put {role}.npz beside the forget set" for role in absent]
+    problems = [NO_FORGET if role == "forget" else NO_SET.format(role=role) for role in absent]
     asked = {*given, *(raws if whole is not None else ())}
     if not asked & {"test", "holdout"} and not (whole is not None and found.lines()):
         problems.append(
@@ -234,7 +239,7 @@ def _alike_width(raws: dict[str, tuple[str, Raw]], found: Gathered) -> dict[str,
 
 def _with_labels(
     read: Mapping[str, tuple[str, Raw]], options: DataOptions, found: Gathered, told: Gathered
-) -> tuple[dict[str, Arrays], list[str], int]:
+) -> tuple[dict[str, Arrays], list[str], tuple[str, ...]]:
     """The checked sets; labels are one reading of all that are of the task."""
     labels: dict[str, np.ndarray[Any, Any]] = {}
     for role, (where, raw) in read.items():
@@ -247,7 +252,7 @@ def _with_labels(
     if bare and len(bare) < sum(role != CONCEPTS for role in read):  # a label would tell one side from the other
         found.add("labels", f"{listed(bare)} have no y, the other sets do: give y in all sets or in none")
     said: list[str] = []
-    named = 0
+    named: tuple[str, ...] = ()
     task = {role: y for role, y in labels.items() if role != CONCEPTS}
     with _noted(found, "labels"):
         numbers, said, named = numbered(task, options.classes)

@@ -84,6 +84,7 @@ def infer_claim(
         public_layers=section.public_layers,
         strata=section.strata,
         provenance=provenance,
+        release=section.release,
         looks="single" if section.ledger is None else "ledger",
         inferred=tuple(inferred),
     )

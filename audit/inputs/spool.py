@@ -134,6 +134,19 @@ def steps(array: Array) -> Iterator[slice]:
         yield slice(start, min(start + size, len(array)))
 
 
+def batches(rows: int, row: int, batch: int) -> Iterator[slice]:
+    """Slices of whole batches, each of about a quarter of ``LARGE``; one where all is less.
+
+    Args:
+        rows: how many.
+        row: bytes of one.
+        batch: rows of one batch.
+    """
+    size = batch * max(1, LARGE // 4 // max(1, row * batch))
+    for start in range(0, max(1, rows), size):
+        yield slice(start, min(start + size, rows))
+
+
 def pick(array: Array, index: Array) -> Array:
     """A copy of the rows ``index``, in that order; it may be larger than memory."""
     if len(index) * math.prod(array.shape[1:]) * array.dtype.itemsize <= LARGE:

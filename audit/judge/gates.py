@@ -16,6 +16,7 @@ from audit.record.result import UtilityRecord
 from .families import Families
 from .fidelity import training_gates
 from .inside import inside_gate
+from .release import release_gate
 from .shams import sham_gates
 from .utility import interval
 
@@ -46,6 +47,7 @@ def gates(
         _unaware(families),
         inside_gate(findings),
         _own_answers(evidence),
+        release_gate(evidence.facts.claim),
     ]
     return tuple(gate for gate in found if gate is not None)
 

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from audit.collect.evidence import Evidence
+from audit.collect.evidence import Evidence, Facts
 from audit.policy.policy import Policy
 from audit.record.findings import Finding, FindingStatus
-from audit.record.result import PAPERS_SCHEMA_VERSION, SCHEMA_VERSION, TASK_SCHEMA_VERSION, AuditResult, PolicyRecord
+from audit.record.result import (
+    PAPERS_SCHEMA_VERSION,
+    RELEASE_SCHEMA_VERSION,
+    SCHEMA_VERSION,
+    TASK_SCHEMA_VERSION,
+    AuditResult,
+    PolicyRecord,
+)
 from audit.record.run_records import LookRecord
 
 from .cautions import cautions
@@ -62,7 +69,7 @@ def judge(evidence: Evidence, policy: Policy, policy_sha256: str, scoring: Scori
     printed = papers(evidence)
     by_name = {item.attack.name: item for item in scoring.scored}
     return AuditResult(
-        schema_version=_version(printed=bool(printed), task=facts.task is not None),
+        schema_version=_version(facts, printed=bool(printed)),
         tool="unlearn-audit",
         tool_version=facts.tool_version,
         run_id=facts.run_id,
@@ -89,9 +96,11 @@ def judge(evidence: Evidence, policy: Policy, policy_sha256: str, scoring: Scori
     )
 
 
-def _version(*, printed: bool, task: bool) -> str:
+def _version(facts: Facts, *, printed: bool) -> str:
     """The oldest schema that the record fits."""
-    return PAPERS_SCHEMA_VERSION if printed else TASK_SCHEMA_VERSION if task else SCHEMA_VERSION
+    if facts.claim.release is not None:
+        return RELEASE_SCHEMA_VERSION
+    return PAPERS_SCHEMA_VERSION if printed else TASK_SCHEMA_VERSION if facts.task is not None else SCHEMA_VERSION
 
 
 def _share_of(look: LookRecord | None, policy: Policy) -> tuple[LookRecord | None, Policy]:

@@ -13,6 +13,7 @@ from audit.record.result import Outcome, UtilityRecord, Verdict
 
 from .families import Families
 from .identical import no_identity, shows_identity
+from .release import NAME as RELEASE
 from .settle import RECIPE, cheapest_first, too_few, utility_way
 from .weaker import failing, rejecting
 from .words import open_words
@@ -145,6 +146,8 @@ def _open(
         )
     if "positive control" in blocked:
         settle.append("give the original model")
+    if RELEASE in blocked:
+        settle.append(f"claim --access {claim.release}, which is what recipients of the model hold")
     if "utility" in blocked:
         ways += [(f"utility {f.name}", utility_way(f, policy.alpha)) for f in measured.figures if not f.ok]
     if claim.kind != "class" and "difference test" in blocked:  # no figure was made that would say it

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from .attack_record import Record
 
 
-class InputRecord(Record):
+class _Grown(Record):
+    """A record that gained fields: where one of ``ADDED`` is None its key is absent, as in earlier versions."""
+
+    ADDED: ClassVar[tuple[str, ...]] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        document: dict[str, Any] = dump(self)
+        return {key: value for key, value in document.items() if value is not None or key not in self.ADDED}
+
+
+class InputRecord(_Grown):
     """One input. Models carry their plain SHA-256; personal data never does: its keyed commitment stands in the
     certificate alone."""
+
+    ADDED = ("architecture",)
 
     role: str = Field(description="'forget', ..., 'original', 'unlearned', 'retrained/0', ...")
     name: str
@@ -24,17 +37,11 @@ class InputRecord(Record):
         default=None, description="SHA-256 of the code of a network that the calling program held; else absent"
     )
 
-    @model_serializer(mode="wrap")
-    def _without_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Files have no ``architecture`` key: their records are those of earlier versions."""
-        document: dict[str, Any] = dump(self)
-        if self.architecture is None:
-            document.pop("architecture", None)
-        return document
 
-
-class ClaimRecord(Record):
+class ClaimRecord(_Grown):
     """What the audit is about, fixed before anything was scored."""
+
+    ADDED = ("release",)
 
     kind: Literal["random", "class", "subject", "other"]
     split: Literal["attested", "coins", "assumed", "unknown"]
@@ -50,4 +57,7 @@ class ClaimRecord(Record):
         "surrogate: the auditor's own pipeline on other data",
     )
     looks: Literal["single", "ledger"] = "single"
+    release: Literal["internal", "labels", "logits", "features", "weights"] | None = Field(
+        default=None, description="what those hold to whom the model is released, as declared; else absent"
+    )
     inferred: tuple[str, ...] = Field(default=(), description="what was not declared but inferred, and why")

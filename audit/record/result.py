@@ -26,6 +26,8 @@ SCHEMA_VERSION = "1.3"
 TASK_SCHEMA_VERSION = "1.4"
 #: 1.5: the figures that papers print, where there are any
 PAPERS_SCHEMA_VERSION = "1.5"
+#: 1.6: the context of release, where one is declared
+RELEASE_SCHEMA_VERSION = "1.6"
 
 
 class Outcome(StrEnum):

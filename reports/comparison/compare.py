@@ -145,6 +145,7 @@ def _references(run: AuditResult) -> str:
 _SAME: tuple[Fact, ...] = (
     ("Claim", lambda r: " ".join((r.claim.kind, *(str(c) for c in r.claim.classes)))),
     ("Access", lambda r: r.claim.access),
+    ("Release", lambda r: r.claim.release or "not declared"),
     ("Policy", lambda r: f"{r.policy.name} {r.policy.sha256[:16]}"),
     ("Forget set", _input("forget")),
     ("Holdout set", _input("holdout")),

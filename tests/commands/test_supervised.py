@@ -54,7 +54,7 @@ def flags(case: Path, arch: str) -> tuple[str | Path, ...]:
         pytest.param("at_import", "os._exit(0)", marks=pytest.mark.slow),
         ("factory", "os._exit(0)"),
         pytest.param("factory", "os._exit(3)", marks=pytest.mark.slow),
-        ("factory", "os.kill(os.getpid(), signal.SIGKILL)"),
+        pytest.param("factory", "os.kill(os.getpid(), signal.SIGKILL)", marks=pytest.mark.slow),
         pytest.param("factory", "os.closerange(3, 99), os._exit(0)", marks=pytest.mark.slow),
         ("forward", "sys.exit(0)"),
         pytest.param("forward", "raise click.exceptions.Exit(0)", marks=pytest.mark.slow),

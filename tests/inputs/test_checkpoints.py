@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ import torch
 from torch import nn
 
 from audit.inputs.inspect_model import inspect_model
-from audit.inputs.models import load_model
+from audit.inputs.models import load_model, read_state
 from audit.inputs.targets import TorchTarget
 from tests.inputs.test_odd_weights import NET, net, said
 
@@ -186,7 +187,24 @@ def test_inspect_outputs(tmp_path: Path) -> None:
     assert inspect_model(tmp_path / "l.npz").access == "labels"
 
 
-# --- Lightning (with make test-slow, where it is installed)
+# --- Lightning (a small file of its own; the library with make test-slow, where it is installed)
+
+
+def test_a_checkpoint_that_lightning_made() -> None:
+    path = Path(__file__).parent / "saved" / "lightning.ckpt"
+    target = target_of(path)
+    state = read_state(path, path.read_bytes(), trust_pickle=False)["state_dict"]
+    matches(target, {key.removeprefix("net."): value for key, value in state.items()})
+    assert target.steps[0] == "its state dict is the one under state_dict"
+    assert "(net.0.weight is 0.weight)" in target.steps[1]
+    assert inspect_model(path, NET).kind.startswith("Lightning checkpoint")
+    assert "lightning" not in sys.modules
+
+
+def test_a_cut_checkpoint_of_lightning_is_one_line(tmp_path: Path) -> None:
+    content = (Path(__file__).parent / "saved" / "lightning.ckpt").read_bytes()
+    (tmp_path / "m.ckpt").write_bytes(content[: len(content) // 2])
+    assert "m.ckpt is no readable model file" in said(tmp_path / "m.ckpt")
 
 
 @pytest.mark.slow

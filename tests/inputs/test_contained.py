@@ -151,7 +151,10 @@ TRAPS = (  # noqa: SIM905 - read as words
 ).split()
 
 
-@pytest.mark.parametrize("arguments", [("run", "--dry-run"), ("references", "train", "--train-references", "1")])
+@pytest.mark.parametrize(
+    "arguments",
+    [("run", "--dry-run"), pytest.param(("references", "train", "--train-references", "1"), marks=pytest.mark.slow)],
+)
 def test_a_working_directory_full_of_traps(case: Path, arguments: tuple[str, ...]) -> None:
     """Neither the tool nor its workers import from there, `python -m audit` included."""
     for name in TRAPS:

@@ -185,8 +185,8 @@ def judged(cli: Cli, *args: str | Path) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("factory", "inputs", "classes", "flags"),
     [
-        ("plain", floats, 4, []),
-        ("binary", floats, 2, []),
+        pytest.param("plain", floats, 4, [], marks=pytest.mark.slow),
+        pytest.param("binary", floats, 2, [], marks=pytest.mark.slow),
         ("Convolutions", pictures, 4, []),
         pytest.param("LogSoftmax", floats, 4, [], marks=pytest.mark.slow),
         pytest.param("Scaled", floats, 4, ["--head", "fc"], marks=pytest.mark.slow),
@@ -496,7 +496,7 @@ ODD: dict[str, tuple[Callable[[Path], None], list[str]]] = {
 
 
 #: one of a kind; the others are slow
-QUICK = {"only the model", "no holdout", "sets of one row", "labels alone"}
+QUICK = {"only the model", "no holdout", "sets of one row"}
 
 
 @pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in ODD])
@@ -527,7 +527,12 @@ ODD_CLASSES: dict[str, Callable[[Path], None]] = {
 }
 
 
-@pytest.mark.parametrize("name", ODD_CLASSES)
+QUICK_CLASSES = {"one row of it in the test set", "no references"}
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in QUICK_CLASSES else pytest.param(n, marks=pytest.mark.slow) for n in ODD_CLASSES]
+)
 def test_odd_class_claims_get_a_verdict(class_case: Path, cli: Cli, name: str) -> None:
     ODD_CLASSES[name](class_case)
     ended = cli("run", "--forget", class_case / "forget.npz", "--arch", ARCH, "-q")

@@ -21,6 +21,7 @@ FORMS: dict[str, tuple[Any, str]] = {
     "one-hot floats": (np.array([[0.0, 0, 1], [1, 0, 0]]), "one-hot labels of 3 classes are taken as their positions"),
     "text numbers": (np.array(["2", "0"]), "labels are numbers saved as text, taken as integers"),
     "bytes": (np.array([b"2", b"0"]), "labels are numbers saved as text, taken as integers"),
+    "text floats": (np.array(["2.0", "0.0"]), "labels are whole floats saved as text, taken as integers"),
     "uint8": (np.array([2, 0], dtype=np.uint8), ""),
 }
 
@@ -52,7 +53,7 @@ def test_names_are_numbered_over_all_sets() -> None:
     labels = {"forget": np.array(["dog"]), "retain": np.array(["cat", "ant"]), "test": np.array(["dog", "cat"])}
     found, said, named = numbered(labels, ())
     assert {role: y.tolist() for role, y in found.items()} == {"forget": [2], "retain": [1, 0], "test": [2, 1]}
-    assert named == 3
+    assert named == ("ant", "cat", "dog")
     assert said == [
         "labels are names, numbered in sorted order: ant = 0, cat = 1, dog = 2; [data] classes names another order"
     ]
@@ -60,6 +61,9 @@ def test_names_are_numbered_over_all_sets() -> None:
     assert declared["forget"].tolist() == [0]
     with pytest.raises(ValueError, match=r"labels of the forget set hold dog, not among \[data\] classes: add them"):
         numbered(labels, ("cat", "ant"))
+    with pytest.raises(ValueError, match=r"decimal numbers saved as text: declare .* --task regression"):
+        numbered({"forget": np.array(["0.5", "1e3"]), "retain": np.array(["-.25", "2"])}, ())
+    assert numbered({"forget": np.array(["0.5"])}, ("1.5", "0.5"))[0]["forget"].tolist() == [1]
     with pytest.raises(ValueError, match="labels are names in forget and numbers in retain"):
         numbered({"forget": np.array(["a"]), "retain": np.array([1])}, ())
 
@@ -116,8 +120,8 @@ def test_as_many_names_as_rows_end_in_one_line() -> None:
     sets = {role: {"x": np.zeros((500, 2)), "y": np.array([f"{role}{i}" for i in range(500)])} for role in ROLES}
     problems: list[str] = []
     read = read_sets(sets, problems, need_inputs=True, options=DataOptions())
-    assert (problems, read.named) == ([], 2000)
-    (line,) = settled({role: data.y for role, data in read.files.items()}, 10, read.named)[2]
+    assert (problems, len(read.named)) == ([], 2000)
+    (line,) = settled({role: data.y for role, data in read.files.items()}, 10, len(read.named))[2]
     assert line.startswith("the labels name 2000 classes, the model has 10")
 
 

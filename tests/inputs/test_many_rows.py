@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.inputs.watched import WATCH
+
 COLUMNS = 50
 MOST = 768  # MiB of memory that the system cannot take back, interpreter and libraries included; docs/from-your-code.md
 MOST_MAPPED = 1400  # MiB with the pages of mapped files, which it can
@@ -34,22 +36,9 @@ def ask(path, inputs):
     return np.column_stack([0 * margin, margin])
 """
 
-RUN = """
-import json, re, resource, threading, time
-from pathlib import Path
-
-peak, done = 0, threading.Event()
-
-
-def watch():
-    global peak
-    while not done.wait(0.05):
-        status = Path("/proc/self/status").read_text()
-        peak = max(peak, int(re.search(r"RssAnon:\\s+(\\d+)", status)[1]))
-
-
-watcher = threading.Thread(target=watch)
-watcher.start()
+RUN = (
+    WATCH
+    + """
 try:
     import audit
 
@@ -65,6 +54,7 @@ most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 rows = {record.role: record.rows for record in found.result.inputs if record.rows}
 print(json.dumps({"anonymous": peak / 1024, "mapped": most / 1024, "rows": rows, "verdict": found.verdict}))
 """
+)
 
 
 @pytest.mark.slow

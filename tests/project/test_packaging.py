@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -43,3 +44,12 @@ def test_metadata_and_citation_agree() -> None:
     assert (
         f"Programming Language :: Python :: {project['requires-python'].removeprefix('>=')}" in project["classifiers"]
     )
+
+
+def test_the_long_description_leads_nowhere_that_is_not_there() -> None:
+    """It is shown by package indexes, where a path into the repository is no link."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    text = (ROOT / project["readme"]).read_text()
+    assert text.startswith(f"# {project['name']}\n")
+    links = re.findall(r"\]\(([^)]+)\)|href=\"([^\"]+)\"", text)
+    assert all(link.startswith("https://") for pair in links for link in pair if link)

@@ -36,6 +36,10 @@ REFUSED = {
         "or give its logits as .npz",
     ),
 }
+#: what to give of a model that is no classifier
+OTHERWISE = (
+    "of a regressor give its predictions by set (.npz) or a function that asks it (--predict), with --task regression"
+)
 KNOWN = "a torch checkpoint (.safetensors, .pt, .pth, .ckpt, .bin), .skops, .ubj or .json (xgboost), .txt (LightGBM), "
 KNOWN += ".onnx, a Hugging Face folder, or .npz with logits"
 

@@ -13,7 +13,7 @@ from audit.inputs.called import CalledTarget
 from audit.inputs.naming import shown
 from audit.inputs.usercode import describe
 
-from .formats import as_table, library
+from .formats import OTHERWISE, as_table, library
 from .lightgbm_text import sound
 
 FIRST = b"tree\n"
@@ -49,7 +49,7 @@ def load(path: Path, content: bytes, sha256: str) -> CalledTarget:
     if objective not in OBJECTIVES:
         raise ValueError(
             f"{path} was trained with the objective {shown(objective)}: classifiers are audited, one of "
-            f"{', '.join(OBJECTIVES)}"
+            f"{', '.join(OBJECTIVES)}; {OTHERWISE}"
         )
     sigmoid = re.search(r"sigmoid:(\S+)", named[2] if named else "")
     scale = float(sigmoid[1]) if sigmoid else 1.0  # the library divides by it in training

@@ -12,10 +12,11 @@ import numpy as np
 
 from audit.inputs.archive import Unsound, check_directory, check_header_of
 from audit.inputs.called import CalledTarget
+from audit.inputs.labels import plain
 from audit.inputs.naming import listed
 from audit.inputs.usercode import describe
 
-from .formats import as_table, library
+from .formats import OTHERWISE, as_table, library
 from .sklearn_trees import TRUSTED, damage
 
 #: what divides votes: how many voters there are
@@ -37,7 +38,7 @@ def load(path: Path, content: bytes, sha256: str) -> CalledTarget:
     """
     model = _loaded(path, content)
     classes = _classes(path, model)
-    ask, probabilities = _answers(path, model, classes)
+    ask, probabilities = _answers(path, model, len(classes))
     name = type(model).__name__
     step = _step(model) if probabilities else None
     steps: tuple[str, ...] = ()
@@ -50,9 +51,16 @@ def load(path: Path, content: bytes, sha256: str) -> CalledTarget:
             warnings.simplefilter("ignore")  # names of columns that an array has not
             return np.asarray(ask(as_table(inputs, name)))
 
-    two = classes if len(classes) > 2 or probabilities else (classes[0], classes[-1])
+    numbers = tuple(c for c in classes if isinstance(c, int))
     return CalledTarget(
-        call, sha256, f"scikit-learn {name} (skops)", probabilities=probabilities, step=step, classes=two, steps=steps
+        call,
+        sha256,
+        f"scikit-learn {name} (skops)",
+        probabilities=probabilities,
+        step=step,
+        classes=numbers or None,
+        names=tuple(c for c in classes if isinstance(c, str)),
+        steps=steps,
     )
 
 
@@ -88,31 +96,46 @@ def _loaded(path: Path, content: bytes) -> Any:
         raise ValueError(f"{path} is no readable skops file ({describe(error)}): save it with skops.io.dump") from None
 
 
-def _classes(path: Path, model: Any) -> tuple[int, ...]:
-    """Numbers of the classes that the columns stand for."""
+def _classes(path: Path, model: Any) -> tuple[int, ...] | tuple[str, ...]:
+    """Numbers, or names, of the classes that the columns stand for; read as labels of data sets are."""
     found = getattr(model, "classes_", None)
     if found is None or not (hasattr(model, "decision_function") or hasattr(model, "predict_proba")):
         raise ValueError(
-            f"{path} holds a {type(model).__name__}, no fitted classifier with decision_function or predict_proba"
+            f"{path} holds a {type(model).__name__}, no fitted classifier with decision_function or predict_proba; "
+            f"{OTHERWISE}"
         )
-    names = np.asarray(found)
-    if names.ndim != 1 or names.dtype.kind not in "iub" or len(names) < 2 or names.min() < 0:
+    names = _labels(found)
+    if len(np.unique(names)) != len(names) or len(names) < 2 or (names.dtype.kind != "U" and names.min() < 0):
+        given = listed([str(name) for name in (found if isinstance(found, list) else np.ravel(found).tolist())])
         raise ValueError(
-            f"{path} numbers its classes {listed([str(name) for name in names.ravel().tolist()])}: train it on two or "
-            "more classes, labelled with integers from 0, as the data are"
+            f"{path} has the classes {given}: train it on two or more classes, labelled as the data are, with names or "
+            "integers from 0"
         )
+    if names.dtype.kind == "U":
+        return tuple(names.tolist())
     if int(names.max()) >= MOST_CLASSES:
         raise ValueError(f"{path} has a class of number {int(names.max())}: number the classes from 0")
     return tuple(int(name) for name in names)
 
 
+def _labels(found: Any) -> np.ndarray[Any, Any]:
+    """Class labels (n,) as those of a data set are read, text or integers; none where they are neither."""
+    try:
+        names = np.asarray(found)
+        if names.dtype.kind == "O" and all(isinstance(name, str) for name in names.ravel().tolist()):
+            names = names.astype(str)
+        return plain(names, "it")[0] if names.ndim == 1 else np.zeros(0)
+    except ValueError:
+        return np.zeros(0)
+
+
 MOST_CLASSES = 100_000  # our choice: wider outputs are no classification that is audited here
 
 
-def _answers(path: Path, model: Any, classes: tuple[int, ...]) -> tuple[Any, bool]:
+def _answers(path: Path, model: Any, classes: int) -> tuple[Any, bool]:
     """What is asked, and whether it answers with probabilities."""
     if hasattr(model, "decision_function") and getattr(model, "decision_function_shape", "ovr") == "ovr":
-        return _scores(model, len(classes)), False
+        return _scores(model, classes), False
     if hasattr(model, "predict_proba"):
         return model.predict_proba, True
     raise ValueError(f"{path} decides between pairs of classes: train it with decision_function_shape='ovr'")

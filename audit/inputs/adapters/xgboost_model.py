@@ -13,7 +13,7 @@ from audit.inputs.called import CalledTarget
 from audit.inputs.naming import shown
 from audit.inputs.usercode import describe
 
-from .formats import as_table, library
+from .formats import OTHERWISE, as_table, library
 from .trees import walkable, within
 from .ubjson import sound
 
@@ -53,7 +53,7 @@ def load(path: Path, content: bytes, sha256: str) -> CalledTarget:
     if objective not in OBJECTIVES:
         raise ValueError(
             f"{path} was trained with the objective {shown(objective)}: classifiers are audited, one of "
-            f"{', '.join(OBJECTIVES)}"
+            f"{', '.join(OBJECTIVES)}; {OTHERWISE}"
         )
     best = booster.attr("best_iteration")
     rounds = (0, int(best) + 1) if best and best.isdigit() else (0, 0)

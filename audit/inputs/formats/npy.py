@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from audit.inputs.archive import Unsound, check_declared, header_of, native
+from audit.inputs.archive import Unsound, check_declared, header_of, values_of
 from audit.inputs.naming import listed, shown
-from audit.inputs.spool import BLOCK, gathered
 from audit.record.readonce import opened
 
 Array = np.ndarray[Any, Any]
@@ -24,15 +22,20 @@ def read_pair(path: Path) -> tuple[dict[str, Array], list[str]]:
     Raises:
         ValueError: with the remedy.
     """
+    labels = labels_beside(path)
+    return {"x": read_npy(path), "y": read_npy(labels)}, [f"labels of {shown(path.name)} from {shown(labels.name)}"]
+
+
+def labels_beside(path: Path) -> Path:
+    """The file with the labels of a file with inputs. Raises ValueError where there is none, or several."""
     partners = [other for other in _candidates(path) if other.is_file()]
     if len(partners) != 1:
         found = f"there are {listed([p.name for p in partners])}" if partners else "there is none"
         raise ValueError(
             f"{path} is one array, and its labels stand in a file whose name has y in place of x (x_forget.npy "
-            f"and  y_forget.npy); {found}: name the two files so, or save both with numpy.savez"
+            f"and y_forget.npy); {found}: name the two files so, or save both with numpy.savez"
         )
-    (labels,) = partners
-    return {"x": read_npy(path), "y": read_npy(labels)}, [f"labels of {shown(path.name)} from {shown(labels.name)}"]
+    return partners[0]
 
 
 def _candidates(path: Path) -> list[Path]:
@@ -77,16 +80,7 @@ def npy_of(stream: IO[bytes], size: int) -> Array:
     Raises:
         Unsound: the header promises what the file does not hold, or objects, which are pickles.
     """
-    shape, fortran, dtype = header_of(stream, "it")
+    shape, _, dtype = header_of(stream, "it")
     check_declared("it", shape, dtype, size - stream.tell(), "save it again with numpy.save")
-    if fortran or len(shape) == 0 or math.prod(shape) * dtype.itemsize <= BLOCK:
-        stream.seek(0)
-        return native(np.lib.format.read_array(stream, allow_pickle=False))
-    row = max(1, math.prod(shape[1:]) * dtype.itemsize)
-    rows = max(1, BLOCK // row)
-
-    def block(start: int) -> Array:
-        some = min(rows, shape[0] - start)
-        return native(np.frombuffer(stream.read(some * row), dtype).reshape((some, *shape[1:])))
-
-    return gathered((block(start) for start in range(0, shape[0], rows)), "the array")
+    stream.seek(0)
+    return values_of(stream, "the array")

@@ -105,13 +105,16 @@ def test_a_tree_that_leads_nowhere_is_refused(tmp_path: Path, model: Any) -> Non
 @pytest.mark.parametrize(
     ("model", "expected"),
     [
-        (LinearRegression().fit(X, Y), "holds a LinearRegression, no fitted classifier"),
+        (
+            LinearRegression().fit(X, Y),
+            "no fitted classifier with decision_function or predict_proba; of a regressor give ",
+        ),
         (StandardScaler().fit(X), "holds a StandardScaler, no fitted classifier"),
-        (LogisticRegression().fit(X, np.array(list("abc"))[Y]), "numbers its classes a, b, c: train it on"),
+        (LogisticRegression().fit(X, Y - 1), "has the classes -1, 0, 1: train it on two or more"),
         (LogisticRegression().fit(X, Y * 10**6), "has a class of number 2000000: number the classes from 0"),
         (SVC(decision_function_shape="ovo").fit(X, Y), "decides between pairs of classes"),
     ],
-    ids=["regression", "no model", "names", "numbers", "pairs"],
+    ids=["regression", "no model", "negative", "numbers", "pairs"],
 )
 def test_what_is_no_classifier_is_named(tmp_path: Path, model: Any, expected: str) -> None:
     assert expected in said(skops_file(tmp_path / "m.skops", model))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from pathlib import Path
 from typing import Any
 
@@ -61,21 +62,32 @@ def test_a_wrong_file_is_one_line(tmp_path: Path, name: str) -> None:
     assert "\n" not in str(refused.value)
 
 
-def test_an_array_larger_than_its_share_of_memory_is_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _root(array: Any) -> Any:
+    return _root(array.base) if isinstance(array, np.ndarray) and array.base is not None else array
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed, None])
+def test_an_array_larger_than_its_share_of_memory_is_mapped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save: Any
+) -> None:
     import audit.inputs.data as data
 
     monkeypatch.setattr(spool, "LARGE", 1000)
     monkeypatch.setattr(data, "LARGE", 1000)
-    for module in ("audit.inputs.spool", "audit.inputs.formats.npy"):
+    for module in ("audit.inputs.spool", "audit.inputs.archive"):
         monkeypatch.setattr(f"{module}.BLOCK", 256)
     values = np.random.default_rng(0).normal(size=(200, 4)).astype(">f4")
-    np.save(tmp_path / "x_a.npy", values)
-    np.save(tmp_path / "y_a.npy", np.arange(200))
-    x: Any = read_source(tmp_path / "x_a.npy", OPTIONS, "it").arrays["x"]
-    assert x.base is not None  # a map of a file without a name
+    path = tmp_path / ("x_a.npz" if save else "x_a.npy")
+    if save:
+        save(path, x=values, y=np.arange(200))
+    else:
+        np.save(path, values)
+        np.save(tmp_path / "y_a.npy", np.arange(200))
+    x: Any = read_source(path, OPTIONS, "it").arrays["x"]
+    assert isinstance(_root(x), memoryview | mmap.mmap)  # a map of a file without a name
     assert np.array_equal(x, values)
     assert x.dtype.isnative
-    (tmp_path / "x_a.npy").write_bytes(b"")  # what was read stays
+    path.write_bytes(b"")  # what was read stays
     assert np.array_equal(x, values)
     whole = data.Arrays(x, np.arange(200))
     assert whole.take(np.arange(200)) is whole
