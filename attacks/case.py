@@ -93,7 +93,10 @@ class Network(Protocol):
     module: Any
 
     def forward(self, x: Any) -> Any:
-        """Logits (b, C), C >= 2, of a tensor (or a mapping of tensors)."""
+        """Logits (b, C), C >= 2, of a tensor (or a mapping of tensors).
+
+        Of long rows it may have an attribute ``rows``: how many go through at once.
+        """
 
     def functional(self, state: Mapping[str, Any], x: Any) -> Any:
         """The same with other parameters and buffers by name, for ``torch.func``."""

@@ -99,7 +99,6 @@ def prepare(
     from .collect.meaning import check_outputs
     from .collect.suite import all_attacks, choose
     from .engine.crew import Order
-    from .errors import UsageError
     from .inputs.case import load_case
     from .inputs.given import given_of
     from .inputs.training_order import training_order
@@ -116,10 +115,6 @@ def prepare(
     given = given or given_of(config)
     case, trained = load_case(given, policy.overlap_share), None
     order = training_order(config, given.project)
-    if order.wanted.asked and not case.task.class_logits:
-        raise UsageError(
-            f"the audit trains classifiers alone, and the task is {case.task.name}: give honest retrains (--retrained)."
-        )
     check_order(order, case.claim.kind, beside_outputs=not given.unlearned_is_network)
     if given.outputs_only or (train and order.wanted.asked):  # costs nothing, or far less than what it may save
         check_outputs(case, config.batch_size)

@@ -35,7 +35,7 @@ class Anamnesis(Attack):
     name = "anamnesis"
     title = "Time to relearn the forget set (anamnesis index)"
     access = Access.TRAIN
-    signal = "truth"
+    signal = "loss"
     needs_original = True
     families = frozenset({"D1"})
     source = "Chundawat et al., Deep Regression Unlearning, arXiv 2210.08196 (index); steps, holdout copy are ours"

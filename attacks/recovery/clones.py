@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,7 +58,13 @@ class Clones:
         self.optimiser = torch.optim.Adam(groups, fused=True)
         self.trained: float | None = None
         self.block = BLOCK
-        self.together = copies > 1 and not _better_alone(network.module)
+        self.together = copies > 1 and self.rows is None and not _better_alone(network.module)
+
+    @property
+    def rows(self) -> int | None:
+        """Of long rows, how many go through at once, copy by copy; None = as many as there are."""
+        found: int | None = getattr(self.network, "rows", None)
+        return found
 
     def step(self, x: Any, y: np.ndarray[Any, Any]) -> None:
         """One step of every copy.
@@ -89,11 +96,14 @@ class Clones:
         """Gradients of all copies: together, or one after the other, which holds the activations of one."""
         import torch
 
-        for k in [None] if self.together else range(self.copies):
-            logits = self._stacked(x) if k is None else self._alone(_part(x, k), k)
-            truth = torch.as_tensor(y if k is None else y[k], device=logits.device)
+        size = y.shape[1]
+        at_once = self.rows or size
+        parts = [slice(start, start + at_once) for start in range(0, size, at_once)]
+        for k, rows in [(None, parts[0])] if self.together else product(range(self.copies), parts):
+            logits = self._stacked(x) if k is None else self._alone(_part(x, k, rows), k)
+            truth = torch.as_tensor(y if k is None else y[k, rows], device=logits.device)
             together = truth.flatten(0, 1) if k is None else truth
-            loss = self.task.training_loss(logits.flatten(0, -2), together) / y.shape[1]
+            loss = self.task.training_loss(logits.flatten(0, -2), together) / size
             if not loss.requires_grad:
                 return False
             torch.autograd.backward(loss)
@@ -111,7 +121,7 @@ class Clones:
         parts: list[Floats] = []
         start = 0
         while start < count:
-            stop = min(start + self.block, count)
+            stop = min(start + min(self.block, self.rows or BLOCK), count)
             try:
                 with torch.no_grad():
                     parts.append(self._shared(rows(slice(start, stop))).cpu().double().numpy())
@@ -165,8 +175,8 @@ def unreached(trained: float) -> str:
     return f"training on reaches {trained:.0%} of the audited model's numbers alone: make the others parameters"
 
 
-def _part(x: Any, k: int) -> Any:
-    return {name: tensor[k] for name, tensor in x.items()} if isinstance(x, dict) else x[k]
+def _part(x: Any, k: int, rows: slice) -> Any:
+    return {name: tensor[k, rows] for name, tensor in x.items()} if isinstance(x, dict) else x[k, rows]
 
 
 def _scales(own: Tensors) -> dict[str, float]:

@@ -26,7 +26,7 @@ class MemoryJog(Attack):
     name = "memory_jog"
     title = "Memory jog (relearning on half of forget and holdout rows)"
     access = Access.TRAIN
-    signal = "truth"
+    signal = "loss"
     symmetric = True
     rows_alone = True
     source = "Jogging the Memory of Unlearned LLMs, arXiv 2406.13356 (idea); halves of both sides are ours"

@@ -37,7 +37,7 @@ class Relearning(Attack):
     name = "relearning"
     title = "Relearning on retain rows"
     access = Access.TRAIN
-    signal = "truth"
+    signal = "loss"
     symmetric = True
     source = "From Dormant to Deleted, arXiv 2505.22310 (retain-only relearning); rate, steps and score are ours"
     efforts: ClassVar[Efforts] = {"quick": {"steps": 30, "copies": 1}, "thorough": {"steps": 120, "copies": 4}}

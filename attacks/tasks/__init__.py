@@ -5,18 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .base import Task, Truth
+from .causal_lm import CausalLM
 from .classification import Classification
 from .multilabel import MultiLabel
 from .regression import Regression
 from .scores import Scores
 
-__all__ = ["NAMES", "Scores", "Task", "Truth", "class_logits_of", "serving", "task_named", "truth_of"]
+__all__ = [
+    "NAMES",
+    "Scores",
+    "Task",
+    "Truth",
+    "class_logits_of",
+    "loss_of",
+    "reads_tokens",
+    "serving",
+    "task_named",
+    "task_of_loss",
+    "truth_of",
+]
 
 TASKS: dict[str, type[Task]] = {
     "classification": Classification,
     "multilabel": MultiLabel,
     "regression": Regression,
     "scores": Scores,
+    "causal-lm": CausalLM,
 }
 NAMES = tuple(TASKS)
 
@@ -39,6 +53,21 @@ def task_named(name: str, signals: Mapping[str, str] | None = None) -> Task:
 def truth_of(name: str) -> Truth:
     """What the key ``y`` of a data set holds under a task."""
     return TASKS[name].truth
+
+
+def loss_of(name: str) -> str:
+    """The loss that models of a task are trained with, as ``[recipe] loss`` names it; "" = the audit trains none."""
+    return TASKS[name].loss_name
+
+
+def task_of_loss(loss: str) -> Task:
+    """The task whose models are trained with a loss of ``loss_of``."""
+    return task_named(next(name for name, task in TASKS.items() if task.loss_name == loss))
+
+
+def reads_tokens(name: str) -> bool:
+    """Rows of a task, "" = classification, are tokens."""
+    return TASKS[name or "classification"].reads_tokens
 
 
 def class_logits_of(name: str) -> bool:

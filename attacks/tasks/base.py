@@ -30,7 +30,8 @@ SIGNALS: dict[str, str] = {
     "confidence": "one number a row that says how sure the model is of it",
     "log_likelihood": "the log-likelihood of each row",
     "features": "features of each row",
-    "truth": "something that rows are labelled with, for a probe or training to learn",
+    "truth": "something that rows are labelled with, for a probe to learn",
+    "loss": "a loss of each row that training can lower",
     "numbers": "predicted numbers and the true ones",
 }
 
@@ -47,8 +48,12 @@ class Task(ABC):
         relative: ``quality`` is in units of its mean on the baseline models.
         truth: what the key ``y`` of a data set holds.
         class_logits: one column of outputs is the logit of the second of two classes.
+        reads_tokens: rows are tokens, of which networks give logits each; `audit.inputs.tokens` makes outputs of them.
         claims: kinds of claims that have a meaning.
         signals: of ``SIGNALS``, what it offers.
+        unread: what networks hold and no attack reads of them; blocks PASS where more than outputs is claimed.
+        loss_figure: what papers print of ``loss``, in words; "" = nothing.
+        loss_name: of ``training_loss``, as ``[recipe] loss`` names it; "" = the audit trains no such models.
         unit_roles: sets whose rows set a model's own unit.
     """
 
@@ -60,8 +65,12 @@ class Task(ABC):
     best: float | None = 1.0
     relative: bool = False
     class_logits: ClassVar[bool] = False
+    reads_tokens: ClassVar[bool] = False
     claims: ClassVar[frozenset[ClaimKind]] = frozenset({"random", "subject", "other"})
     signals: frozenset[str] = frozenset()
+    unread: ClassVar[str] = ""
+    loss_figure: ClassVar[str] = ""
+    loss_name: ClassVar[str] = ""
     unit_roles: ClassVar[tuple[str, ...]] = ("auxiliary",)
 
     def outputs_words(self) -> str:
@@ -141,13 +150,31 @@ class Task(ABC):
         """Mean loss of the rows, for the record: minus the mean quality, where a task has nothing better."""
         return -self.mean_quality(outputs, truth) if len(truth) else 0.0
 
+    def printed_loss(self, loss: float) -> float:
+        """The mean loss as papers print it (``loss_figure``)."""
+        return loss
+
     def log_likelihood(self, outputs: Floats, truth: Array, unit: Unit, temperature: float = 1.0) -> Floats:
         """Log-likelihood of each row, (n,), at most 0; offered with the signal of this name."""
         raise NotImplementedError(self.refuses("log_likelihood"))
 
-    def training_loss(self, outputs: Any, truth: Any) -> Any:
-        """Sum over rows of the loss that training lowers (torch, differentiable); offered with ``truth``."""
-        raise NotImplementedError(self.refuses("truth"))
+    def mismatch(self, width: int, truth: Array) -> str:
+        """Why a network with ``width`` outputs a row cannot be trained on such labels, with the remedy; or ""."""
+        columns = truth.reshape(len(truth), -1).shape[1]
+        if columns == width:
+            return ""
+        return f"the network has {width} outputs a row and y {columns} columns: build a network with an output for each"
+
+    def training_loss(self, outputs: Any, truth: Any, reduction: str = "sum", smoothing: float = 0.0) -> Any:
+        """The loss that training lowers (torch, differentiable); offered with ``loss``.
+
+        Args:
+            outputs: (n, C).
+            truth: (n,) or (n, k).
+            reduction: over rows, as torch has it: ``sum``, ``mean``, or ``none`` = (n,).
+            smoothing: of labels, in [0, 1): of classes alone.
+        """
+        raise NotImplementedError(self.refuses("loss"))
 
     def probe(
         self, features: Floats, truth: Array, target: Floats, beside: Floats | None, penalty: float, width: int
@@ -167,3 +194,8 @@ class Task(ABC):
     def columns(self, truth: Array, width: int) -> Floats:
         """Truth as columns (n, k) of a design matrix."""
         return np.asarray(truth, dtype=np.float64).reshape(len(truth), -1)
+
+
+def reduced(rows: Any, reduction: str) -> Any:
+    """Losses of rows (n,) as torch reduces them: ``none``, ``sum`` or ``mean``."""
+    return rows if reduction == "none" else getattr(rows, reduction)()

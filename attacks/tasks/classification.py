@@ -26,7 +26,8 @@ class Classification(Task):
     truth: ClassVar[Truth] = "classes"
     class_logits = True
     claims: ClassVar[frozenset[ClaimKind]] = frozenset({"random", "class", "subject", "other"})
-    signals = frozenset({"class_logits", "confidence", "log_likelihood", "features", "truth"})
+    signals = frozenset({"class_logits", "confidence", "log_likelihood", "features", "truth", "loss"})
+    loss_name = "cross_entropy"
     unit_roles = ("forget", "holdout")
 
     def unit(self, outputs: Floats, truth: Array) -> Unit:
@@ -58,11 +59,24 @@ class Classification(Task):
         losses = [-log_label(outputs[rows].astype(np.float64), truth[rows]) for rows in blocks]
         return float(np.concatenate(losses).mean()) if losses else 0.0
 
-    def training_loss(self, outputs: Any, truth: Any) -> Any:
+    def mismatch(self, width: int, truth: Array) -> str:
+        """Labels without an output; one output is the logit of the second of two classes."""
+        classes, low, high = max(2, width), int(truth.min()), int(truth.max())
+        if low >= 0 and high < classes:
+            return ""
+        return (
+            f"the network has {classes} classes and the labels go from {low} to {high}: number the labels from 0, or "
+            "build a network with an output for each"
+        )
+
+    def training_loss(self, outputs: Any, truth: Any, reduction: str = "sum", smoothing: float = 0.0) -> Any:
         """Cross-entropy."""
+        import torch
         from torch.nn.functional import cross_entropy
 
-        return cross_entropy(outputs, truth, reduction="sum")
+        if outputs.shape[-1] == 1:
+            outputs = torch.cat([torch.zeros_like(outputs), outputs], dim=-1)
+        return cross_entropy(outputs, truth, reduction=reduction, label_smoothing=smoothing)
 
     def probe(
         self, features: Floats, truth: Array, target: Floats, beside: Floats | None, penalty: float, width: int

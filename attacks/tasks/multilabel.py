@@ -8,7 +8,7 @@ import numpy as np
 
 from attacks.signals import CANONICAL
 
-from .base import Array, Floats, Task, Truth, Unit
+from .base import Array, Floats, Task, Truth, Unit, reduced
 
 
 class MultiLabel(Task):
@@ -21,7 +21,8 @@ class MultiLabel(Task):
     words = "logits of labels"
     figure = "share of labels right"
     truth: ClassVar[Truth] = "flags"
-    signals = frozenset({"confidence", "log_likelihood", "features", "truth"})
+    signals = frozenset({"confidence", "log_likelihood", "features", "truth", "loss"})
+    loss_name = "binary_cross_entropy"
     unit_roles = ("forget", "holdout")
 
     def unit(self, outputs: Floats, truth: Array) -> Unit:
@@ -53,11 +54,13 @@ class MultiLabel(Task):
         """Mean binary cross-entropy of the labels."""
         return -float(self.log_likelihood(outputs, truth, 0.0).mean()) / truth.shape[1] if len(truth) else 0.0
 
-    def training_loss(self, outputs: Any, truth: Any) -> Any:
-        """Binary cross-entropy."""
+    def training_loss(self, outputs: Any, truth: Any, reduction: str = "sum", smoothing: float = 0.0) -> Any:
+        """Binary cross-entropy, summed over labels."""
         from torch.nn.functional import binary_cross_entropy_with_logits
 
-        return binary_cross_entropy_with_logits(outputs, truth.to(outputs.dtype), reduction="sum")
+        return reduced(
+            binary_cross_entropy_with_logits(outputs, truth.to(outputs.dtype), reduction="none").sum(1), reduction
+        )
 
     def probe(
         self, features: Floats, truth: Array, target: Floats, beside: Floats | None, penalty: float, width: int

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .base import Array, Floats, Task, Truth, Unit
+from .base import Array, Floats, Task, Truth, Unit, reduced
 
 TINY = float(np.finfo(float).tiny)
 
@@ -24,7 +24,9 @@ class Regression(Task):
     words = "numbers"
     figure = "R2"
     truth: ClassVar[Truth] = "numbers"
-    signals = frozenset({"confidence", "log_likelihood", "features", "truth", "numbers"})
+    signals = frozenset({"confidence", "log_likelihood", "features", "truth", "loss", "numbers"})
+    loss_figure = "RMSE"
+    loss_name = "squared_error"
 
     def misfits(self, width: int, targets: Mapping[str, Floats | None]) -> list[str]:
         """Outputs and targets have the same columns, and every column varies: R2 is about its variance."""
@@ -65,9 +67,9 @@ class Regression(Task):
         """Root mean square error, all columns together."""
         return float(np.sqrt(((outputs - truth) ** 2).mean())) if len(truth) else 0.0
 
-    def training_loss(self, outputs: Any, truth: Any) -> Any:
-        """Squared error."""
-        return (outputs - truth.to(outputs.dtype)).square().sum()
+    def training_loss(self, outputs: Any, truth: Any, reduction: str = "sum", smoothing: float = 0.0) -> Any:
+        """Squared error, summed over columns."""
+        return reduced((outputs - truth.to(outputs.dtype)).square().sum(1), reduction)
 
     def probe(
         self, features: Floats, truth: Array, target: Floats, beside: Floats | None, penalty: float, width: int

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from attacks.base import Access, Case, Ints
+from attacks.base import Access, Case
 from audit.inputs.data import Arrays
 from audit.inputs.sets import Selection
 from audit.inputs.spool import steps
@@ -18,6 +18,7 @@ from .exchangeability import blind_scores
 from .model_view import ModelView
 
 Found = dict[str, np.ndarray[Any, Any]]
+LOSSES = ("retain", "test", "forget")  # sets whose mean loss is kept, in this order
 ROUNDING = 1e-5  # our choice, relative: float32 answers of one network, however many rows it is asked at once
 
 
@@ -49,10 +50,15 @@ def evidence_arrays(
     return found
 
 
-def shadow_arrays(design: str, member: np.ndarray[Any, Any], views: Mapping[str, ModelView], labels: Ints) -> Found:
-    """Membership of the shadow models of one design, and their accuracy on the test set."""
-    hits = [(view.logits("test").argmax(axis=1) == labels).mean() for view in views.values()]
-    return {f"member/{design}": member, f"accuracy/{design}": np.array([float(hit) for hit in hits])}
+def shadow_arrays(
+    design: str, member: np.ndarray[Any, Any], views: Mapping[str, ModelView], case: Case, holdout: Selection
+) -> Found:
+    """Membership of the shadow models of one design, and the task's figure of each on the test set."""
+    roles = task_roles(case, holdout)
+    truth, rows = np.concatenate([case.truth(role) for role in roles]), len(case.labels["test"])
+    found = [case.task.quality(np.concatenate([view.logits(role) for role in roles]), truth) for view in views.values()]
+    figures = [float(np.mean(quality[:rows])) for quality in found if quality is not None]
+    return {f"member/{design}": member, f"accuracy/{design}": np.array(figures)}
 
 
 def task_roles(case: Case, holdout: Selection) -> tuple[str, ...]:
@@ -134,6 +140,6 @@ def _correctness(name: str, view: ModelView, case: Case, roles: tuple[str, ...])
         f"correct/{name}": task.quality(np.concatenate(unseen), np.concatenate([case.truth(role) for role in roles])),
         f"correct_retain/{name}": task.quality(view.stored("retain"), case.truth("retain")),
         f"correct_forget/{name}": task.quality(view.stored("forget"), case.truth("forget")),
-        f"loss/{name}": np.array([task.loss(view.stored(role), case.truth(role)) for role in ("retain", "test")]),
+        f"loss/{name}": np.array([task.loss(view.stored(role), case.truth(role)) for role in LOSSES]),
     }
     return {key: values for key, values in found.items() if values is not None}

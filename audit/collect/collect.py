@@ -97,7 +97,7 @@ def collect(
     )
     arrays = evidence_arrays(attack_case, (sides[0], sides[1]), case.selection["holdout"], views, seed)
     for design, found in shadows.items():
-        arrays |= shadow_arrays(design, case.shadows[design].member, found, attack_case.labels["test"])
+        arrays |= shadow_arrays(design, case.shadows[design].member, found, attack_case, case.selection["holdout"])
     facts = _facts(case, run, seed, structure, _all(suite, runs), units, shadows, look)
     facts = facts.model_copy(update={"assumptions": (*facts.assumptions, *unchecked)})
     return Evidence(facts, arrays, units.signals)

@@ -78,7 +78,7 @@ class Observations:
         if isinstance(target, PrecomputedOutputs):
             return target.outputs(source, self.files[source], self.batch_size)
         stem = f"{digest[:24]}-{self.fingerprints[source][:24]}"
-        parts = ("logits", "features") if target.access >= Access.FEATURES else ("logits",)
+        parts = _parts(target)
         paths = [self.folder / f"{stem}-{part}.npy" for part in parts]
         found = [self._arrays.mapped(path) for path in paths]
         if any(array is None for array in found):
@@ -93,13 +93,13 @@ class Observations:
 
     def known(self, target: Target, digest: str) -> dict[str, np.ndarray[Any, Any]]:
         """All that a model gave on every file, by the names under which it is kept; {} where some of it is missing."""
-        parts = ("logits", "features") if target.access >= Access.FEATURES else ("logits",)
+        parts = _parts(target)
         stems = [f"{digest[:24]}-{fingerprint[:24]}" for fingerprint in self.fingerprints.values()]
         found = {
             name: self._arrays.mapped(self.folder / name)
             for name in (f"{s}-{part}.npy" for s in stems for part in parts)
         }
-        if self.layers.wanted and isinstance(target, TorchTarget) and not target.headless:
+        if self.layers.wanted and isinstance(target, TorchTarget) and target.featured:
             for source in self.files:
                 paths = [self._layer_path(digest, source, layer) for layer in self.layers_of(target)]
                 found |= {path.name: self._arrays.mapped(path) for path in paths}
@@ -130,8 +130,9 @@ class Observations:
         """
         if not isinstance(target, TorchTarget):
             raise NotApplicable("needs a network, outputs alone have no hidden layers")
-        if target.headless:
-            raise NotApplicable(f"needs the network's head: {target.headless}")
+        if not target.featured:
+            reason = target.headless or "hidden layers of tokens are not read"
+            raise NotApplicable(f"needs the network's head: {reason}")
         data = next(iter(self.files.values()))
         return target.layers(data.batch(np.arange(1)), self.layers.named)
 
@@ -147,7 +148,7 @@ class Observations:
 
     def _passed(self, target: Target, digest: str, source: str) -> tuple[Floats, Floats | None]:
         """Logits and features of a forward pass; with the hidden layers, where an attack reads them."""
-        if self.layers.wanted and isinstance(target, TorchTarget) and not target.headless:
+        if self.layers.wanted and isinstance(target, TorchTarget) and target.featured:
             return self._read(target, digest, source)
         return target.outputs(source, self.files[source], self.batch_size)
 
@@ -225,3 +226,9 @@ class Observations:
             x = self.files[source].x
             self._spreads[source] = float(np.std(x)) if isinstance(x, np.ndarray) else 0.0
         return self._spreads[source]
+
+
+def _parts(target: Target) -> tuple[str, ...]:
+    """What is kept of a model's answers."""
+    featured = target.access >= Access.FEATURES and getattr(target, "featured", True)
+    return ("logits", "features") if featured else ("logits",)

@@ -27,7 +27,12 @@ def agreement(network: TorchTarget, kept: Sequence[Mapping[str, Bools]], sets: M
 
     Returns:
         a share in [0, 1] for each question.
+
+    Raises:
+        ValueError: rows are tokens, which are not labelled.
     """
+    if network.reader is not None:
+        raise ValueError("rows of tokens have no label that could stay the same")
     module = network.module
     state = module.state_dict()
     columns = turned(module)
@@ -60,6 +65,8 @@ def called(network: TorchTarget, changed: Mapping[str, torch.Tensor], data: Arra
     batch = data.batch(np.arange(len(data)))
     given = network.tensor(batch) if isinstance(batch, np.ndarray) else {k: network.tensor(v) for k, v in batch.items()}
     with forward_pass("a forward pass of the network"):
+        if network.reader is not None:
+            return network.reader.likelihood(network.module, given, network.output, changed, tie=False)
         return logits_of(call(network.module, given, changed, tie=False), network.output)
 
 

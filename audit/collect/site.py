@@ -18,7 +18,7 @@ from audit.engine.wire import as_array, decode, encode, state_bytes
 from audit.engine.worker import Shared
 from audit.inputs.case import LoadedCase
 from audit.inputs.data import Arrays
-from audit.inputs.models import StoredTarget, build_module
+from audit.inputs.models import StoredTarget, build_module, set_task
 from audit.inputs.sets import Selection
 from audit.inputs.state import fit_state
 from audit.inputs.targets import Target, TorchTarget
@@ -184,7 +184,7 @@ def pack_model(view: ModelView) -> bytes | None:
         return None
     header = {
         **built,
-        "class_logits": getattr(target, "class_logits", True),
+        "task": target.task,
         "arch": made,
         "source": source_digest(made),
         "content": content,
@@ -217,7 +217,7 @@ def _target(header: Mapping[str, Any], state: bytes, device: str) -> Target:
         )
     fit_state("the model that was sent", module, load(state))
     network = TorchTarget(module.eval(), device, header["head"], output=header["output"], factory=header["arch"])
-    network.class_logits = header["class_logits"]
+    set_task(network, header["task"])
     if (sha256_of(state) if header["stored"] else network.digest()) != header["content"]:
         raise Unlike("a worker's network is not the one that was sent: bring its code to the version of this machine")
     return Black(network, header["key"]) if header["stored"] else network

@@ -74,6 +74,7 @@ def shadow_views(
                     found.keys[name],
                     found.digests[name],
                     build.output,
+                    build.task,
                 ),
                 _marked(found.keys[name], build),
                 observations,

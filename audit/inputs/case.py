@@ -28,6 +28,7 @@ from .scores import FORM, StoredScores, common_queries, scores_of
 from .set_files import REQUIRED_DATA, ReadSets, read_sets
 from .sets import Grants, Overlap, Selection, Sets, assign, drop_duplicates, infer_claim, shared_ids
 from .targets import Target
+from .tokens import token_problems
 
 KEY_NAME = Path(".audit") / "project.key"
 
@@ -156,7 +157,9 @@ def load_case(given: Given, overlap_share: float) -> LoadedCase:
         mine = of_the_task(files)
         if not problems and task.class_logits:
             said += number_models(models, read.named, problems)
-        n_classes = probe_models(models, mine, problems)
+        odd = token_problems(mine) if task.reads_tokens else []
+        problems += odd
+        n_classes = 0 if odd else probe_models(models, mine, problems)
         named = 0 if problems else len(read.named)  # names are counted where all sets were read
         if task.class_logits:
             labels, notes, wrong = settled({role: data.y for role, data in mine.items()}, n_classes, named)

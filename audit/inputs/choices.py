@@ -72,6 +72,7 @@ class TaskName(StrEnum):
     MULTILABEL = "multilabel"
     REGRESSION = "regression"
     SCORES = "scores"
+    CAUSAL_LM = "causal-lm"
 
 
 class Channels(StrEnum):

@@ -17,7 +17,7 @@ INDEX_ROLES = ("forget", "retain", "holdout", "test")  # sets that an index list
 EXECUTORS = ("ray", "ray://host:port", "dask", "tcp://host:port")
 Effort = Literal["quick", "standard", "thorough"]
 Provenance = Literal["exact", "checkpoint", "surrogate"]
-TaskName = Literal["classification", "multilabel", "regression", "scores"]
+TaskName = Literal["classification", "multilabel", "regression", "scores", "causal-lm"]
 
 
 class Section(BaseModel):

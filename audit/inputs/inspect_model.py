@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from attacks.tasks import reads_tokens
 from audit.errors import AuditError
 from audit.record.digest import sha256_path
 
@@ -56,7 +57,7 @@ def _seen(path: Path, arch: str | None, task: str) -> Seen:
     if task == "scores":
         raise ValueError(f"the task is scores, and {path} holds none: save {FORM}, in an .npz file a model")
     if is_folder(path):
-        return _folder(path)
+        return _folder(path, task)
     refuse_unknown(path)
     content = content_of(path)
     if suffix in ADAPTERS:
@@ -73,10 +74,10 @@ def _asked(path: Path, content: bytes) -> Seen:
     return Seen(target.kind, facts, (BLACK_BOX, *named, *target.steps), "logits")
 
 
-def _folder(path: Path) -> Seen:
+def _folder(path: Path, task: str) -> Seen:
     from .adapters.hf_folder import load
 
-    module, _ = load(path)
+    module, _ = load(path, causal=reads_tokens(task))
     facts = (f"{type(module).__name__}, {_sizes(module.state_dict())}",)
     return Seen("Hugging Face folder (safetensors)", facts, ("a network, no --arch needed",), "weights")
 

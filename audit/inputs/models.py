@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attacks.base import Access, Floats
+from attacks.tasks import class_logits_of, reads_tokens
 from audit.errors import CouldNotRun
 from audit.record.readonce import read_once, sha256_of
 
 from .adapters.formats import ADAPTERS, OUTPUT_SUFFIXES, adapter, is_folder, refuse_unknown, suffix_of
 from .archive import Unsound, check_header, check_weights
+from .called import CalledTarget
 from .contained import Meddling, contained, timed
 from .data import Arrays
 from .npz import npz_of
@@ -23,6 +25,7 @@ from .plain_values import allowed, foreign
 from .state import check_network, check_values, fit_state
 from .stored import stored
 from .targets import Target, TorchTarget
+from .tokens import TokenReader
 from .usercode import describe, named_function
 
 if TYPE_CHECKING:
@@ -95,7 +98,7 @@ def load_model(
     if predict is not None:
         return _asked(path, predict, probabilities)
     if is_folder(path):
-        return _folder(path, device, head, output)
+        return _folder(path, device, head, output, task)
     refuse_unknown(path)
     content = content_of(path)
     digest = sha256_of(content)
@@ -114,6 +117,27 @@ def load_model(
     return TorchTarget(module.eval(), device, head, output=output, factory=arch, steps=steps), digest
 
 
+def set_task(model: Target, task: str) -> None:
+    """Say what the outputs of a model mean.
+
+    Args:
+        model: as it was loaded.
+        task: its name, "" = classification.
+
+    Raises:
+        ValueError: the task needs a network and the model is none; with the remedy.
+    """
+    if isinstance(model, (TorchTarget, CalledTarget)):
+        model.class_logits = class_logits_of(task)
+    if isinstance(model, TorchTarget):
+        model.task, model.reader = task, TokenReader() if reads_tokens(task) else None
+    elif reads_tokens(task):
+        raise ValueError(
+            f"{task} needs a network (a Hugging Face folder, or weights with --arch): for stored scores leave --task "
+            "out"
+        )
+
+
 def _asked(path: Path, predict: str, probabilities: bool) -> tuple[Target, str]:
     """A model that the user's own function asks."""
     from .adapters.predict_hook import load
@@ -124,12 +148,12 @@ def _asked(path: Path, predict: str, probabilities: bool) -> tuple[Target, str]:
     return target, target.digest()
 
 
-def _folder(path: Path, device: str, head: str | None, output: str | None) -> tuple[Target, str]:
+def _folder(path: Path, device: str, head: str | None, output: str | None, task: str) -> tuple[Target, str]:
     """A Hugging Face folder."""
     from .adapters.hf_folder import load
 
     with contained(str(path)):
-        module, digest = load(path)
+        module, digest = load(path, causal=reads_tokens(task))
     kind = f"Hugging Face {type(module).__name__}"
     return TorchTarget(module, device, head, output=output, factory=kind), digest
 
@@ -216,6 +240,7 @@ class StoredTarget:
     key: str
     sha256: str
     output: str | None = None
+    task: str = ""
     access: Access = Access.LOGITS
 
     @property
@@ -237,4 +262,5 @@ class StoredTarget:
         )
         if digest != self.sha256:
             raise CouldNotRun(f"{self.path} changed after it was trained: see who writes there, and run again.")
+        set_task(target, self.task)
         return target

@@ -24,17 +24,27 @@ class PrivateNetwork:
     def __init__(self, target: TorchTarget) -> None:
         self.module = copy.deepcopy(target.module).eval()
         self._output, self._columns = target.output, two_columns if target.class_logits else _as_they_are
+        self._reader = target.reader
         for parameter in self.module.parameters():
             parameter.requires_grad_(parameter.is_floating_point())
 
+    @property
+    def rows(self) -> int | None:
+        """Rows of tokens that one pass takes; None = the caller's choice."""
+        return None if self._reader is None else self._reader.rows
+
     def forward(self, x: Any) -> Any:
-        """Logits (b, C), C >= 2."""
+        """Logits (b, C), C >= 2; of rows of tokens the leading column alone."""
         with forward_pass(PASS):
+            if self._reader is not None:
+                return self._reader.likelihood(self.module, x, self._output)
             return self._columns(logits_of(call(self.module, x), self._output))
 
     def functional(self, state: Mapping[str, Any], x: Any) -> Any:
         """Logits (b, C) with other parameters and buffers; those that ``state`` lacks stay as they are."""
         with forward_pass(PASS):
+            if self._reader is not None:
+                return self._reader.likelihood(self.module, x, self._output, state)
             return self._columns(logits_of(call(self.module, x, state), self._output))
 
 

@@ -9,11 +9,10 @@ from typing import Any
 from audit.errors import AuditError
 
 from .architecture import has_global_hooks
-from .called import CalledTarget
 from .gathered import Gathered
 from .given import Build
 from .memory import arrays_of, target_of
-from .models import check_device, load_model
+from .models import check_device, load_model, set_task
 from .naming import check_name
 from .stored import stored
 from .targets import Target, TorchTarget
@@ -38,8 +37,7 @@ def read_models(
         where = str(source) if isinstance(source, Path) else name
         try:
             models[name], digests[name] = _read_model(name, source, build)
-            if isinstance(model := models[name], (TorchTarget, CalledTarget)):
-                model.class_logits = build.class_logits
+            set_task(models[name], build.task)
         except AuditError:
             raise
         except ValueError as error:

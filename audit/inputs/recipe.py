@@ -50,8 +50,10 @@ class RecipeSection(BaseModel):
         batch_size: rows a step; all rows where there are fewer.
         augmentation: of pictures (n, height, width) or (n, channels, height, width): left-right flip with probability
             1/2, shift by up to one pixel each way with the edge repeated, or both.
-        loss: cross-entropy; a network with one output is trained as a binary classifier.
-        label_smoothing: in [0, 1).
+        loss: that of the task, which `training_order` enters: a mean over rows of the cross-entropy of classes (a
+            network with one output is a binary classifier), the squared error or the binary cross-entropy of labels,
+            both summed over columns.
+        label_smoothing: in [0, 1); of classes alone.
         engine: how many models are trained at once; ``auto`` measures.
         workers: processes of the pool; None = one a core, or one a GPU.
         output: name or position of the logits among what the network returns; None = ``--output``.
@@ -71,7 +73,7 @@ class RecipeSection(BaseModel):
     epochs: float = Field(default=30.0, gt=0, allow_inf_nan=False)
     batch_size: int = Field(default=128, ge=1)
     augmentation: Literal["none", "flip", "shift", "flip+shift"] = "none"
-    loss: Literal["cross_entropy"] = "cross_entropy"
+    loss: Literal["cross_entropy", "squared_error", "binary_cross_entropy"] = "cross_entropy"
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     engine: Literal["auto", "vectorised", "pool"] = "auto"
     workers: int | None = Field(default=None, ge=1)

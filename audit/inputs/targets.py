@@ -19,6 +19,7 @@ from .layers import check_named, find_layers, pooled, reading
 from .passes import Blocks, together
 from .probabilities import last_activation
 from .tensors import Passed, State, two_columns
+from .tokens import TokenReader
 
 if TYPE_CHECKING:
     import torch
@@ -62,10 +63,12 @@ class TorchTarget:
     Attributes:
         architecture: digest of the code of a network that a program holds; "" where a factory names it.
         unnamed: why that code cannot be named, "" where it can.
-        class_logits: one output is the logit of the second of two classes (`attacks.tasks`).
+        task: what its outputs mean (`attacks.tasks`), "" = classification; `set_task` of `audit.inputs.models` says it.
+        class_logits: one output is the logit of the second of two classes.
         headless: why it has no head, so that features and all that needs them are not to be had; "" where it has one,
             or where none was looked for yet.
         blocks: of rows that go through at once.
+        reader: makes columns a row of what it gives for each token; None = it gives columns a row.
     """
 
     def __init__(
@@ -83,17 +86,23 @@ class TorchTarget:
         self.module = module.to(device)
         for parameter in self.module.parameters():
             parameter.requires_grad_(False)
-        self.architecture = self.unnamed = self.headless = ""
+        self.architecture = self.unnamed = self.headless = self.task = ""
         self.class_logits = True
         self.device = torch.device(device)
         self.head_name, self.output, self.factory, self.steps = head, output, factory, steps
         self.blocks = Blocks(self.device)
+        self.reader: TokenReader | None = None
         self._head: Head | None = None
 
     @property
     def access(self) -> Access:
         """Everything; without a head its outputs alone."""
         return Access.LOGITS if self.headless else Access.TRAIN
+
+    @property
+    def featured(self) -> bool:
+        """It has features of rows: those of tokens are not read."""
+        return not self.headless and self.reader is None
 
     @property
     def state(self) -> Mapping[str, np.ndarray[Any, Any]]:
@@ -150,6 +159,8 @@ class TorchTarget:
 
     def look_for_head(self, inputs: Inputs) -> None:
         """Find the head, or note why there is none: the network then grants its outputs alone."""
+        if self.reader is not None:
+            return
         try:
             self.find_head(inputs)
         except NoHead as reason:
@@ -178,7 +189,7 @@ class TorchTarget:
         """Logits, penultimate features and hidden layers of one batch, from one forward pass."""
         import torch
 
-        head = None if self.headless else self.find_head(inputs)
+        head = self.find_head(inputs) if self.featured else None
         caught: list[torch.Tensor] = []
         handle = head and head.module.register_forward_pre_hook(lambda _module, args: caught.append(args[0]))
         try:
@@ -223,7 +234,12 @@ class TorchTarget:
             return self._call(inputs, layers, outputs=outputs)
 
         with contained("the network"):
-            return together(self.blocks.passed(one, data, batch_size), layers)
+            if self.reader is None:
+                return together(self.blocks.passed(one, data, batch_size), layers)
+            order = self.reader.order(data)
+            answers = self.blocks.passed(one, data.take(order), min(batch_size, self.reader.rows))
+            columns, _, _ = together(answers, ())
+            return columns[np.argsort(order)], None, {}
 
     def head(self) -> tuple[Floats, Floats]:
         """Weight (C, d) and bias (C,) of the head, C >= 2. Call after ``outputs``."""
@@ -287,6 +303,8 @@ class TorchTarget:
         """The logits of the network's own forward pass, which is the user's code."""
         try:
             with forward_pass("a forward pass of the network"):
+                if self.reader is not None:
+                    return self.reader.columns(self.module, x, self.output)
                 return logits_of(call(self.module, x), self.output)
         except NotApplicable as error:  # only an attack may say so, in words that are shared
             raise RuntimeError("the network raises NotApplicable") from error

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from attacks.tasks import loss_of
+
 from .config import Config, EngineSection, TrainingSection
 from .recipe import RecipeSection
 
@@ -23,6 +25,7 @@ class TrainingOrder:
         seed: of the run.
         store: folder of trained models.
         engine: where they are trained.
+        task: what their outputs mean (`attacks.tasks`).
     """
 
     wanted: TrainingSection
@@ -32,6 +35,7 @@ class TrainingOrder:
     seed: int
     store: Path
     engine: EngineSection
+    task: str = "classification"
 
     @property
     def factory(self) -> str:
@@ -42,8 +46,13 @@ class TrainingOrder:
 
 
 def training_order(config: Config, project: Path) -> TrainingOrder:
-    """The order of a configuration; the store is by default in ``.audit/`` of the project folder."""
-    recipe = config.recipe
+    """The order of a configuration; the store is by default in ``.audit/`` of the project folder.
+
+    The built-in recipe takes the loss of the task, where none is named.
+    """
+    recipe, task = config.recipe, config.task or "classification"
+    if recipe.defined and recipe.train is None and "loss" not in recipe.model_fields_set and loss_of(task):
+        recipe = recipe if recipe.loss == loss_of(task) else recipe.model_copy(update={"loss": loss_of(task)})
     if recipe.defined and recipe.output is None and config.model.output is not None:
         recipe = recipe.model_copy(update={"output": config.model.output})
     return TrainingOrder(
@@ -54,4 +63,5 @@ def training_order(config: Config, project: Path) -> TrainingOrder:
         seed=config.seed,
         store=config.training.store or project / STORE,
         engine=config.engine,
+        task=task,
     )

@@ -66,7 +66,7 @@ class Options(TypedDict, total=False):
     max_minutes: float
     max_references: int
     store: str | os.PathLike[str]
-    task: Literal["classification", "multilabel", "regression", "scores"]
+    task: Literal["classification", "multilabel", "regression", "scores", "causal-lm"]
     label: str
     classes: str | Sequence[str | int]
     scale: float

@@ -7,8 +7,8 @@ import numpy as np
 from audit.collect.evidence import Evidence
 from audit.record.findings import Gate
 
-#: our choice: accuracy by which shadow models may differ from the model they stand for, beyond three of their own
-#: standard deviations
+#: our choice: accuracy, or the task's figure in its place, by which shadow models may differ from the model they stand
+#: for, beyond three of their own standard deviations
 MATCH = 0.03
 
 STANDS_FOR = {"trained": "original", "unlearned": "unlearned"}
@@ -21,20 +21,20 @@ def shadow_mismatch(evidence: Evidence, design: str) -> str:
     """
     shadows = evidence.arrays.get(f"accuracy/{design}")
     model = STANDS_FOR[design]
-    own = _test_accuracy(evidence, model)
+    own = _test_quality(evidence, model)
     if shadows is None or own is None or len(shadows) < 2:
         return ""
     gap = float(shadows.mean()) - own
     if abs(gap) <= max(MATCH, 3 * float(shadows.std(ddof=1))):
         return ""
     return (
-        f"the shadow models' accuracy on the test set ({shadows.mean():.3f}) is not the {model} model's ({own:.3f}): "
-        "describe in [recipe] how that model was made"
+        f"the shadow models' {evidence.task.figure} on the test set ({shadows.mean():.3f}) is not the {model} model's "
+        f"({own:.3f}): describe in [recipe] how that model was made"
     )
 
 
-def _test_accuracy(evidence: Evidence, model: str) -> float | None:
-    """Accuracy on the test set, whose rows come first among the never-seen ones."""
+def _test_quality(evidence: Evidence, model: str) -> float | None:
+    """The task's figure on the test set, whose rows come first among the never-seen ones."""
     if model not in evidence.facts.models:
         return None
     return float(evidence.correct(model)[: len(evidence.labels("test"))].mean())
@@ -58,14 +58,15 @@ def training_gates(evidence: Evidence) -> list[Gate]:
     ]
     for design in evidence.facts.shadows:
         mismatch = shadow_mismatch(evidence, design)
-        accuracy = np.asarray(evidence.arrays[f"accuracy/{design}"])
+        figures = np.asarray(evidence.arrays[f"accuracy/{design}"])
         found.append(
             Gate(
                 name=f"shadow models ({design})",
                 ok=not mismatch,
                 effect="blocks the figures of the attacks that use them",
                 reason=mismatch
-                or f"{len(accuracy)} models, accuracy on the test set {accuracy.min():.3f} to {accuracy.max():.3f}",
+                or f"{len(figures)} models, {evidence.task.figure} on the test set {figures.min():.3f} to "
+                f"{figures.max():.3f}",
             )
         )
     return found

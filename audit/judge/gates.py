@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from attacks.base import GRANTS
 from audit.collect.evidence import Evidence
 from audit.policy.policy import Policy
 from audit.record.attack_record import LEFT_OUT
@@ -89,6 +90,9 @@ def _attacks_ran(findings: Sequence[Finding], evidence: Evidence, policy: Policy
         "run with other parameters than those whose error rates were measured": [
             f.attack for f in findings if f.kind == "input" and f.metric == "parameters"
         ],
+        f"read by no attack on {evidence.task.name}": [evidence.task.unread]
+        if evidence.task.unread and GRANTS[claim.access] > GRANTS["logits"]
+        else [],
     }
     said = "; ".join(f"{what}: {', '.join(names)}" for what, names in missing.items() if names)
     reason = said or "every gated attack that applies ran"

@@ -18,6 +18,7 @@ from audit.statistics import published
 from audit.statistics.intervals import auc_components
 
 ATTACK, RESIDUAL = "membership", "residual_knowledge"
+SETS = ("retain rows", "never-seen rows", "forget rows")  # in the order of `audit.collect.arrays.LOSSES`
 KLOM_MODELS = 20  # our choice: below it chance alone gives as much as a true shift (null mean 3 at 20, 6 at 10)
 
 Value = Callable[[Any, list[Any]], float | None]
@@ -27,6 +28,7 @@ def papers(evidence: Evidence) -> tuple[PaperFigure, ...]:
     """All figures that the evidence allows."""
     return (
         *_accuracies(evidence),
+        *_losses(evidence),
         *_forget_quality(evidence),
         *_privleak(evidence),
         *_klom(evidence),
@@ -87,6 +89,21 @@ def _accuracies(evidence: Evidence) -> list[PaperFigure]:
                 note,
             )
         )
+    return figures
+
+
+def _losses(evidence: Evidence) -> list[PaperFigure]:
+    """The mean loss by set, where the task has words for it: RMSE, perplexity."""
+    task = evidence.task
+    models = [m for m in evidence.facts.models if m in ("unlearned", "original") or m in evidence.facts.references]
+    kept = {model: evidence.arrays.get(f"loss/{model}") for model in models}
+    losses = {model: loss for model, loss in kept.items() if loss is not None and len(loss) == len(SETS)}
+    if not task.loss_figure or "unlearned" not in losses:  # or a run of an older version
+        return []
+    figures = []
+    for at, rows in enumerate(SETS):
+        found = {model: task.printed_loss(float(loss[at])) for model, loss in losses.items()}
+        figures.append(_beside(f"{task.loss_figure} on {rows}", found, lambda mine, _: float(mine), "the references'"))
     return figures
 
 

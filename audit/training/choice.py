@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from attacks.memory import is_out_of_memory
+from attacks.tasks import task_of_loss
 from audit.inputs.contained import Meddling, contained, timed
 from audit.inputs.device import full_precision
 from audit.inputs.forward import NoLogits
@@ -78,7 +79,7 @@ def check_network(recipe: RecipeSection, arch: str, batches: Batches, job: Job) 
     """One forward pass: does the network fit the data?
 
     Raises:
-        TrainingError: it fails, gives no (rows, classes), or has too few outputs for the labels.
+        TrainingError: it fails, gives no (rows, outputs), or its outputs do not fit the labels.
     """
     import torch
 
@@ -99,13 +100,9 @@ def check_network(recipe: RecipeSection, arch: str, batches: Batches, job: Job) 
         raise TrainingError(f"--arch {arch}: the network fails on its inputs ({describe(error)}): repair it") from error
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != len(index):
         what = f"shape {tuple(logits.shape)}" if isinstance(logits, torch.Tensor) else f"a {type(logits).__name__}"
-        raise TrainingError(f"--arch {arch}: the network returns {what}, not (rows, classes): wrap it")
-    classes, low, high = max(2, logits.shape[1]), int(batches.y.min()), int(batches.y.max())
-    if low < 0 or high >= classes:
-        raise TrainingError(
-            f"--arch {arch}: the network has {classes} classes and the labels go from {low} to {high}: number the "
-            "labels from 0, or build a network with an output for each"
-        )
+        raise TrainingError(f"--arch {arch}: the network returns {what}, not (rows, outputs): wrap it")
+    if problem := task_of_loss(recipe.loss).mismatch(logits.shape[1], batches.y.cpu().numpy()):
+        raise TrainingError(f"--arch {arch}: {problem}")
     losses_of(recipe, logits, batches.y[index], 1)
 
 

@@ -15,7 +15,7 @@ class Rows(Dataset[Any]):
 
     Attributes:
         x: inputs (n, ...) as float32 or int64, or a dict of such.
-        y: labels (n,) int64.
+        y: labels: classes (n,) int64, or numbers or flags (n, k) float32.
 
     Args:
         pool: canonical pool; copied.

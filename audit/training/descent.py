@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attacks.tasks import task_of_loss
 from audit.inputs.forward import call, logits_of
 from audit.inputs.recipe import RecipeSection
 
@@ -103,15 +105,11 @@ def make_optimiser(recipe: RecipeSection, parameters: Sequence[torch.Tensor]) ->
 
 def losses_of(recipe: RecipeSection, logits: torch.Tensor, y: torch.Tensor, models: int) -> torch.Tensor:
     """Mean loss of each model over its part of (models * batch) rows: (models,)."""
-    import torch
-    from torch.nn.functional import cross_entropy
-
-    if logits.shape[-1] == 1:
-        logits = torch.cat([torch.zeros_like(logits), logits], dim=-1)
-    if models == 1:
-        return cross_entropy(logits, y, label_smoothing=recipe.label_smoothing)[None]
-    rows = cross_entropy(logits, y, reduction="none", label_smoothing=recipe.label_smoothing)
-    return rows.view(models, -1).mean(1)
+    loss = partial(task_of_loss(recipe.loss).training_loss, logits, y, smoothing=recipe.label_smoothing)
+    found: torch.Tensor = (
+        loss(reduction="mean")[None] if models == 1 else loss(reduction="none").view(models, -1).mean(1)
+    )
+    return found
 
 
 def descend(

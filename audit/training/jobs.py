@@ -29,11 +29,11 @@ class Pool:
 
     Attributes:
         x: inputs (N, ...) or a mapping of such arrays.
-        y: integer labels (N,).
+        y: classes (N,), or numbers or flags (N, k).
     """
 
     x: Inputs
-    y: Ints
+    y: np.ndarray[Any, Any]
 
     def __len__(self) -> int:
         return len(self.y)

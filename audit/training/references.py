@@ -8,12 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from attacks.tasks import loss_of
 from audit.engine.crew import Order
 from audit.errors import CouldNotRun, InputError, UsageError
 from audit.inputs.case import LoadedCase, ShadowModels
 from audit.inputs.config import TrainingSection
 from audit.inputs.data import Arrays
-from audit.inputs.models import load_model
+from audit.inputs.models import load_model, set_task
 from audit.inputs.sets import Selection
 from audit.inputs.targets import Target
 from audit.inputs.training_order import TrainingOrder
@@ -62,7 +63,13 @@ def check_order(order: TrainingOrder, kind: str, *, beside_outputs: bool = False
     """
     if not order.wanted.asked:
         return
-    problems = []
+    problems, loss = [], loss_of(order.task)
+    if not loss:
+        problems.append(f"the audit trains no models of the task {order.task}: give honest retrains (--retrained)")
+    elif order.recipe.train is None and order.recipe.loss != loss:
+        problems.append(f'[recipe] loss = "{order.recipe.loss}" is not that of {order.task}: leave the line out')
+    if order.recipe.label_smoothing and order.task != "classification":
+        problems.append("[recipe] label_smoothing has a meaning for classes alone: leave the line out")
     if not order.recipe.defined:
         problems.append(
             "training needs to know how: describe it in [recipe] of audit.toml (`audit init` shows the keys)"
@@ -160,6 +167,7 @@ def with_trained(
             trust_pickle=False,
             output=case.build.output,
         )
+        set_task(models[name], case.build.task)
         if digests[name] != trained.digests[job]:
             raise CouldNotRun(f"{path} changed after it was trained: see who writes there, and run again.")
         inputs.append(

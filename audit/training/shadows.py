@@ -92,7 +92,7 @@ def joined(parts: list[Arrays]) -> Pool:
     Raises:
         ValueError: a set has no inputs.
     """
-    return Pool(_inputs(parts), np.concatenate([part.y for part in parts]))
+    return Pool(_inputs(parts), np.concatenate([part.y if part.targets is None else part.targets for part in parts]))
 
 
 def _inputs(parts: list[Arrays]) -> Inputs:

@@ -32,7 +32,7 @@ NAMES = sorted(discover())
 #: attacks that cost more than a tenth of an audit keep one cheap check in the quick suite, the rest under ``slow``
 COSTLY = {
     *("anamnesis", "attribution", "flatness", "gradient_norm", "memory_jog", "reconstruction", "relearning"),
-    *("relearning_unrelated", "svc_mia", "uma", "uma_label"),
+    *("relearning_unrelated", "svc_mia", "uma", "uma_error", "uma_label"),
 }
 CHECKED = [pytest.param(n, marks=[pytest.mark.slow] if n in COSTLY else []) for n in NAMES]
 #: many test rows: a quarter of them is the auxiliary set, and RMIA wants 200

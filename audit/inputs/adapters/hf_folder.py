@@ -1,4 +1,4 @@
-"""Hugging Face folders of text and image classifiers: config.json and safetensors, nothing else (extra ``hf``).
+"""Hugging Face folders of classifiers and causal language models: config.json and safetensors alone (extra ``hf``).
 
 The network is built from the configuration by the installed library and gets the weights that were read here: no code
 of the folder's runs, and nothing is asked of the network.
@@ -29,6 +29,7 @@ TASKS = {
     "ForSequenceClassification": "AutoModelForSequenceClassification",
     "ForImageClassification": "AutoModelForImageClassification",
 }
+CAUSAL = {"ForCausalLM": "AutoModelForCausalLM", "LMHeadModel": "AutoModelForCausalLM"}
 #: keys of a configuration that ask for code or files from elsewhere, or for a network that is not plain
 ELSEWHERE = ("auto_map", "quantization_config", "backbone", "use_timm_backbone", "custom_pipelines", "adapter_config")
 COUNTED = ("layer", "depth", "block", "expert", "stage", "num_labels")  # parts of the names of counts
@@ -36,8 +37,12 @@ MOST_CLASSES = 100_000  # our choice
 SPARE = 10_000_000  # our choice: weights that a configuration may describe beyond those of the files
 
 
-def load(path: Path) -> tuple[torch.nn.Module, str]:
+def load(path: Path, *, causal: bool = False) -> tuple[torch.nn.Module, str]:
     """The network with the weights of the folder, in eval mode, and the folder's digest.
+
+    Args:
+        path: the folder.
+        causal: a causal language model is wanted, else a classifier.
 
     Raises:
         ValueError: with the remedy.
@@ -46,7 +51,7 @@ def load(path: Path) -> tuple[torch.nn.Module, str]:
     config = _config(path, content[CONFIG])
     weights = _weights(path, {name: part for name, part in content.items() if name != CONFIG})
     known = {name: hashlib.sha256(part).hexdigest() for name, part in content.items()}
-    module = _filled(path, _described(path, config, weights), weights)
+    module = _filled(path, _described(path, config, weights, CAUSAL if causal else TASKS), weights)
     check_network(str(path), module)
     check_values(str(path), module.state_dict())
     return module, folder_digest(path, known)
@@ -109,18 +114,21 @@ def _weights(path: Path, files: dict[str, bytes]) -> dict[str, Any]:
     return found
 
 
-def _described(path: Path, config: dict[str, Any], weights: dict[str, Any]) -> torch.nn.Module:
+def _described(path: Path, config: dict[str, Any], weights: dict[str, Any], tasks: dict[str, str]) -> torch.nn.Module:
     """The network that a configuration describes, without memory for weights, once it fits the files."""
     import torch
 
     os.environ["HF_HUB_OFFLINE"] = "1"  # before it is imported: nothing is asked of the network
     transformers = library("transformers", "hf", path)
     names = config.get("architectures") or [""]
-    task = next((TASKS[end] for end in TASKS if str(names[0]).endswith(end)), None)
+    name = str(names[0])
+    task = next((tasks[end] for end in tasks if name.endswith(end)), None)
     if task is None:
+        hint = "; language models with --task causal-lm" if name.endswith(tuple(CAUSAL)) else ""
+        kinds = "causal language models" if tasks is CAUSAL else "classifiers of text and of images"
         raise ValueError(
-            f"{path} holds a {shown(str(names[0]) or 'model of no named architecture')}: classifiers of text and of "
-            f"images are audited ({', '.join(f'*{end}' for end in TASKS)})"
+            f"{path} holds a {shown(name or 'model of no named architecture')}: {kinds} are audited "
+            f"({', '.join(f'*{end}' for end in tasks)}){hint}"
         )
     layers = [f"{key} = {value}" for key, value in config.items() if _too_many(key, value, len(weights))]
     if layers:
@@ -130,8 +138,11 @@ def _described(path: Path, config: dict[str, Any], weights: dict[str, Any]) -> t
     try:
         settings = {key: value for key, value in config.items() if key not in ("model_type", "transformers_version")}
         described = transformers.AutoConfig.for_model(config["model_type"], **settings)
-        if described.problem_type in ("regression", "multi_label_classification") or described.num_labels < 2:
+        odd = described.problem_type in ("regression", "multi_label_classification") or described.num_labels < 2
+        if odd and tasks is TASKS:
             raise ValueError("it predicts no single class of two or more: regression and many labels are not audited")
+        if tasks is CAUSAL:
+            described.use_cache = False  # keys and values of tokens: nothing is continued here
         with torch.device("meta"):
             module: torch.nn.Module = auto.from_config(described, attn_implementation="eager")
         size = sum(p.numel() for p in module.parameters())

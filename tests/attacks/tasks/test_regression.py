@@ -16,7 +16,7 @@ from sklearn.metrics import r2_score
 import audit
 from attacks.membership.wasserstein import Wasserstein
 from attacks.tasks.regression import Regression
-from audit.errors import InputError, UsageError
+from audit.errors import InputError
 
 TASK = Regression()
 RNG = np.random.default_rng(0)
@@ -91,6 +91,11 @@ def test_the_shallow_methods_of_the_field_fail_and_the_figures_of_their_paper_st
     assert known["probe.auc"].control > 0.7  # type: ignore[operator]
     assert any("mean W1 to the other models" in line for a in found.result.attacks for line in a.details)
     assert "R2" in found.report("markdown") + found.report("html")
+    printed = {figure.name: figure for figure in found.result.papers}
+    x, y = case.rows["forget"]
+    predicted = method(case, 5)(torch.tensor(x)).detach().numpy()[:, 0]
+    assert printed["RMSE on forget rows"].value == pytest.approx(np.sqrt(np.mean((predicted - y) ** 2)), rel=1e-4)
+    assert printed["RMSE on never-seen rows"].null is not None
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
@@ -126,8 +131,6 @@ def test_what_is_wrong_is_told_with_its_remedy(case: RegressionCase) -> None:
         audit.run(**stored(case, original=shuffled))
     with pytest.raises(InputError, match="class claim has no meaning for regression"):
         audit.run(**stored(case, claim="class"))
-    with pytest.raises(UsageError, match="trains classifiers alone"):
-        audit.run(**case.given(train_references=2))
     with pytest.raises(InputError, match="y must be integer class labels"):
         audit.run(**{k: v for k, v in stored(case).items() if k != "task"})
 

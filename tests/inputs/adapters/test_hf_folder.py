@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -159,3 +160,62 @@ def test_a_whole_audit_of_a_text_classifier(tmp_path: Path) -> None:
     assert honest.verdict != "FAIL"
     leaking = audit.run(forget=tmp_path / "forget.npz", unlearned=tmp_path / "leaking", **options)
     assert leaking.verdict == "FAIL"
+
+
+def llama(seed: int = 0, *, tied: bool = False) -> Any:
+    torch.manual_seed(seed)
+    config = transformers.LlamaConfig(vocab_size=60, max_position_embeddings=24, tie_word_embeddings=tied, **SMALL)
+    return transformers.LlamaForCausalLM(config).eval()
+
+
+def gpt2(seed: int = 0) -> Any:
+    torch.manual_seed(seed)
+    config = transformers.GPT2Config(vocab_size=60, n_positions=24, n_embd=16, n_layer=2, n_head=2)
+    return transformers.GPT2LMHeadModel(config).eval()
+
+
+@pytest.mark.parametrize("make", [llama, partial(llama, tied=True), gpt2], ids=["llama", "tied", "gpt2"])
+def test_a_causal_language_model_is_read_and_trained_on(make: Any, tmp_path: Path) -> None:
+    """As the library's own loss has it; tied weights are trained together."""
+    from attacks.recovery.clones import Clones
+    from attacks.tasks import task_named
+    from audit.inputs.models import set_task
+    from audit.inputs.network import PrivateNetwork
+
+    model = make()
+    model.save_pretrained(tmp_path / "m")
+    target, digest = load_model(
+        tmp_path / "m", arch=None, device="cpu", head=None, trust_pickle=False, task="causal-lm"
+    )
+    assert isinstance(target, TorchTarget)
+    set_task(target, "causal-lm")
+    assert digest == sha256_path(tmp_path / "m")
+    rows = tokens()
+    problems: list[str] = []
+    assert probe_models({"m": target}, {"forget": rows}, problems) == 3
+    assert problems == []
+    columns, _ = target.outputs("forget", rows, 5)
+    parts: Any = rows.batch(np.arange(len(rows)))
+    for i in range(len(rows)):
+        own = {name: torch.from_numpy(array[i : i + 1]) for name, array in parts.items()}
+        labels = own["input_ids"].masked_fill(own["attention_mask"] == 0, -100)
+        with torch.no_grad():
+            loss = float(model(**own, labels=labels).loss)
+        assert columns[i, 0] == pytest.approx(-loss, abs=1e-4)
+    clones = Clones(PrivateNetwork(target), 2, 0.02, task_named("causal-lm"))
+    taught = {name: torch.from_numpy(array)[None].repeat_interleave(2, 0) for name, array in parts.items()}
+    for _ in range(3):
+        clones.step(taught, np.zeros((2, len(rows)), np.int64))
+    after = clones.logits(lambda part: {name: torch.from_numpy(a[part]) for name, a in parts.items()}, len(rows))
+    assert clones.trained is not None
+    assert clones.trained > 0.99  # all but the frequencies of the positions
+    assert after.mean() > columns[:, 0].mean() + 0.02
+
+
+def test_a_language_model_is_told_apart_from_a_classifier(tmp_path: Path) -> None:
+    llama().save_pretrained(tmp_path / "m")
+    bert().save_pretrained(tmp_path / "b")
+    with pytest.raises(ValueError, match=r"LlamaForCausalLM: classifiers .* language models with --task causal-lm"):
+        target_of(tmp_path / "m")
+    with pytest.raises(ValueError, match="holds a BertForSequenceClassification: causal language models are audited"):
+        load_model(tmp_path / "b", arch=None, device="cpu", head=None, trust_pickle=False, task="causal-lm")

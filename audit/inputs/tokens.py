@@ -1,0 +1,160 @@
+"""Rows of tokens: what a causal language model's logits (rows, tokens, vocabulary) say of each, and nothing else kept.
+
+Inputs have the names of Hugging Face: ``x.input_ids`` (n, t), ``x.attention_mask`` (n, t; 1 = a token, 0 = padding, at
+the end of the row), ``x.labels`` (n, t; -100 = not judged, as a prompt or padding is, else the token again). ``x``
+alone are tokens without padding that are judged from the second one on: the first has no probability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attacks.base import Ints
+from attacks.scorers.tokens import LEAST_VARIANCE, K
+
+from .data import Arrays, positions
+from .forward import NoLogits, call, logits_of, takes
+
+if TYPE_CHECKING:
+    import torch
+
+IDS, MASK, LABELS = "input_ids", "attention_mask", "labels"
+UNJUDGED = -100  # of Hugging Face
+BUDGET = 2**29  # bytes of one forward pass, our choice
+COPIES = 6  # of a batch's logits in float32 that are in memory at once: those judged, their log-softmax, products
+FIRST = 8  # our choice: rows of a pass before the vocabulary is known
+
+
+class TokenReader:
+    """Reads rows of tokens through causal language models of one kind, several columns a row.
+
+    Memory: blocks of rows whose logits, log-probabilities and products take about ``BUDGET`` (one row may need more).
+
+    Attributes:
+        vocabulary: columns of the logits that were seen last; 0 before the first pass.
+        longest: tokens of the widest row that was asked for.
+    """
+
+    def __init__(self) -> None:
+        self.vocabulary = self.longest = 0
+
+    @property
+    def rows(self) -> int:
+        """Rows of the widest length that one forward pass takes."""
+        if not self.vocabulary:
+            return FIRST
+        return max(1, BUDGET // (COPIES * 4 * self.vocabulary * self.longest))
+
+    def order(self, data: Arrays) -> Ints:
+        """Rows, the longest first: what does not fit into memory shows at once, and blocks hold little padding."""
+        parts = _named(data.batch(np.arange(len(data))))
+        if MASK not in parts:
+            return np.arange(len(data))
+        return np.argsort(-(parts[MASK] != 0).sum(axis=1), kind="stable").astype(np.int64)
+
+    def columns(self, module: torch.nn.Module, x: Any, output: str | None) -> torch.Tensor:
+        """Signals (b, 3) of rows: `attacks.tasks.causal_lm.SIGNALS`, higher = more like a member."""
+        import torch
+
+        logits, tokens, judged = self._judged(module, x, output, None)
+        logp = torch.log_softmax(logits, dim=-1)
+        own, p = logp.gather(1, tokens[:, None])[:, 0], logp.exp()
+        mean = (p * logp).nan_to_num(0.0).sum(-1)  # 0 * log 0 = 0
+        variance = (p * logp.square()).nan_to_num(0.0).sum(-1) - mean.square()
+        standard = (own - mean) / variance.clamp(min=LEAST_VARIANCE).sqrt()
+        return torch.stack([_mean(own, judged), _lowest(standard, judged), _lowest(own, judged)], dim=1)
+
+    def likelihood(
+        self,
+        module: torch.nn.Module,
+        x: Any,
+        output: str | None,
+        state: Mapping[str, Any] | None = None,
+        *,
+        tie: bool = True,
+    ) -> torch.Tensor:
+        """The leading column alone, (b, 1): mean log-likelihood, differentiable in the weights or in ``state``."""
+        from torch.nn.functional import cross_entropy
+
+        logits, tokens, judged = self._judged(module, x, output, state, tie=tie)
+        return _mean(-cross_entropy(logits, tokens, reduction="none"), judged)[:, None]
+
+    def _judged(
+        self, module: torch.nn.Module, x: Any, output: str | None, state: Mapping[str, Any] | None, *, tie: bool = True
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Logits (m, vocabulary) of the judged tokens of all rows, these tokens (m,), and where they stand (b, t)."""
+        import torch
+
+        parts = _named(x)
+        self.longest = max(self.longest, parts[IDS].shape[1])
+        if MASK in parts:  # padding that all rows have costs nothing
+            length = max(2, int(parts[MASK].sum(1).max()))
+            parts = {name: part[:, :length] for name, part in parts.items()}
+        ids = parts[IDS]
+        asked = {name: parts[name] for name in (IDS, MASK) if name in parts}
+        logits = logits_of(call(module, asked if takes(module, tuple(asked)) else ids, state, tie=tie), output)
+        if not isinstance(logits, torch.Tensor) or logits.ndim != 3 or logits.shape[:2] != ids.shape:
+            shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+            raise NoLogits(f"it gives {shape} for {tuple(ids.shape)} tokens, not (rows, tokens, vocabulary): wrap it")
+        self.vocabulary = logits.shape[2]
+        judged = parts[LABELS] != UNJUDGED if LABELS in parts else parts.get(MASK, torch.ones_like(ids)) != 0
+        judged = judged[:, 1:]
+        return logits[:, :-1][judged].float(), ids[:, 1:][judged], judged
+
+
+def token_problems(files: Mapping[str, Arrays]) -> list[str]:
+    """Problems: sets that are no rows of tokens, each with the remedy."""
+    found = [(role, _problem(data)) for role, data in files.items()]
+    return [f"the {role} set: {problem}" for role, problem in found if problem]
+
+
+def _problem(data: Arrays) -> str:
+    if data.x is None:
+        return f"it has no tokens: save x.{IDS} (n, t), x.{MASK} and x.{LABELS}"
+    parts = _named(data.x)
+    odd = sorted(parts.keys() - {IDS, MASK, LABELS})
+    if odd or IDS not in parts:
+        return f"inputs of tokens are x.{IDS}, x.{MASK} and x.{LABELS}, or x alone: rename {', '.join(odd) or 'them'}"
+    ids = parts[IDS]
+    if any(part.ndim != 2 or part.dtype.kind not in "iub" or part.shape != ids.shape for part in parts.values()):
+        return f"x.{IDS}, x.{MASK} and x.{LABELS} must be integers of one shape (n, t): tokenise and pad the texts"
+    if ids.shape[1] < 2 or (ids < 0).any():
+        return "rows need two tokens or more, numbered from 0: pad with any token, and say where in the mask"
+    mask = parts.get(MASK, np.ones_like(ids))
+    wrong = (~np.isin(mask, (0, 1))).any(axis=1) | (np.diff(mask.astype(np.int8), axis=1) > 0).any(axis=1)
+    if wrong.any():
+        return f"x.{MASK} is no row of ones with zeros behind it (pad to the right) in {positions(wrong)}"
+    labels = parts.get(LABELS, np.where(mask != 0, ids, UNJUDGED))
+    judged = labels != UNJUDGED
+    unlike = (judged & ((labels != ids) | (mask == 0))).any(axis=1)
+    if unlike.any():
+        return f"x.{LABELS} is not the token itself, or -100 where it is not judged, in {positions(unlike)}"
+    none = ~judged[:, 1:].any(axis=1)
+    return f"no token behind the first is judged in {positions(none)}" if none.any() else ""
+
+
+def _named(x: Any) -> dict[str, Any]:
+    return dict(x) if isinstance(x, Mapping) else {IDS: x}
+
+
+def _spread(values: torch.Tensor, judged: torch.Tensor, other: float) -> torch.Tensor:
+    """Values (m,) of the judged tokens at their places, (b, t), and another one elsewhere."""
+    return values.new_full(judged.shape, other).masked_scatter(judged, values)
+
+
+def _mean(values: torch.Tensor, judged: torch.Tensor) -> torch.Tensor:
+    """Mean of the judged values of each row, (b,)."""
+    return _spread(values, judged, 0.0).sum(1) / judged.sum(1)
+
+
+def _lowest(values: torch.Tensor, judged: torch.Tensor) -> torch.Tensor:
+    """Mean of the lowest share ``K`` of the judged values of each row, one at least, (b,)."""
+    import torch
+
+    count = (judged.sum(1) * K).long().clamp(min=1)
+    ordered = _spread(values, judged, torch.inf).sort(1).values
+    taken = torch.arange(judged.shape[1], device=values.device) < count[:, None]
+    return ordered.masked_fill(~taken, 0.0).sum(1) / count

@@ -1,0 +1,189 @@
+"""Causal language models on weights: what is read of rows of tokens, what is refused, and a small language in full."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from cases import token_case
+from torch import nn
+
+import audit
+from attacks.recovery.clones import Clones
+from attacks.scorers import tokens as scorers
+from attacks.tasks import task_named
+from audit.collect.idle_parts import idle_parts
+from audit.errors import InputError, UsageError
+from audit.imports.causal import log_probabilities
+from audit.inputs import tokens
+from audit.inputs.data import Arrays
+from audit.inputs.models import set_task
+from audit.inputs.network import PrivateNetwork
+from audit.inputs.targets import TorchTarget
+
+ROWS = token_case.rows()
+
+
+def arrays(role: str, **changes: Any) -> Arrays:
+    x = {key[2:]: values for key, values in ROWS[role].items()} | changes
+    return Arrays(x, np.zeros(len(next(iter(x.values()))), np.int64))
+
+
+def target_of(network: nn.Module) -> TorchTarget:
+    target = TorchTarget(network.eval(), "cpu", None)
+    set_task(target, "causal-lm")
+    return target
+
+
+@pytest.fixture(scope="module")
+def original() -> nn.Module:
+    return token_case.train([ROWS["forget"], ROWS["retain"]], 1)
+
+
+def test_rows_are_read_as_the_importer_reads_texts(original: nn.Module) -> None:
+    data, network = arrays("forget"), original
+    x: Any = data.x
+    lengths = x["attention_mask"].sum(axis=1)
+    ragged = [row[:n].tolist() for row, n in zip(x["input_ids"], lengths, strict=True)]
+    asked = log_probabilities(network, ragged, [2] * len(ragged), token_case.WORDS)
+    expected = [
+        [
+            -scorers.nll(row.logprobs),
+            scorers.min_k(scorers.standardised(row.logprobs, row.mean, row.variance)),
+            scorers.min_k(row.logprobs),
+        ]
+        for row in asked
+    ]
+    for batch in (3, 256):
+        found, features = target_of(network).outputs("forget", data, batch)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+        assert features is None
+    assert list(task_named("causal-lm").declared) == ["nll", "min_k_pp", "min_k"]
+
+
+def test_tokens_alone_are_judged_from_the_second_on(original: nn.Module) -> None:
+    ids = np.random.default_rng(0).integers(1, token_case.WORDS, (7, 8))
+    alone = Arrays(ids, np.zeros(7, np.int64))
+    named = Arrays({"input_ids": ids, "attention_mask": np.ones_like(ids)}, np.zeros(7, np.int64))
+    one, other = (target_of(original).outputs("forget", data, 4)[0] for data in (alone, named))
+    np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_long_rows_go_through_few_at_once_and_nothing_of_their_size_is_kept(
+    original: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, data = target_of(original), arrays("forget")
+    whole = target.outputs("forget", data, 256)[0]
+    seen: list[int] = []
+    monkeypatch.setattr(tokens, "BUDGET", tokens.COPIES * 4 * token_case.WORDS * token_case.LENGTH * 3)
+    with original.register_forward_pre_hook(lambda _m, _a, x: seen.append(len(x["input_ids"])), with_kwargs=True):
+        np.testing.assert_allclose(target.outputs("forget", data, 256)[0], whole, atol=1e-5)
+    assert max(seen) == 3
+    assert sum(seen) == token_case.ROWS
+    assert whole.shape == (token_case.ROWS, 3)
+
+
+def test_training_lowers_the_loss_of_the_judged_tokens_in_parts_as_at_once(
+    original: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, target = task_named("causal-lm"), target_of(original)
+    x = {key[2:]: torch.tensor(v)[None].repeat_interleave(2, 0) for key, v in ROWS["holdout"].items()}
+    truth = np.zeros((2, token_case.ROWS), np.int64)
+    before = target.outputs("holdout", arrays("holdout"), 256)[0][:, 0].mean()
+    found = []
+    for budget in (tokens.BUDGET, tokens.COPIES * 4 * token_case.WORDS * token_case.LENGTH * 3):
+        monkeypatch.setattr(tokens, "BUDGET", budget)
+        clones = Clones(PrivateNetwork(target), 2, 0.02, task)
+        for _ in range(3):
+            clones.step(x, truth)
+        after = clones.logits(lambda part: {key: v[0][part] for key, v in x.items()}, token_case.ROWS)
+        assert after.shape == (2, token_case.ROWS, 1)
+        found.append(after)
+        assert clones.trained == 1.0
+    np.testing.assert_allclose(found[0], found[1], atol=1e-3)
+    assert found[0].mean() > before + 0.1
+    assert task.printed_loss(float(np.log(7.0))) == pytest.approx(7.0)
+
+
+@pytest.fixture(scope="module")
+def retrained() -> list[nn.Module]:
+    return [token_case.train([ROWS["retain"]], 10 + k) for k in range(3)]
+
+
+IDS, MASK = ROWS["forget"]["x.input_ids"], ROWS["forget"]["x.attention_mask"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"attention_mask": MASK[:, ::-1]}, "ones with zeros behind it (pad to the right) in"),
+        ({"labels": IDS + 1}, "the token itself, or -100 where it is not judged, in 40 rows"),
+        ({"labels": np.full_like(IDS, -100)}, "no token behind the first is judged in 40 rows"),
+        ({"input_ids": IDS - 30}, "numbered from 0"),
+        ({"input_ids": IDS.astype(float)}, "must be integers of one shape (n, t)"),
+        ({"attention_mask": MASK[:, :5]}, "must be integers of one shape (n, t)"),
+        ({"position_ids": IDS}, "rename position_ids"),
+    ],
+)
+def test_what_is_no_row_of_tokens_is_refused(changes: dict[str, Any], message: str) -> None:
+    (problem,) = tokens.token_problems({"forget": arrays("forget", **changes), "retain": arrays("retain")})
+    assert problem.startswith("the forget set: ")
+    assert message in problem
+
+
+@pytest.fixture
+def given(
+    original: nn.Module, retrained: list[nn.Module], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, Any]:
+    monkeypatch.chdir(tmp_path)
+    more = {"task": "causal-lm", "split": "attested", "progress": "off", "effort": "quick"}
+    return {**ROWS, "original": original, "unlearned": retrained[2], "retrained": retrained[:2], **more}
+
+
+def test_a_small_language_is_audited_on_its_weights(given: dict[str, Any], original: nn.Module) -> None:
+    shallow = token_case.train([ROWS["retain"]], 5, steps=15, start=original)
+    attacks = ["membership", "relearning", "memory_jog", "anamnesis"]
+    found = audit.run(**given | {"unlearned": shallow}, access="weights", attacks=attacks)
+    assert found.verdict == "FAIL"
+    done = {attack.name: attack for attack in found.result.attacks}
+    assert {name: done[name].status for name in attacks} == dict.fromkeys(attacks, "ok")
+    known = {f.id: f for f in found.findings}
+    assert known["relearning.auc"].estimate > 0.8  # type: ignore[operator]
+    assert any("steps until the forget set is fitted" in line for line in done["anamnesis"].details)
+    assert found.result.task is not None
+    assert found.result.task.name == "causal-lm"
+    printed = {figure.name: figure for figure in found.result.papers}
+    forget, unseen = (printed[f"perplexity on {rows} rows"] for rows in ("forget", "never-seen"))
+    assert forget.value < forget.null[0] < unseen.value  # type: ignore[operator,index]
+    assert found.result.utility is not None
+    assert found.result.utility.figure == "log-likelihood"
+    assert any("tokens are not looked at" in line for line in found.result.assumptions)
+    gate = next(gate for gate in found.result.gates if gate.name == "attacks ran")
+    assert "read by no attack on causal-lm: features and hidden layers of tokens" in gate.reason  # no PASS on weights
+    assert found.no_certificate == ""
+
+
+def test_what_has_no_meaning_is_refused_with_its_remedy(given: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="class claim has no meaning for causal-lm"):
+        audit.run(**given, claim="class")
+    stored = {f"{role}.nll": np.ones(token_case.ROWS) for role in ROWS}
+    with pytest.raises(InputError, match=r"causal-lm needs a network .* for stored scores leave --task out"):
+        audit.run(**given | {"original": stored, "unlearned": stored, "retrained": []})
+    flat = nn.Sequential(nn.Embedding(token_case.WORDS, 4), nn.Flatten(), nn.Linear(4 * token_case.LENGTH, 3)).eval()
+    with pytest.raises(InputError, match=r"not \(rows, tokens, vocabulary\): wrap it"):
+        audit.run(**given | {"unlearned": flat})
+    Path("recipe.toml").write_text('[recipe]\noptimizer = "adam"\n')
+    with pytest.raises(UsageError, match="trains no models of the task causal-lm: give honest retrains"):
+        audit.run(**given, config="recipe.toml", train_references=2, arch="cases.token_case:Reader")
+
+
+def test_parts_that_no_row_needs_are_looked_for_with_rows_of_tokens(original: nn.Module) -> None:
+    sets = {role: arrays(role) for role in ROWS}
+    assert idle_parts(target_of(original), target_of(original), sets).names == ()
+    idle = token_case.Reader()
+    idle.load_state_dict(original.state_dict())
+    idle.spare = nn.Linear(4, 4)  # type: ignore[assignment]  # no row reaches it
+    assert idle_parts(target_of(idle), target_of(original), sets).names == ("spare",)
