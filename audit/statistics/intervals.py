@@ -11,6 +11,7 @@ from attacks.laws import beta_ppf, binomial_ppf, normal_ppf, ranks, t_ppf
 
 CACHED = 2**16  # results kept: a few MiB
 LOGIT_BEYOND = 0.9  # statistics.md 2.4: the Wald interval under-covers nearer to 0 and 1
+ROUNDING = 1e-12  # of an AUC: an order of the rows decides on what is left
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def auc_estimate(auc: float, se: float, smaller: int, level: float) -> Estimate:
     if se < 1e-12:
         reach = 1 - ((1 - level) / 2) ** (1 / smaller)
         low, high = auc - reach, auc + reach
-    elif abs(auc - 0.5) > LOGIT_BEYOND - 0.5:
+    elif abs(auc - 0.5) > LOGIT_BEYOND - 0.5 + ROUNDING:
         centre, half = np.log(auc / (1 - auc)), z * se / (auc * (1 - auc))
         low, high = (float(1 / (1 + np.exp(-(centre + sign * half)))) for sign in (-1, 1))
     else:
