@@ -56,7 +56,7 @@ def _row(group: Group, placed: Place | None, axis: svg.Axis, y: float) -> tuple[
     said = _words(group) if placed is None else _figure(placed)
     head = [
         svg.text(4, y + 18, group.title, "label"),
-        svg.text(_SAID, y + 18, said, "tick", limit=36),
+        svg.text(_SAID, y + 18, said, "tick", limit=min(36, 44 - len(status))),
         svg.text(svg.WIDTH - 4, y + 18, status, "label", anchor="end", limit=14),
     ]
     if placed is None:
@@ -71,8 +71,8 @@ def _words(group: Group) -> str:
 def _figure(p: Place) -> str:
     f = p.finding
     attack = f.attack.replace("_", " ")
-    if f.metric == "auc" and f.margin is not None and f.margin[0] <= 0:  # of retrains, not of chance
-        return f"{attack}, AUC {num(f.estimate)} off retrains"
+    if f.metric == "auc" and f.margin is not None and f.margin[0] <= 0:  # of an AUC, off retrains and not off chance
+        return f"{attack}, shift {f.estimate:+.3f}"
     name = {"auc": "AUC", "share": "share left", "d1": "difference", "d2": "difference"}.get(f.metric, f.metric)
     return f"{attack}, {name.replace('_', ' ')} {num(f.estimate)}"
 

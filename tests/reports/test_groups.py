@@ -143,7 +143,7 @@ def test_an_auc_off_retrains_is_no_auc(failing: AuditResult) -> None:
     off = found.model_copy(update={"estimate": 0.005, "margin": (-0.1, 0.1)})
     placed = place(off)
     assert placed is not None
-    assert _figure(placed).endswith("AUC 0.00500 off retrains")
+    assert _figure(placed).endswith("shift +0.005")
 
 
 def test_the_picture_says_in_words_what_it_shows(failing: AuditResult) -> None:
