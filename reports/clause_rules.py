@@ -23,7 +23,7 @@ MEMBERSHIP = frozenset(
         *("membership", "lira_online", "label_only", "pair", "population", "quantile", "rmia", "rmia_online"),
         *("shadow_logistic", "shadow_xgboost", "svc_mia", "ulira", "probe"),
         *("neighbourhood", "transfer_probe", "contraction", "gradient_norm", "layer_probe"),
-        *("uma_label", "residual_knowledge", "flatness"),
+        *("uma_label", "uma_error", "residual_knowledge", "flatness"),
     )
 )
 RECOVERY = frozenset(

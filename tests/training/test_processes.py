@@ -24,6 +24,7 @@ def train(model, data, seed):
 PROGRAM = """
 import sys
 from pathlib import Path
+import pytest
 import numpy as np
 from audit.training.jobs import Job, Pool
 from audit.inputs.recipe import RecipeSection
@@ -73,6 +74,7 @@ def _wait(condition: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_after_a_kill_only_the_rest_is_trained(tmp_path: Path) -> None:
     store = tmp_path / "models"
     first = Program(tmp_path, store, sleep=0.3)
