@@ -10,11 +10,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 #: trains slowly, one model after another, and says when each starts
 SLOW = """
 import os, time
 from pathlib import Path
+
+import pytest
 
 def train(model, data, seed):
     (Path(os.environ["STARTED"]) / f"{seed}-{os.getpid()}").touch()
@@ -24,6 +28,8 @@ def train(model, data, seed):
 PROGRAM = """
 import sys
 from pathlib import Path
+
+import pytest
 import pytest
 import numpy as np
 from audit.training.jobs import Job, Pool
