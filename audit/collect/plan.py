@@ -13,7 +13,14 @@ from audit.inputs.outputs import PrecomputedOutputs
 from audit.policy.policy import COVERED, Policy
 from audit.statistics.sample_size import detectable_auc, detectable_shift, remainder_bound, remainder_rows
 
-from .pricing import BACKWARD, asked_rows, seconds_a_row, shift_check_seconds, spent_seconds, statistics_seconds
+from .pricing import (
+    asked_rows,
+    seconds_a_gradient_row,
+    seconds_a_row,
+    shift_check_seconds,
+    spent_seconds,
+    statistics_seconds,
+)
 from .suite import Suite, gates
 from .units import NO_SHADOWS
 
@@ -106,6 +113,7 @@ def make_plan(case: LoadedCase, policy: Policy, suite: Suite, training: Training
     attack_case = case.attack_case()
     claim = case.claim
     a_row, models = seconds_a_row(case), len(case.models) + training.references
+    a_gradient = seconds_a_gradient_row(case, a_row)
     steps = []
     for attack in suite.chosen:
         note, gradients = _note(attack, case, training, attack_case), attack.gradient_rows(attack_case)
@@ -117,7 +125,7 @@ def make_plan(case: LoadedCase, policy: Policy, suite: Suite, training: Training
             gradient_rows=gradients,
             note=note,
             asked_rows=asked,
-            seconds=0.0 if note else a_row * (asked + BACKWARD * gradients) * models,
+            seconds=0.0 if note else (a_row * asked + a_gradient * gradients) * models,
         )
         steps.append(step)
     forward_rows = sum(len(data) for data in case.files.values())

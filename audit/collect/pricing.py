@@ -19,6 +19,7 @@ TIMED_ROWS, TIMED = 64, 5  # rows of a batch that is timed so often; the fastest
 SIDES = (40, 120)  # our choice: rows a side at which the shift check is timed, for its fixed part and its growth
 TESTED_ROWS = 4000  # our choice: at most so many rows in the test that is timed
 TESTS = 18  # statistics, figures and charts of an audit, in tests of D2 of its size: 15 to 21 in ``benchmarks.audit``
+BATCHED_ROWS, CHEAP = 512, 1e-3  # our choice: rows of a batch with gradients, where a row takes less than these seconds
 BACKWARD = 3  # a forward and backward pass costs about three forward passes
 
 
@@ -63,6 +64,31 @@ def seconds_a_row(case: LoadedCase) -> float:
     rows = data.batch(np.arange(min(TIMED_ROWS, len(data))))
     model.call(rows)  # warm up
     return min(_timed(lambda: model.call(rows)) for _ in range(TIMED)) / min(TIMED_ROWS, len(data))
+
+
+def seconds_a_gradient_row(case: LoadedCase, a_row: float) -> float:
+    """Of one row forward and backward to its input, in a batch as attacks make them where a row is cheap.
+
+    Args:
+        case: its audited network is timed on forget rows, repeated where they are few.
+        a_row: of ``seconds_a_row``; so often ``BACKWARD`` where inputs have no gradient.
+    """
+    model, data = case.models["unlearned"], case.files["forget"]
+    if (
+        not a_row
+        or not isinstance(model, TorchTarget)
+        or not isinstance(data.x, np.ndarray)
+        or data.x.dtype.kind != "f"
+    ):
+        return BACKWARD * a_row
+    rows = TIMED_ROWS if a_row > CHEAP else BATCHED_ROWS
+    inputs = model.tensor(data.batch(np.arange(rows) % len(data)))
+
+    def both() -> None:
+        model.forward(inputs.detach().requires_grad_()).logsumexp(1).sum().backward()
+
+    both()  # warm up
+    return min(_timed(both) for _ in range(TIMED)) / rows
 
 
 def shift_check_seconds(case: LoadedCase) -> float:
