@@ -128,7 +128,7 @@ class _Scaled:
 
     def standard(self, x: Floats) -> Floats:
         """Inputs (m, ...) in standard deviations about the mean."""
-        return (x - self.centre) / self.spread
+        return np.asarray((x - self.centre) / self.spread)
 
     def forward(self, x: Any) -> Any:
         return self.view.forward(x * self._spread + self._centre) / self._unit
