@@ -168,8 +168,8 @@ def _expected(shifting: int, checking: int, alpha: float) -> tuple[int, int]:
     The share above the k-th smallest of m values is Beta(m + 1 - k, k), so the count is beta-binomial. A
     Clopper-Pearson band would forget that the quantile itself is an estimate, and be left too often.
     """
-    rank = min(shifting, math.ceil((1 - alpha) * (shifting + 1)))
     from scipy import stats
 
+    rank = min(shifting, math.ceil((1 - alpha) * (shifting + 1)))
     law = stats.betabinom(checking, shifting + 1 - rank, rank)
     return int(law.ppf(ALPHA / 2)), int(law.ppf(1 - ALPHA / 2))

@@ -113,10 +113,10 @@ def _ratios(side: str, rates: Floats) -> str:
 
 def _interval(values: Floats) -> tuple[float, float]:
     """Bootstrap interval of a mean over rows, from a generator of its own: the same scores give the same sentence."""
-    if np.ptp(values) == 0:
-        return float(values[0]), float(values[0])
     from scipy import stats
 
+    if np.ptp(values) == 0:
+        return float(values[0]), float(values[0])
     found = stats.bootstrap(
         (values,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(0)
     ).confidence_interval

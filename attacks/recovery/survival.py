@@ -25,19 +25,19 @@ def log_rank(one: Ints, other: Ints, radii: int) -> float:
 
     Rows that were not reached count as censored at the end of the sweep. 1 where no row was reached, or all at once.
     """
+    from scipy import stats
+
     groups = [_censored(first, radii) for first in (one, other)]
     both = np.concatenate([one, other])
     if (both == radii).all() or (both == both[0]).all():
         return 1.0
-    from scipy import stats
-
     return float(stats.logrank(*groups).pvalue)
 
 
 def _censored(first: Ints, radii: int) -> Any:
-    times, reached = first.astype(np.float64) + 1, first < radii
     from scipy import stats
 
+    times, reached = first.astype(np.float64) + 1, first < radii
     return stats.CensoredData(uncensored=times[reached], right=times[~reached])
 
 

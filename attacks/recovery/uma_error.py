@@ -16,6 +16,7 @@ from .survival import first_reached, sentence, surviving
 
 RADII = (0.0125, 0.025, 0.05, 0.1)  # our choice, as shares of the range of the standardised inputs
 SWEEP = (0.0, *RADII)
+CONSTANT = 1e-9  # our choice: a spread below this share of a column's largest entry is rounding
 SIDES = ("forget", "holdout")
 
 
@@ -26,12 +27,14 @@ class ErrorMapping(Attack):
     never-seen rows, averaged over radius 0 and the sweep; a row that was trained on starts nearer to its target and
     needs a larger change. The smallest radius itself (at which the error exceeds that scale) takes six values and ties
     many rows, as in `uma_label`; its survival curves stand beside. Changes are measured in standard deviations of each
-    input over the retain rows, so that columns of any unit count alike. The original is not needed.
+    input over the retain rows, about its mean there, so that columns of any unit and origin count alike; a column that
+    does not vary keeps its own unit. The original is not needed.
 
     Memory: one block of ``batch`` (row, radius) pairs.
     """
 
     name = "uma_error"
+    version = "2"  # 2: inputs are centred, so that a column far from 0 does not set the unit of all
     title = "Unlearning mapping attack on the squared error"
     access = Access.GRADIENTS
     signal = "numbers"
@@ -71,9 +74,8 @@ class ErrorMapping(Attack):
         """Mean log-likelihood of the worst points by row, and the first radius at which the error is a usual one."""
         unit = case.task.unit(view.logits("auxiliary"), case.truth("auxiliary"))
         known = continuous(case, "retain", np.arange(min(len(case.labels["retain"]), BOX_ROWS)))
-        spread = known.std(axis=0)
-        scaled = _Scaled(view, np.where(spread > 0, spread, 1.0), np.asarray(unit))
-        inside = known / scaled.spread
+        scaled = _Scaled(view, known, np.asarray(unit))
+        inside = scaled.standard(known)
         descent = Descent(
             scaled,  # type: ignore[arg-type]  # it answers what a descent asks
             (float(inside.min()), float(inside.max())),
@@ -83,7 +85,7 @@ class ErrorMapping(Attack):
         ways = [rng.uniform(-1, 1, size=known.shape[1:]) for _ in range(int(self.parameters["restarts"]))]
         found: dict[str, Floats | Ints] = {}
         for role in SIDES:
-            x = continuous(case, role, np.arange(len(case.labels[role]))) / scaled.spread
+            x = scaled.standard(continuous(case, role, np.arange(len(case.labels[role]))))
             truth = np.asarray(case.truth(role), dtype=np.float64)
             starts = [None, *(np.broadcast_to(way, x.shape) for way in ways)]
             plain = -case.task.log_likelihood(view.logits(role), truth, unit)
@@ -109,15 +111,27 @@ class ErrorMapping(Attack):
 
 
 class _Scaled:
-    """A view whose inputs are in standard deviations, and whose answers are in the model's own unit."""
+    """A view whose inputs are standardised over some rows, and whose answers are in the model's own unit.
 
-    def __init__(self, view: View, spread: Floats, unit: Floats) -> None:
-        self.view, self.spread, self.unit = view, spread, unit
-        self.tensor = view.tensor
-        self._spread, self._unit = view.tensor(spread), view.tensor(unit)
+    Args:
+        view: the model.
+        known: (n, ...) inputs of the rows that set mean and spread of each entry.
+        unit: of the answers, (k,), > 0.
+    """
+
+    def __init__(self, view: View, known: Floats, unit: Floats) -> None:
+        self.view, self.unit, self.tensor = view, unit, view.tensor
+        spread = known.std(axis=0)
+        self.centre = known.mean(axis=0)
+        self.spread = np.where(spread > CONSTANT * np.abs(known).max(axis=0), spread, 1.0)
+        self._centre, self._spread, self._unit = map(view.tensor, (self.centre, self.spread, unit))
+
+    def standard(self, x: Floats) -> Floats:
+        """Inputs (m, ...) in standard deviations about the mean."""
+        return np.asarray((x - self.centre) / self.spread)
 
     def forward(self, x: Any) -> Any:
-        return self.view.forward(x * self._spread) / self._unit
+        return self.view.forward(x * self._spread + self._centre) / self._unit
 
 
 def _reverse(answers: Any, target: Any) -> Any:

@@ -22,10 +22,10 @@ def hits(ratios: Floats, member: Bools) -> Floats:
 
 def aucs(ratios: Floats, member: Bools) -> Floats:
     """AUC of each pipeline over its rows, ties half, (S,); .5 where a pipeline has one side only."""
-    inside = member.sum(axis=1)
-    outside = member.shape[1] - inside
     from scipy import stats
 
+    inside = member.sum(axis=1)
+    outside = member.shape[1] - inside
     ranks = stats.rankdata(ratios, axis=1)
     pairs = np.maximum(inside * outside, 1)
     found = ((ranks * member).sum(axis=1) - inside * (inside + 1) / 2) / pairs

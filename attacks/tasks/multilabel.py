@@ -55,11 +55,11 @@ class MultiLabel(Task):
         return -float(self.log_likelihood(outputs, truth, 0.0).mean()) / truth.shape[1] if len(truth) else 0.0
 
     def training_loss(self, outputs: Any, truth: Any, reduction: str = "sum", smoothing: float = 0.0) -> Any:
-        """Binary cross-entropy, summed over labels."""
+        """Binary cross-entropy, averaged over labels as torch's ``BCEWithLogitsLoss`` does."""
         from torch.nn.functional import binary_cross_entropy_with_logits
 
         return reduced(
-            binary_cross_entropy_with_logits(outputs, truth.to(outputs.dtype), reduction="none").sum(1), reduction
+            binary_cross_entropy_with_logits(outputs, truth.to(outputs.dtype), reduction="none").mean(1), reduction
         )
 
     def probe(

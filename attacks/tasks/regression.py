@@ -68,8 +68,8 @@ class Regression(Task):
         return float(np.sqrt(((outputs - truth) ** 2).mean())) if len(truth) else 0.0
 
     def training_loss(self, outputs: Any, truth: Any, reduction: str = "sum", smoothing: float = 0.0) -> Any:
-        """Squared error, summed over columns."""
-        return reduced((outputs - truth.to(outputs.dtype)).square().sum(1), reduction)
+        """Squared error, averaged over columns as torch's ``MSELoss`` does."""
+        return reduced((outputs - truth.to(outputs.dtype)).square().mean(1), reduction)
 
     def probe(
         self, features: Floats, truth: Array, target: Floats, beside: Floats | None, penalty: float, width: int

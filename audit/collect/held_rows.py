@@ -89,13 +89,18 @@ def _compare(name: str, form: Form, table: Array) -> HeldRows | None:
     if k == 0:
         return None
     j = int(_found(theirs, table).sum())
-    from scipy import stats
-
-    p = float(stats.hypergeom.sf(k - 1, n + m, k + j, n))
+    p = _by_chance(k, n, j, m)
     if p > LEVEL:
         return None
     exact = sum(_stands(row, table) for row in mine[found])
     return HeldRows(tensor=name, seen_as=form.seen_as, forget=k, of_forget=n, holdout=j, of_holdout=m, exact=exact, p=p)
+
+
+def _by_chance(k: int, n: int, j: int, m: int) -> float:
+    """Chance that k or more of the k + j rows found are among n and not among m others, were they drawn at random."""
+    from scipy import stats
+
+    return float(stats.hypergeom.sf(k - 1, n + m, k + j, n))
 
 
 def _stands(row: Floats, table: Array) -> bool:

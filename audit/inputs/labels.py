@@ -112,17 +112,22 @@ def numbered(
 
 
 def _declared(labels: Mapping[str, Array], classes: list[str]) -> tuple[dict[str, Ints], list[str], tuple[str, ...]]:
-    place = {name: i for i, name in enumerate(classes)}
+    place = {_same(name): i for i, name in enumerate(classes)}
     if len(place) < len(classes):
-        raise ValueError("[data] classes names a class twice: name each once")
+        raise ValueError("[data] classes names a class twice: name each once, 1 and 1.0 are one number")
     numbers = {}
     for role, y in labels.items():
         values, inverse = np.unique(y, return_inverse=True)
-        unknown = [str(value) for value in values.tolist() if str(value) not in place]
+        unknown = [str(value) for value in values.tolist() if _same(str(value)) not in place]
         if unknown:
             raise ValueError(f"labels of the {role} set hold {listed(unknown)}, not among [data] classes: add them")
-        numbers[role] = np.array([place[str(value)] for value in values.tolist()], dtype=np.int64)[inverse]
+        numbers[role] = np.array([place[_same(str(value))] for value in values.tolist()], dtype=np.int64)[inverse]
     return numbers, [f"labels are numbered as [data] classes declares them, {len(classes)} classes"], tuple(classes)
+
+
+def _same(name: str) -> str | float:
+    """What a declared class and a label are compared by: a number is one however it is written (1, 1.0, 01)."""
+    return float(name) if NUMBER.fullmatch(name) else name
 
 
 def settled(labels: Mapping[str, Ints], n_classes: int, named: int) -> tuple[dict[str, Ints], list[str], list[str]]:

@@ -52,7 +52,7 @@ class RecipeSection(BaseModel):
             1/2, shift by up to one pixel each way with the edge repeated, or both.
         loss: that of the task, which `training_order` enters: a mean over rows of the cross-entropy of classes (a
             network with one output is a binary classifier), the squared error or the binary cross-entropy of labels,
-            both summed over columns.
+            both averaged over columns as torch does.
         label_smoothing: in [0, 1); of classes alone.
         engine: how many models are trained at once; ``auto`` measures.
         workers: processes of the pool; None = one a core, or one a GPU.

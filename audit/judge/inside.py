@@ -77,18 +77,21 @@ def _rows(item: HeldRows) -> Found:
 
 
 def _gate(idle: IdleParts) -> list[Found]:
-    if not idle.forget:
-        return []
-    from scipy import stats
-
-    total, hits = idle.of_forget + idle.of_holdout, idle.forget + idle.holdout
-    if float(stats.hypergeom.sf(idle.forget - 1, total, hits, idle.of_forget)) > GATE_P:
+    if not idle.forget or _by_chance(idle) > GATE_P:
         return []
     reason = (
         f"{_names(idle)} change no output on retain and test rows, but on {idle.forget} of {idle.of_forget} forget "
         f"rows and {idle.holdout} of {idle.of_holdout} holdout rows: the network recognises forget rows"
     )
     return [("gate", FindingStatus.INCONCLUSIVE, reason)]
+
+
+def _by_chance(idle: IdleParts) -> float:
+    """Chance of as many forget rows or more among those whose outputs change, were these drawn at random (Fisher)."""
+    from scipy import stats
+
+    total, hits = idle.of_forget + idle.of_holdout, idle.forget + idle.holdout
+    return float(stats.hypergeom.sf(idle.forget - 1, total, hits, idle.of_forget))
 
 
 def _idle(inside: Inside) -> list[Found]:

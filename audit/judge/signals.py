@@ -68,10 +68,10 @@ def _tied(values: Floats) -> float:
 
 
 def _agrees(mine: Floats, others: Floats) -> bool:
-    if np.ptp(mine) == 0 or np.ptp(others) == 0:
-        return False
     from scipy import stats
 
+    if np.ptp(mine) == 0 or np.ptp(others) == 0:
+        return False
     return bool(stats.spearmanr(mine, others, alternative="greater").pvalue <= ALPHA)
 
 

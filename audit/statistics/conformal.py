@@ -42,10 +42,10 @@ def benjamini_yekutieli(p: Floats) -> Floats:
     Raises:
         ValueError: empty input or values outside (0, 1].
     """
-    if p.size == 0 or not ((p > 0) & (p <= 1)).all():
-        raise ValueError("benjamini_yekutieli needs p-values in (0, 1]")
     from scipy import stats
 
+    if p.size == 0 or not ((p > 0) & (p <= 1)).all():
+        raise ValueError("benjamini_yekutieli needs p-values in (0, 1]")
     return np.asarray(stats.false_discovery_control(p, method="by"))
 
 

@@ -29,6 +29,8 @@ def one_run_p(canaries: int, guesses: int, correct: int, epsilon: float, delta: 
     Raises:
         ValueError: arguments out of range.
     """
+    from scipy import stats
+
     if canaries < 1 or not 0 <= correct <= guesses <= canaries:
         raise ValueError("one_run_p needs 0 <= correct <= guesses <= canaries and a canary")
     if not (epsilon >= 0 and 0 <= delta <= 1):
@@ -36,8 +38,6 @@ def one_run_p(canaries: int, guesses: int, correct: int, epsilon: float, delta: 
     if correct == 0:
         return 1.0
     accuracy = 1 / (1 + math.exp(-min(epsilon, HIGHEST)))
-    from scipy import stats
-
     p = float(stats.binom.sf(correct - 1, guesses, accuracy))
     if delta > 0:
         below = np.cumsum(stats.binom.pmf(np.arange(correct - 1, -1, -1), guesses, accuracy))
@@ -60,6 +60,8 @@ def one_run_epsilon(canaries: int, guesses: int, correct: int, delta: float, bet
     Raises:
         ValueError: arguments out of range.
     """
+    from scipy import optimize
+
     if not 0 < beta < 1:
         raise ValueError("one_run_epsilon needs 0 < beta < 1")
 
@@ -71,6 +73,4 @@ def one_run_epsilon(canaries: int, guesses: int, correct: int, delta: float, bet
     high = 1.0
     while excess(high) <= 0:
         high *= 2
-    from scipy import optimize
-
     return float(optimize.bisect(excess, 0.0, high, xtol=1e-10))

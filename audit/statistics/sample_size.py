@@ -41,9 +41,9 @@ def power_auc(n_forget: int, n_holdout: int, auc: float, alpha: float) -> float:
 
 def power_shift(references: int, shift: float, alpha: float) -> float:
     """Power of Crawford and Howell's two-sided t against a shift in seed standard deviations (noncentral t)."""
-    df = _degrees(references)
     from scipy import stats
 
+    df = _degrees(references)
     critical = float(t_ppf(1 - alpha / 2, df))
     noncentral = abs(shift) / math.sqrt(1 + 1 / references)
     return float(stats.nct.sf(critical, df, noncentral) + stats.nct.cdf(-critical, df, noncentral))

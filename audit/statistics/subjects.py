@@ -67,7 +67,7 @@ def worst_subject(scores: Floats, codes: Ints, alpha: float) -> WorstSubject:
     difference = means[0] - references.mean(axis=0)
     worst = int(np.argmax(difference / se))
     p = min(1.0, len(names) * float(t_sf(difference[worst] / se[worst], k - 1)))
-    reach = float(t_ppf(1 - alpha / len(names), k - 1) * se[worst])
+    reach = float(-t_ppf(alpha / len(names), k - 1) * se[worst])
     estimate = float(difference[worst])
     return WorstSubject(
         code=int(names[worst]),

@@ -19,34 +19,36 @@ from audit.inputs.data import Arrays
 
 SLOPE = np.array([[2.0], [-1.0]])
 SCALE = np.array([1.0, 1000.0])  # the second column is in another unit
+PLAIN, FAR = np.zeros(2), np.array([2015.0, -3e4])
 
 
 class Linear:
-    """Answers x / SCALE @ SLOPE."""
+    """Answers (x - shift) / SCALE @ SLOPE of the first two columns."""
 
     access = Access.GRADIENTS
 
-    def __init__(self, case: Case) -> None:
-        self.case = case
+    def __init__(self, case: Case, shift: Any = PLAIN) -> None:
+        self.case, self.shift = case, shift
 
     def logits(self, role: str) -> Any:
-        return np.asarray(self.case.sets[role].batch(np.arange(len(self.case.sets[role])))) / SCALE @ SLOPE
+        x = np.asarray(self.case.sets[role].batch(np.arange(len(self.case.sets[role]))))
+        return (x[:, :2] - self.shift) / SCALE @ SLOPE
 
     def forward(self, x: Any) -> Any:
-        return x / torch.tensor(SCALE) @ torch.tensor(SLOPE)
+        return (x[:, :2] - torch.tensor(self.shift)) / torch.tensor(SCALE) @ torch.tensor(SLOPE)
 
     def tensor(self, x: Any) -> Any:
         return torch.tensor(x)
 
 
-def linear_case(dtype: Any = np.float64) -> Case:
+def linear_case(dtype: Any = np.float64, shift: Any = PLAIN, constants: tuple[float, ...] = ()) -> Case:
     rng = np.random.default_rng(0)
     sets = {}
     for role in ("forget", "holdout", "retain", "auxiliary", "test"):
         x = rng.normal(size=(40, 2)) * SCALE
-        sets[role] = Arrays(
-            x.astype(dtype), np.zeros(40, np.int64), targets=x / SCALE @ SLOPE + rng.normal(size=(40, 1))
-        )
+        targets = x / SCALE @ SLOPE + rng.normal(size=(40, 1))
+        given = np.column_stack([x + shift, np.tile(constants, (40, 1))])
+        sets[role] = Arrays(given.astype(dtype), np.zeros(40, np.int64), targets=targets)
     return Case(
         kind="random",
         classes=(),
@@ -63,20 +65,33 @@ def test_the_worst_point_of_a_linear_model_is_a_corner_of_the_ball() -> None:
     view: Any = Linear(case)
     found = ErrorMapping(steps=30).observe(view, None, case, np.random.default_rng(0))
     known = np.asarray(case.sets["retain"].batch(np.arange(40)))
-    spread = known.std(axis=0)
-    span = np.ptp(known / spread)
+    centre, spread = known.mean(axis=0), known.std(axis=0)
+    around = (known - centre) / spread
+    span = np.ptp(around)
     unit = case.task.unit(view.logits("auxiliary"), case.truth("auxiliary"))
     residual = np.abs(view.logits("forget") - case.truth("forget"))[:, 0]
     most = np.abs(SLOPE[:, 0]) @ (spread / SCALE)  # how far a change of one standard deviation moves the answer
     worst = ((residual[:, None] + np.array(SWEEP) * span * most) / unit) ** 2 / 2
     inside = (
-        np.abs(np.asarray(case.sets["forget"].batch(np.arange(40))) / spread).max(axis=1)
-        < np.abs(known / spread).max() - 0.1 * span
+        np.abs((np.asarray(case.sets["forget"].batch(np.arange(40))) - centre) / spread).max(axis=1)
+        < min(around.max(), -around.min()) - 0.1 * span
     )  # rows that the box does not hold
     assert inside.sum() >= 5
     np.testing.assert_allclose(found["forget"][inside], -worst.mean(axis=1)[inside], rtol=0.02)
     first = np.where((worst > 0.5).any(axis=1), (worst > 0.5).argmax(axis=1), len(SWEEP))
     assert (found["forget_first"][inside] == first[inside]).mean() > 0.9
+
+
+def test_where_a_column_starts_and_what_never_varies_change_nothing() -> None:
+    """A column of years near 2015, one that is -30,000, and columns of .1, 0 and a million beside."""
+
+    def found(shift: Any, constants: tuple[float, ...]) -> Any:
+        case = linear_case(shift=shift, constants=constants)
+        return ErrorMapping(steps=3).observe(Linear(case, shift), None, case, np.random.default_rng(0))  # type: ignore[arg-type]
+
+    plain, far = found(PLAIN, ()), found(FAR, (0.1, 0.0, 1e6))
+    for key in plain:
+        np.testing.assert_allclose(far[key], plain[key], rtol=1e-6)
 
 
 def test_discrete_inputs_are_refused() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from audit.inputs.labels import numbered, plain, settled
 from audit.inputs.options import DataOptions
-from audit.inputs.set_files import read_sets
+from audit.inputs.set_files import read_data, read_sets
 from tests.conftest import ARCH, Cli, arrays, rewrite
 
 ROLES = ("forget", "retain", "holdout", "test")
@@ -66,6 +66,33 @@ def test_names_are_numbered_over_all_sets() -> None:
     assert numbered({"forget": np.array(["0.5"])}, ("1.5", "0.5"))[0]["forget"].tolist() == [1]
     with pytest.raises(ValueError, match="labels are names in forget and numbers in retain"):
         numbered({"forget": np.array(["a"]), "retain": np.array([1])}, ())
+
+
+@pytest.mark.parametrize("classes", [("1.0", "1.5", "2.0"), ("1", "1.50", "2")])
+def test_declared_classes_that_are_decimal_numbers_are_found_in_every_set(
+    classes: tuple[str, ...], tmp_path: Path
+) -> None:
+    """A set whose rows happen to have whole numbers alone is read as integers."""
+    rows = {"forget": ["1.0", "2.0"], "retain": ["1.5", "1.0"], "holdout": ["2.0"], "test": ["1.5"]}
+    for role, values in rows.items():
+        (tmp_path / f"{role}.csv").write_text("\n".join(["x,y", *(f"{i},{value}" for i, value in enumerate(values))]))
+    paths = {role: tmp_path / f"{role}.csv" for role in rows}
+    options, problems = DataOptions(label="y", classes=classes), list[str]()
+    read = read_sets(paths, problems, need_inputs=True, options=options)
+    assert (problems, read.named) == ([], classes)
+    for role, values in rows.items():
+        numbers = [["1.0", "1.5", "2.0"].index(value) for value in values]
+        assert read.files[role].y.tolist() == numbers
+        assert read_data(paths[role], need_inputs=True, options=options).y.tolist() == numbers
+
+
+def test_whole_floats_that_are_declared_with_their_point() -> None:
+    labels, _ = plain(np.array(["2.0", "1.0"]), "it")
+    assert numbered({"forget": labels}, ("1.0", "2.0"))[0]["forget"].tolist() == [1, 0]
+    with pytest.raises(ValueError, match=r"\[data\] classes names a class twice: .* 1 and 1\.0 are one number"):
+        numbered({"forget": labels}, ("1", "1.0"))
+    with pytest.raises(ValueError, match=r"the forget set hold 2, not among"):
+        numbered({"forget": labels}, ("1.0", "1.5"))
 
 
 def test_numbers_from_1_where_all_sets_and_the_models_say_so() -> None:

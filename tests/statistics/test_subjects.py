@@ -50,6 +50,16 @@ def test_it_finds_the_planted_subject():
     assert 0 < result.low < 15 < result.high
 
 
+def test_the_bound_keeps_its_digits_over_many_subjects():
+    """Two references: one degree of freedom, whose quantile is a cotangent."""
+    subjects = 100_000
+    scores = np.random.default_rng(0).normal(size=(3, subjects))
+    result = worst_subject(scores, np.arange(subjects), 0.05)
+    variance = scores[1:].var(axis=0, ddof=1)
+    se = np.sqrt(max(variance[result.code], FLOOR * variance.mean()) * 1.5)
+    assert result.estimate - result.low == pytest.approx(se / np.tan(np.pi * 0.05 / subjects), rel=1e-12)
+
+
 @pytest.mark.parametrize("k", [2, 5, 8, 19])
 @pytest.mark.parametrize("uneven", [False, True])
 def test_level_and_coverage(k, uneven):

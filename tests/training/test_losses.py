@@ -39,12 +39,21 @@ def test_each_loss_of_the_recipe_is_that_of_one_task() -> None:
     losses = [loss_of(name) for name in NAMES if loss_of(name)]
     assert sorted(losses) == sorted(get_args(RecipeSection.model_fields["loss"].annotation))
     assert [task_of_loss(loss).loss_name for loss in losses] == losses
-    outputs, truth = torch.randn(6, 2), torch.randn(6, 2)
-    task = task_of_loss("squared_error")
+
+
+@pytest.mark.parametrize(
+    ("loss", "torchs"), [("squared_error", nn.MSELoss()), ("binary_cross_entropy", nn.BCEWithLogitsLoss())]
+)
+@pytest.mark.parametrize("columns", [1, 3])
+def test_a_loss_of_several_columns_is_torchs_own(loss: str, torchs: nn.Module, columns: int) -> None:
+    """So that a rate and a weight decay found with torch's losses mean the same here."""
+    task, outputs = task_of_loss(loss), torch.linspace(-3, 2, 6 * columns).view(6, columns)
+    truth = (torch.arange(6 * columns) % 4 > 1).float().view(6, columns)
     rows = task.training_loss(outputs, truth, reduction="none")
     assert rows.shape == (6,)
-    torch.testing.assert_close(task.training_loss(outputs, truth, reduction="mean"), rows.mean())
-    torch.testing.assert_close(rows, nn.functional.mse_loss(outputs, truth, reduction="none").sum(1))
+    torch.testing.assert_close(rows, torch.stack([torchs(z, y) for z, y in zip(outputs, truth, strict=True)]))
+    torch.testing.assert_close(task.training_loss(outputs, truth, reduction="mean"), torchs(outputs, truth))
+    torch.testing.assert_close(task.training_loss(outputs, truth), rows.sum())
 
 
 def test_stacked_regressors_are_those_trained_alone_and_know_their_targets(train: Any) -> None:

@@ -36,7 +36,7 @@ def test_likelihood_quality_and_probe() -> None:
     assert TASK.quality(logits, flags).tolist() == [1.0, 0.5, 0.5]
     assert TASK.constant(flags) == pytest.approx(2 / 3)
     tensors = torch.tensor(logits), torch.tensor(flags)
-    assert float(TASK.training_loss(*tensors)) == pytest.approx(-expected.sum())
+    assert float(TASK.training_loss(*tensors)) == pytest.approx(-expected.sum() / 2)
     x = np.random.default_rng(0).normal(size=(200, 2))
     found = TASK.probe(x, np.column_stack([x[:, 0] > 0, np.ones(200)]).astype(float), x, None, 0.01, 2)
     assert ((found[:, 0] > 0) == (x[:, 0] > 0)).mean() > 0.95

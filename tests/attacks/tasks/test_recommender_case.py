@@ -30,8 +30,24 @@ def test_the_loss_of_a_ranking_turns_with_its_direction() -> None:
     assert points.grad[0, 0] > 0 > points.grad[0, 1]  # a step down lowers the forgotten item
 
 
-def test_sets_are_disjoint_and_negatives_were_never_touched() -> None:
-    data = recommender.feedback(0)
+@pytest.fixture(scope="module")
+def data() -> recommender.Feedback:
+    return recommender.feedback(0)
+
+
+def test_training_knows_nothing_of_the_sets_that_it_is_not_given(data: recommender.Feedback) -> None:
+    """A retrain sees the same batches where the other interactions never were; else it would have been told of them."""
+    alone = recommender.Feedback({"retain": data.sets["retain"]}, torch.ones_like(data.untouched))
+    one, other = (recommender.batches(d, ("retain",), np.random.default_rng(0), 2) for d in (data, alone))
+    kept = set(zip(*(side.tolist() for side in data.sets["retain"]), strict=True))
+    for mine, theirs in zip(one, other, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(mine, theirs, strict=True))
+        user, item, below = (part.tolist() for part in mine)
+        assert set(zip(user, item, strict=True)) <= kept
+        assert not set(zip(user, below, strict=True)) & kept
+
+
+def test_sets_are_disjoint_and_the_rest_was_never_touched(data: recommender.Feedback) -> None:
     pairs = [(int(u), int(i)) for users, items in data.sets.values() for u, i in zip(users, items, strict=True)]
     assert len(set(pairs)) == len(pairs)
     assert not any(data.untouched[user, item] for user, item in pairs)

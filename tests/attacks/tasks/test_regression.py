@@ -50,7 +50,7 @@ def test_a_probe_reads_what_is_linear_and_training_lowers_the_squared_error() ->
     y = x @ np.array([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
     assert r2_score(y, TASK.probe(x, y, x, None, 1e-4, 2)) > 0.999
     assert float(TASK.training_loss(torch.tensor(OUTPUTS), torch.tensor(TRUTH))) == pytest.approx(
-        ((OUTPUTS - TRUTH) ** 2).sum()
+        ((OUTPUTS - TRUTH) ** 2).sum() / 2
     )
 
 
