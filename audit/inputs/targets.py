@@ -157,6 +157,13 @@ class TorchTarget:
         if problem:
             raise ValueError(problem)
 
+    def looks_ahead(self, inputs: Inputs, tolerance: float) -> bool:
+        """Whether logits of tokens depend on later tokens (`TokenReader.looks_ahead`); False of other rows."""
+        if self.reader is None:
+            return False
+        with full_precision(), forward_pass("a forward pass of the network"):
+            return self.reader.looks_ahead(self.module, self._input(inputs), self.output, tolerance)
+
     def look_for_head(self, inputs: Inputs) -> None:
         """Find the head, or note why there is none: the network then grants its outputs alone."""
         if self.reader is not None:

@@ -55,6 +55,30 @@ class TokenReader:
             return np.arange(len(data))
         return np.argsort(-(parts[MASK] != 0).sum(axis=1), kind="stable").astype(np.int64)
 
+    def looks_ahead(self, module: torch.nn.Module, x: Any, output: str | None, tolerance: float) -> bool:
+        """Whether logits before the last token of a row move when that token is another: they must not know it.
+
+        Args:
+            module: the network.
+            x: rows.
+            output: which of its outputs are the logits.
+            tolerance: change of a logit that is rounding, relative to the largest of the row.
+        """
+        import torch
+
+        parts = _named(x)
+        for i in range(len(parts[IDS])):
+            row = {name: part[i : i + 1].clone() for name, part in parts.items() if name != LABELS}
+            last = int(row[MASK].sum()) - 1 if MASK in row else row[IDS].shape[1] - 1
+            with torch.no_grad():
+                before = self._logits(module, row, output)[:, :last].float()
+                row[IDS][0, last] += -1 if row[IDS][0, last] > 0 else 1  # a number that the network knows
+                after = self._logits(module, row, output)[:, :last].float()
+            limit = tolerance * float(before[before.isfinite()].abs().max())
+            if not torch.isclose(after, before, rtol=0.0, atol=limit, equal_nan=True).all():
+                return True
+        return False
+
     def columns(self, module: torch.nn.Module, x: Any, output: str | None) -> torch.Tensor:
         """Signals (b, 3) of rows: `attacks.tasks.causal_lm.SIGNALS`, higher = more like a member."""
         import torch
@@ -94,15 +118,31 @@ class TokenReader:
             length = max(2, int(parts[MASK].sum(1).max()))
             parts = {name: part[:, :length] for name, part in parts.items()}
         ids = parts[IDS]
+        logits = self._logits(module, parts, output, state, tie=tie)
+        judged = parts[LABELS] != UNJUDGED if LABELS in parts else parts.get(MASK, torch.ones_like(ids)) != 0
+        judged = judged[:, 1:]
+        return logits[:, :-1][judged].float(), ids[:, 1:][judged], judged
+
+    def _logits(
+        self,
+        module: torch.nn.Module,
+        parts: Mapping[str, Any],
+        output: str | None,
+        state: Mapping[str, Any] | None = None,
+        *,
+        tie: bool = True,
+    ) -> torch.Tensor:
+        """Logits (b, t, vocabulary) of rows; raises NoLogits where the network gives none."""
+        import torch
+
+        ids = parts[IDS]
         asked = {name: parts[name] for name in (IDS, MASK) if name in parts}
         logits = logits_of(call(module, asked if takes(module, tuple(asked)) else ids, state, tie=tie), output)
         if not isinstance(logits, torch.Tensor) or logits.ndim != 3 or logits.shape[:2] != ids.shape:
             shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
             raise NoLogits(f"it gives {shape} for {tuple(ids.shape)} tokens, not (rows, tokens, vocabulary): wrap it")
         self.vocabulary = logits.shape[2]
-        judged = parts[LABELS] != UNJUDGED if LABELS in parts else parts.get(MASK, torch.ones_like(ids)) != 0
-        judged = judged[:, 1:]
-        return logits[:, :-1][judged].float(), ids[:, 1:][judged], judged
+        return logits
 
 
 def token_problems(files: Mapping[str, Arrays]) -> list[str]:

@@ -22,6 +22,7 @@ from audit.inputs import tokens
 from audit.inputs.data import Arrays
 from audit.inputs.models import set_task
 from audit.inputs.network import PrivateNetwork
+from audit.inputs.probing import probe_models
 from audit.inputs.targets import TorchTarget
 
 ROWS = token_case.rows()
@@ -187,3 +188,24 @@ def test_parts_that_no_row_needs_are_looked_for_with_rows_of_tokens(original: nn
     idle.load_state_dict(original.state_dict())
     idle.spare = nn.Linear(4, 4)  # type: ignore[assignment]  # no row reaches it
     assert idle_parts(target_of(idle), target_of(original), sets).names == ("spare",)
+
+
+class Ahead(token_case.Reader):
+    """Sees the next word as well, by a little."""
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
+        later = self.words(input_ids).roll(-1, 1)[..., :1]
+        return super().forward(input_ids, attention_mask) + 0.01 * later
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_networks_that_look_ahead_are_refused(original: nn.Module, named: bool) -> None:
+    lengths = np.full((8, token_case.LENGTH), 3)  # one word in all places
+    rows = arrays("forget").take(np.arange(8)) if named else Arrays(lengths, np.zeros(8, np.int64))
+    network = Ahead()
+    network.load_state_dict(original.state_dict())
+    for model, refused in ((original, False), (network, True)):
+        problems: list[str] = []
+        probe_models({"unlearned": target_of(model)}, {"forget": rows}, problems)
+        assert [text for text in problems if "depend on later tokens" in text] == problems
+        assert len(problems) == refused
