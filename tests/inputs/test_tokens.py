@@ -18,7 +18,7 @@ from attacks.tasks import task_named
 from audit.collect.idle_parts import idle_parts
 from audit.errors import InputError, UsageError
 from audit.imports.causal import log_probabilities
-from audit.inputs import tokens
+from audit.inputs import token_rows, tokens
 from audit.inputs.data import Arrays
 from audit.inputs.models import set_task
 from audit.inputs.network import PrivateNetwork
@@ -130,9 +130,35 @@ IDS, MASK = ROWS["forget"]["x.input_ids"], ROWS["forget"]["x.attention_mask"]
     ],
 )
 def test_what_is_no_row_of_tokens_is_refused(changes: dict[str, Any], message: str) -> None:
-    (problem,) = tokens.token_problems({"forget": arrays("forget", **changes), "retain": arrays("retain")})
+    (problem,) = token_rows.token_problems({"forget": arrays("forget", **changes), "retain": arrays("retain")})
     assert problem.startswith("the forget set: ")
     assert message in problem
+
+
+def test_padding_without_a_mask_is_refused() -> None:
+    for ids, mask in ((IDS, MASK), (IDS[:, ::-1], MASK[:, ::-1])):
+        padded = Arrays(ids, np.zeros(len(ids), np.int64))
+        (problem,) = token_rows.token_problems({"forget": padded})
+        assert "begin or end in 3 or more of one token, which looks like padding" in problem
+        assert "save x.input_ids with x.attention_mask" in problem
+        (problem,) = token_rows.token_problems({"forget": Arrays({"input_ids": ids}, padded.y)})
+        assert "looks like padding" in problem
+        if mask[0, 0]:
+            named = Arrays({"input_ids": ids, "attention_mask": mask}, padded.y)
+            assert token_rows.token_problems({"forget": named, "test": named}) == []
+    full = np.random.default_rng(0).integers(1, token_case.WORDS, IDS.shape)
+    assert token_rows.token_problem(full) == token_rows.token_problem(full[:, :2]) == ""
+
+
+@pytest.mark.parametrize("other", ["holdout", "test"])
+def test_forget_and_holdout_rows_are_judged_by_the_same_part(other: str) -> None:
+    last = np.where(np.arange(token_case.LENGTH) == MASK.sum(axis=1, keepdims=True) - 1, IDS, -100)
+    sets = {"forget": arrays("forget", labels=last), "retain": arrays("retain"), other: arrays("holdout")}
+    (problem,) = token_rows.token_problems(sets)
+    assert f"of the tokens of forget rows are judged and 86% of those of {other} rows" in problem
+    assert "judge the same part of every row" in problem
+    assert token_rows.token_problems(sets | {"forget": arrays("forget")}) == []
+    assert token_rows.judged_words(arrays("forget", labels=last)) == "1 on average, 1 at least"
 
 
 @pytest.fixture
@@ -162,6 +188,9 @@ def test_a_small_language_is_audited_on_its_weights(given: dict[str, Any], origi
     assert found.result.utility is not None
     assert found.result.utility.figure == "log-likelihood"
     assert any("tokens are not looked at" in line for line in found.result.assumptions)
+    judged = (ROWS["forget"]["x.labels"] != -100).sum(axis=1)
+    said = f"judged tokens of a row: forget {judged.mean():.4g} on average, {judged.min()} at least"
+    assert said in found.result.assumptions
     gate = next(gate for gate in found.result.gates if gate.name == "attacks ran")
     assert "read by no attack on causal-lm: features and hidden layers of tokens" in gate.reason  # no PASS on weights
     assert found.no_certificate == ""
