@@ -47,7 +47,7 @@ def blind_scores(forget: Arrays, holdout: Arrays, seed: int) -> tuple[Floats, Fl
 
 
 def _flat(data: Arrays) -> Floats:
-    """Leading values of each part of the inputs, an equal share of the columns each, so that none crowds another out."""
+    """Leading values of each part of the inputs, an equal share of the columns each: none crowds another out."""
     parts = [data.x[key] for key in sorted(data.x)] if isinstance(data.x, Mapping) else [data.x]
     share = max(1, MAX_COLUMNS // len(parts))
     columns = [np.asarray(part).reshape(len(data), -1)[:, :share].astype(np.float64) for part in parts]

@@ -129,6 +129,6 @@ def _unlike(forget: Arrays, holdout: Arrays, other: str) -> list[str]:
         return []
     return [
         f"{mine.mean():.0%} of the tokens of forget rows are judged and {theirs.mean():.0%} of those of {other} rows "
-        f"(more than {100 * UNLIKE:.0f} points and {ERRORS:.0f} standard errors apart): judge the same part of every row "
-        f"(x.{LABELS})"
+        f"(more than {100 * UNLIKE:.0f} points and {ERRORS:.0f} standard errors apart): judge the same part of every "
+        f"row (x.{LABELS})"
     ]

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 BUDGET = 2**29  # bytes of one forward pass, our choice
 COPIES = 6  # of a batch's logits in float32 that are in memory at once: those judged, their log-softmax, products
-FIRST = 8  # our choice: rows of a pass before the vocabulary is known
 
 
 class TokenReader:
@@ -29,19 +28,24 @@ class TokenReader:
     Memory: blocks of rows whose logits, log-probabilities and products take about ``BUDGET`` (one row may need more).
 
     Attributes:
-        vocabulary: columns of the logits that were seen last; 0 before the first pass.
-        longest: tokens of the widest row that was asked for.
+        vocabulary: columns of the logits; 0 before the first pass.
     """
 
     def __init__(self) -> None:
-        self.vocabulary = self.longest = 0
+        self.vocabulary = 0
 
-    @property
-    def rows(self) -> int:
-        """Rows of the widest length that one forward pass takes."""
+    def rows(self, module: torch.nn.Module, x: Any, output: str | None) -> int:
+        """Rows as wide as ``x`` that one pass takes: the same whatever was read before, for bytes hang on it.
+
+        Where the vocabulary is not known, one row of ``x`` goes through the network.
+        """
+        import torch
+
+        parts = named(x)
         if not self.vocabulary:
-            return FIRST
-        return max(1, BUDGET // (COPIES * 4 * self.vocabulary * self.longest))
+            with torch.no_grad():
+                self._logits(module, {name: part[:1] for name, part in parts.items()}, output)
+        return max(1, BUDGET // (COPIES * 4 * self.vocabulary * int(parts[IDS].shape[1])))
 
     def order(self, data: Arrays) -> Ints:
         """Rows, the longest first: what does not fit into memory shows at once, and blocks hold little padding."""
@@ -76,10 +80,19 @@ class TokenReader:
         return False
 
     def columns(self, module: torch.nn.Module, x: Any, output: str | None) -> torch.Tensor:
-        """Signals (b, 3) of rows: `attacks.tasks.causal_lm.SIGNALS`, higher = more like a member."""
+        """Signals (b, 3) of rows: `attacks.tasks.causal_lm.SIGNALS`, higher = more like a member; in blocks."""
         import torch
 
-        logits, tokens, judged = self._judged(module, x, output, None)
+        parts, size = named(x), self.rows(module, x, output)
+        blocks = [slice(start, start + size) for start in range(0, len(parts[IDS]), size)]
+        return torch.cat(
+            [self._columns(module, {name: part[rows] for name, part in parts.items()}, output) for rows in blocks]
+        )
+
+    def _columns(self, module: torch.nn.Module, x: Mapping[str, Any], output: str | None) -> torch.Tensor:
+        import torch
+
+        logits, tokens, judged = self._judged(module, x, output)
         logp = torch.log_softmax(logits, dim=-1)
         own, p = logp.gather(1, tokens[:, None])[:, 0], logp.exp()
         mean = (p * logp).nan_to_num(0.0).sum(-1)  # 0 * log 0 = 0
@@ -96,27 +109,28 @@ class TokenReader:
         *,
         tie: bool = True,
     ) -> torch.Tensor:
-        """The leading column alone, (b, 1): mean log-likelihood, differentiable in the weights or in ``state``."""
+        """The leading column alone, (b, 1): mean log-likelihood, differentiable in the weights or in ``state``.
+
+        All rows go through at once, no more than ``rows`` says: gradients keep what was computed.
+        """
         from torch.nn.functional import cross_entropy
 
         logits, tokens, judged = self._judged(module, x, output, state, tie=tie)
         return _mean(-cross_entropy(logits, tokens, reduction="none"), judged)[:, None]
 
     def _judged(
-        self, module: torch.nn.Module, x: Any, output: str | None, state: Mapping[str, Any] | None, *, tie: bool = True
+        self,
+        module: torch.nn.Module,
+        x: Any,
+        output: str | None,
+        state: Mapping[str, Any] | None = None,
+        *,
+        tie: bool = True,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Logits (m, vocabulary) of the judged tokens of all rows, these tokens (m,), and where they stand (b, t)."""
-        import torch
-
-        parts = named(x)
-        self.longest = max(self.longest, parts[IDS].shape[1])
-        if MASK in parts:  # padding that all rows have costs nothing
-            length = max(2, int(parts[MASK].sum(1).max()))
-            parts = {name: part[:, :length] for name, part in parts.items()}
-        ids = parts[IDS]
-        logits = self._logits(module, parts, output, state, tie=tie)
-        judged = judged_places(parts)
-        return logits[:, :-1][judged].float(), ids[:, 1:][judged], judged
+        parts = _trimmed(named(x))
+        logits, judged = self._logits(module, parts, output, state, tie=tie), judged_places(parts)
+        return logits[:, :-1][judged].float(), parts[IDS][:, 1:][judged], judged
 
     def _logits(
         self,
@@ -138,6 +152,14 @@ class TokenReader:
             raise NoLogits(f"it gives {shape} for {tuple(ids.shape)} tokens, not (rows, tokens, vocabulary): wrap it")
         self.vocabulary = logits.shape[2]
         return logits
+
+
+def _trimmed(parts: dict[str, Any]) -> dict[str, Any]:
+    """The rows without the padding that all of them have, which would cost as much as tokens."""
+    if MASK not in parts:
+        return parts
+    length = max(2, int(parts[MASK].sum(1).max()))
+    return {name: part[:, :length] for name, part in parts.items()}
 
 
 def _spread(values: torch.Tensor, judged: torch.Tensor, other: float) -> torch.Tensor:

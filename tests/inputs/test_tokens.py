@@ -15,6 +15,7 @@ import audit
 from attacks.recovery.clones import Clones
 from attacks.scorers import tokens as scorers
 from attacks.tasks import task_named
+from audit.collect import partial
 from audit.collect.idle_parts import idle_parts
 from audit.errors import InputError, UsageError
 from audit.imports.causal import log_probabilities
@@ -85,6 +86,27 @@ def test_long_rows_go_through_few_at_once_and_nothing_of_their_size_is_kept(
     assert max(seen) == 3
     assert sum(seen) == token_case.ROWS
     assert whole.shape == (token_case.ROWS, 3)
+
+
+def test_rows_at_once_hang_on_the_data_and_the_network_alone(
+    original: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker has read nothing before; the main process has probed, and read wider rows."""
+    monkeypatch.setattr(tokens, "BUDGET", tokens.COPIES * 4 * token_case.WORDS * token_case.LENGTH * 3)
+    data, fresh, used = arrays("forget"), target_of(original), target_of(original)
+    wide: Any = {key: np.pad(part, ((0, 0), (0, 20))) for key, part in data.x.items()}  # type: ignore[union-attr]
+    used.outputs(
+        "test", Arrays(wide | {"labels": np.where(wide["attention_mask"] == 1, wide["input_ids"], -100)}, data.y), 9
+    )
+    x = {key: torch.tensor(part) for key, part in data.x.items()}  # type: ignore[union-attr]
+    for target in (fresh, used):
+        rows: Any = PrivateNetwork(target).rows
+        assert rows(x) == target.at_once(data) == 3
+    seen: list[int] = []
+    with original.register_forward_pre_hook(lambda _m, _a, x: seen.append(len(x["input_ids"])), with_kwargs=True):
+        fresh.call(data.batch(np.arange(8)))
+        partial.outputs(fresh, {}, data)
+    assert max(seen) == 3
 
 
 def test_training_lowers_the_loss_of_the_judged_tokens_in_parts_as_at_once(
