@@ -17,8 +17,8 @@ from .targets import DETERMINISM, Target, TorchTarget
 PROBE_ROWS = 8
 STEP_ROWS = 1000  # our choice: never-seen rows from which the step of probabilities is learned
 BATCH_TOLERANCE = 1e-3  # our choice: relative difference between one batch and single rows (float32 networks)
-AHEAD = 1e-4  # our choice: relative change of a logit by a later token (float32); by ``BATCH_ROUNDING`` in other types
 BATCH_ROUNDING = 8.0  # our choice: the same, in units of the rounding of the network's own type (bfloat16)
+AHEAD = 1e-4  # our choice: relative change of a logit by a later token; ``BATCH_ROUNDING`` where that is more
 
 
 def probe_models(models: dict[str, Target], files: dict[str, Arrays], problems: list[str]) -> int:

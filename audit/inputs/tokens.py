@@ -74,7 +74,7 @@ class TokenReader:
                 before = self._logits(module, row, output)[:, :last].float()
                 row[IDS][0, last] += -1 if row[IDS][0, last] > 0 else 1  # a number that the network knows
                 after = self._logits(module, row, output)[:, :last].float()
-            limit = tolerance * float(before[before.isfinite()].abs().max())
+            limit = tolerance * float(before.nan_to_num(0.0, 0.0, 0.0).abs().max())
             if not torch.isclose(after, before, rtol=0.0, atol=limit, equal_nan=True).all():
                 return True
         return False
