@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from audit.judge.release import NAME as RELEASE
 from audit.record.findings import Finding, FindingStatus
+from audit.record.inputs import INTERNAL
 from audit.record.result import AuditResult, Outcome
 
 from .checks import Mark, gate_mark, opening
@@ -22,7 +23,7 @@ MEMBERSHIP = frozenset(
         *("membership", "lira_online", "label_only", "pair", "population", "quantile", "rmia", "rmia_online"),
         *("shadow_logistic", "shadow_xgboost", "svc_mia", "ulira", "probe"),
         *("neighbourhood", "transfer_probe", "contraction", "gradient_norm", "layer_probe"),
-        *("uma_label", "residual_knowledge", "flatness"),
+        *("uma_label", "uma_error", "residual_knowledge", "flatness"),
     )
 )
 RECOVERY = frozenset(
@@ -135,6 +136,8 @@ def _release(result: AuditResult) -> Judged:
     if claim.release is None:
         tested = f"The claim grants the adversary {claim.access}."
         return tested, Level.NONE, "where the model is released was not declared (`release` in `[claim]` of audit.toml)"
+    if claim.release == INTERNAL:
+        return "Declared: not released (internal).", Level.RECORD, "declared, not checked"
     gate = next(g for g in result.gates if g.name == RELEASE)
     text = f"Release context: {gate.reason}."
     if not gate.ok:

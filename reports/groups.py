@@ -32,7 +32,7 @@ GROUPS: tuple[tuple[str, str, str, frozenset[str]], ...] = (
             (
                 *("anamnesis", "feature_mapping", "flatness", "head_recovery", "interpolation", "memory_jog"),
                 *("prototypes", "relearning", "relearning_unrelated", "release_changes", "residual_knowledge"),
-                *("transplant", "uma", "uma_label"),
+                *("transplant", "uma", "uma_label", "uma_error"),
             )
         ),
     ),

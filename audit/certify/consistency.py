@@ -13,6 +13,7 @@ from typing import Any
 from audit.policy.policy import COVERED
 from audit.record.findings import WEAKER_ACCESS, FindingStatus
 from audit.record.identical import BAR, EXCUSED, FINDINGS, QUALIFIER, REQUIRED
+from audit.record.inputs import INTERNAL
 
 FAILING = ("difference", "structural")
 ADMITTED = {"with trace": "pass_with_trace", "transfer": "pass_on_transfer", QUALIFIER: "pass_identical"}
@@ -133,8 +134,13 @@ def _mandatory(extension: Mapping[str, Any], findings: Sequence[Any], values: Ma
     levels = COVERED.get(access) if isinstance(access, str) else None
     if levels is None or not isinstance(kind, str):
         raise ValueError("the claim has no known kind and access")
+    release, order = _get(claim, "release"), (None, INTERNAL, *COVERED)  # what recipients hold, least first
+    if release not in order:
+        raise ValueError("the claim has no known release")
     demanded, status = _get(values.get("mandatory"), kind), {f["id"]: f for f in findings}
     broken = []
+    if order.index(release) > order.index(access):
+        broken.append(f"recipients hold {release}, the adversary of the claim {access} alone")
     for level in levels:
         names = _get(demanded, level)
         if not isinstance(names, list | tuple) or not names or not all(isinstance(name, str) for name in names):

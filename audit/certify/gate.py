@@ -14,6 +14,7 @@ from typing import Any
 
 from audit.policy.policy import COVERED, Policy
 from audit.record.findings import WEAKER_ACCESS
+from audit.record.inputs import INTERNAL
 from audit.record.result import Outcome
 
 from .certificate import EXTENSION, STATEMENT_TYPE
@@ -121,6 +122,8 @@ def _insufficient(verified: Verified, demand: Demand) -> str:
     access = claim.get("access") if isinstance(claim, dict) else None
     if not isinstance(access, str) or access not in COVERED:
         return "the certificate does not say what access was claimed: audit the model again"
+    if claim.get("release") == INTERNAL:
+        return "the claim declares that the model is not released (internal): audit it for the release that it is for"
     if demand.access and ORDER.index(access) < ORDER.index(demand.access):
         return f"the claim grants the adversary {access}, less than {demand.access}: audit at that access"
     if verified.policy_sha256 == demand.policy_sha256.lower():

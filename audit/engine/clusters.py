@@ -75,8 +75,9 @@ class Ray:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # advice on its versions to come
-                own["job_config"] = ray.job_config.JobConfig()
-                own["job_config"]._py_driver_sys_path = _Closed()
+                if not where.startswith("ray://"):  # a client adds no folder, and its head would have to know the class
+                    own["job_config"] = ray.job_config.JobConfig()
+                    own["job_config"]._py_driver_sys_path = _Closed()
                 ray.init(address=where, log_to_driver=False, logging_level="error", configure_logging=False, **own)
             there = int(ray.cluster_resources().get(kind, 0))
         except (Exception, SystemExit) as error:

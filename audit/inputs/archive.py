@@ -140,7 +140,8 @@ def read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray[
 
 
 def values_of(stream: IO[bytes], name: str) -> np.ndarray[Any, Any]:
-    """An array whose header was checked, in native byte order; one larger than memory lies in a file that is mapped.
+    """An array whose header was checked, in native byte order; one larger than memory lies in a file that is mapped,
+    unless its columns are stored one after another (Fortran order).
 
     Args:
         stream: where the array starts.
@@ -149,7 +150,8 @@ def values_of(stream: IO[bytes], name: str) -> np.ndarray[Any, Any]:
     shape, fortran, dtype = header_of(stream, name)
     row = math.prod(shape[1:]) * dtype.itemsize
     if fortran or not shape or shape[0] * row <= BLOCK:
-        content = np.frombuffer(bytearray(stream.read(math.prod(shape) * dtype.itemsize)), dtype)
+        content = np.empty(math.prod(shape), dtype)
+        _fill(stream, content)
         return native(content.reshape(shape, order="F" if fortran else "C"))
     rows = max(1, BLOCK // max(1, row))
 
@@ -171,6 +173,14 @@ def check_header_of(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
         shape, _, dtype = header_of(stream, name)
         held = member.file_size - stream.tell()
     check_declared(name, shape, dtype, held, "save it again with numpy.savez")
+
+
+def _fill(stream: IO[bytes], array: np.ndarray[Any, Any]) -> None:
+    """Read the values of an array from a stream, block by block: no second copy of them."""
+    content = array.view(np.uint8) if array.nbytes else np.empty(0, np.uint8)
+    for start in range(0, len(content), BLOCK):
+        part = content[start : start + BLOCK]
+        part[:] = np.frombuffer(stream.read(len(part)), np.uint8)
 
 
 def native(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

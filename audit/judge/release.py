@@ -6,10 +6,9 @@ from attacks.base import GRANTS
 from attacks.tasks import Task
 from audit.policy.primaries import LEVELS
 from audit.record.findings import Gate
-from audit.record.inputs import ClaimRecord
+from audit.record.inputs import INTERNAL, ClaimRecord
 
 NAME = "release context"
-INTERNAL = "internal"
 #: what recipients hold, in words
 HELD = {
     "labels": "a service that answers with the predicted class",
@@ -20,16 +19,9 @@ HELD = {
 
 
 def release_gate(claim: ClaimRecord) -> Gate | None:
-    """Whether the claim grants the adversary what recipients of the model hold; None where nothing was declared."""
-    if claim.release is None:
+    """Whether the claim grants the adversary what recipients of the model hold; None where there are no recipients."""
+    if claim.release is None or claim.release == INTERNAL:
         return None
-    if claim.release == INTERNAL:
-        return Gate(
-            name=NAME,
-            ok=True,
-            effect="blocks PASS",
-            reason="declared as internal: nobody outside reaches it; not checked",
-        )
     enough = LEVELS.index(claim.access) >= LEVELS.index(claim.release)
     held = f"declared as {HELD[claim.release]}; the claim grants the adversary {claim.access}"
     reason = held if enough else f"{held}: what recipients can do was not tested"

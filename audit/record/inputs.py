@@ -8,6 +8,9 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from .attack_record import Record
 
+#: a model that nobody outside reaches
+INTERNAL = "internal"
+
 
 class _Grown(Record):
     """A record that gained fields: where one of ``ADDED`` is None its key is absent, as in earlier versions."""

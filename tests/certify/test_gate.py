@@ -46,6 +46,11 @@ def judged(policy: Policy = STANDARD, digest: str = STANDARD_DIGEST, **changes: 
     return result.model_copy(update={"claim": claim, "verdict": verdict})
 
 
+def released(release: str, access: str) -> AuditResult:
+    result = judged(access=access)
+    return result.model_copy(update={"claim": result.claim.model_copy(update={"release": release})})
+
+
 class Writer:
     """Writes certificates into a folder."""
 
@@ -77,6 +82,23 @@ def test_a_valid_pass_of_this_model_is_allowed(write: Writer, demand: Demand) ->
     assert only([write(judged())], demand) == Decision(
         str(next(write.folder.glob("*.dsse.json"))), True, "a valid PASS"
     )
+
+
+@pytest.mark.parametrize(
+    ("release", "access", "reason"),
+    [
+        ("features", "features", "a valid PASS"),
+        ("labels", "features", "a valid PASS"),
+        ("internal", "features", "declares that the model is not released"),
+        ("weights", "features", "recipients hold weights, the adversary of the claim features alone"),
+    ],
+)
+def test_recipients_hold_no_more_than_was_tested(
+    write: Writer, demand: Demand, release: str, access: str, reason: str
+) -> None:
+    decision = only([write(released(release, access))], demand)
+    assert reason in decision.reason
+    assert decision.allowed == (reason == "a valid PASS")
 
 
 def test_each_obstacle_denies_with_its_own_reason(write: Writer, demand: Demand, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from audit.policy.policy import load_policy
 from audit.record.result import Outcome
 from tests.certify.test_gate import NOW, STANDARD, STANDARD_DIGEST, judged, other
 
-MUTATIONS, FEW = 4000, 400  # all of them in the slow tests
+MUTATIONS, FEW = 4000, 200  # all of them in the slow tests
 SCRAP: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 2**63, 1.5, "", "PASS", "FAIL", "weights", "\u0455tandard", [], {}, [[]], [{}], [None]),
     *(

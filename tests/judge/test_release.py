@@ -45,6 +45,7 @@ def test_a_model_that_is_given_away_does_not_pass_by_its_features() -> None:
     assert any("what recipients can do was not tested" in reason for reason in given.verdict.reasons)
     assert any("--access weights" in way for way in given.verdict.settle)
     assert given.findings == silent.findings
+    assert not [g for g in kept.gates if g.name == NAME]  # nothing was checked
     assert audited("internal", leak={"membership": 2.0}).verdict.outcome is Outcome.FAIL
 
 
@@ -87,7 +88,7 @@ def test_a_record_without_a_release_is_that_of_earlier_versions() -> None:
 def test_the_clause_on_release_says_what_was_declared() -> None:
     rule = RULES[Rule.RELEASE]
     assert rule(audited(None))[1] is Level.NONE
-    assert rule(audited("features"))[1] is Level.RECORD
+    assert rule(audited("features"))[1] is rule(audited("internal"))[1] is Level.RECORD
     text, level, why = rule(audited("weights"))
     assert level is Level.AGAINST
     assert "the model's files" in text

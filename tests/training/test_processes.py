@@ -10,11 +10,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 #: trains slowly, one model after another, and says when each starts
 SLOW = """
 import os, time
 from pathlib import Path
+
+import pytest
 
 def train(model, data, seed):
     (Path(os.environ["STARTED"]) / f"{seed}-{os.getpid()}").touch()
@@ -24,6 +28,9 @@ def train(model, data, seed):
 PROGRAM = """
 import sys
 from pathlib import Path
+
+import pytest
+import pytest
 import numpy as np
 from audit.training.jobs import Job, Pool
 from audit.inputs.recipe import RecipeSection
@@ -73,6 +80,7 @@ def _wait(condition: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_after_a_kill_only_the_rest_is_trained(tmp_path: Path) -> None:
     store = tmp_path / "models"
     first = Program(tmp_path, store, sleep=0.3)

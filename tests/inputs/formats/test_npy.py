@@ -62,6 +62,20 @@ def test_a_wrong_file_is_one_line(tmp_path: Path, name: str) -> None:
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("values", [np.asfortranarray(np.arange(12.0).reshape(3, 4)), np.zeros((0, 4)), np.float32(2)])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_orders_and_sizes_are_read_as_numpy_reads_them(tmp_path: Path, values: Any, order: str) -> None:
+    from audit.inputs.archive import values_of
+
+    path = tmp_path / "a.npy"
+    np.save(path, np.asarray(values).astype(np.asarray(values).dtype.newbyteorder(order)))
+    with path.open("rb") as stream:
+        found = values_of(stream, "it")
+    assert np.array_equal(found, np.load(path))
+    assert found.dtype.isnative
+    assert found.flags.writeable
+
+
 def _root(array: Any) -> Any:
     return _root(array.base) if isinstance(array, np.ndarray) and array.base is not None else array
 

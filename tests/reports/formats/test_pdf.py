@@ -38,6 +38,7 @@ def test_a_reader_finds_the_verdict_and_every_finding() -> None:
     assert render_pdf(failing) == content
 
 
+@pytest.mark.slow
 def test_nothing_is_fetched(hostile: AuditResult, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
 
