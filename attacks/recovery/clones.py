@@ -58,13 +58,9 @@ class Clones:
         self.optimiser = torch.optim.Adam(groups, fused=True)
         self.trained: float | None = None
         self.block = BLOCK
+        #: of long rows like those given, how many go through at once, copy by copy; None = as many as there are
+        self.rows: Callable[[Any], int] | None = getattr(network, "rows", None)
         self.together = copies > 1 and self.rows is None and not _better_alone(network.module)
-
-    @property
-    def rows(self) -> int | None:
-        """Of long rows, how many go through at once, copy by copy; None = as many as there are."""
-        found: int | None = getattr(self.network, "rows", None)
-        return found
 
     def step(self, x: Any, y: np.ndarray[Any, Any]) -> None:
         """One step of every copy.
@@ -97,7 +93,7 @@ class Clones:
         import torch
 
         size = y.shape[1]
-        at_once = self.rows or size
+        at_once = self.rows(_part(x, 0, slice(0, 1))) if self.rows else size
         parts = [slice(start, start + at_once) for start in range(0, size, at_once)]
         for k, rows in [(None, parts[0])] if self.together else product(range(self.copies), parts):
             logits = self._stacked(x) if k is None else self._alone(_part(x, k, rows), k)
@@ -119,9 +115,10 @@ class Clones:
         import torch
 
         parts: list[Floats] = []
+        most = self.rows(rows(slice(0, 1))) if self.rows else BLOCK
         start = 0
         while start < count:
-            stop = min(start + min(self.block, self.rows or BLOCK), count)
+            stop = min(start + min(self.block, most), count)
             try:
                 with torch.no_grad():
                     parts.append(self._shared(rows(slice(start, stop))).cpu().double().numpy())

@@ -10,7 +10,7 @@ from attacks.base import Floats
 from audit.inputs.data import Arrays
 
 MAX_ROWS = 2_000  # our choice: rows per side that the blind classifier sees
-MAX_COLUMNS = 4_096  # our choice: leading input values per row
+MAX_COLUMNS = 4_096  # our choice: leading input values per row, shared by the parts of the inputs
 FOLDS = 5
 TREES = 100  # our choice: see docs/performance.md for what more would find and cost
 
@@ -19,7 +19,7 @@ def blind_scores(forget: Arrays, holdout: Arrays, seed: int) -> tuple[Floats, Fl
     """Cross-fitted scores of extremely randomised trees on raw inputs and labels: forget side and holdout side.
 
     Classifier two-sample test (Lopez-Paz & Oquab 2017, arXiv 1610.06545) with the trees of Geurts et al. 2006.
-    Inputs beyond ``MAX_COLUMNS`` values a row are cut.
+    Inputs beyond ``MAX_COLUMNS`` values a row are cut, those of several parts (``x.<name>``) each at its share of them.
 
     Returns:
         The two score arrays, or None where there are no inputs or too few rows to fit.
@@ -47,6 +47,8 @@ def blind_scores(forget: Arrays, holdout: Arrays, seed: int) -> tuple[Floats, Fl
 
 
 def _flat(data: Arrays) -> Floats:
+    """Leading values of each part of the inputs, an equal share of the columns each: none crowds another out."""
     parts = [data.x[key] for key in sorted(data.x)] if isinstance(data.x, Mapping) else [data.x]
-    columns = [np.asarray(part).reshape(len(data), -1)[:, :MAX_COLUMNS].astype(np.float64) for part in parts]
+    share = max(1, MAX_COLUMNS // len(parts))
+    columns = [np.asarray(part).reshape(len(data), -1)[:, :share].astype(np.float64) for part in parts]
     return np.concatenate(columns, axis=1)[:, :MAX_COLUMNS]

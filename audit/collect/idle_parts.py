@@ -13,7 +13,7 @@ from attacks.base import Bools
 from audit.inputs.data import Arrays
 from audit.inputs.targets import TorchTarget
 
-from .partial import called, outputs
+from .partial import blocks, called, outputs
 
 if TYPE_CHECKING:
     import torch
@@ -117,7 +117,7 @@ def _flat(network: TorchTarget, groups: Mapping[str, Tensors], rows: Sequence[Ar
     }
     steepest = dict.fromkeys(leaves, 0.0)
     try:
-        for data in rows:
+        for data in (part for one in rows for part in blocks(network, one)):
             with torch.enable_grad():
                 logits = called(network, leaves, data)
                 weights = torch.randn(logits.shape, generator=torch.Generator().manual_seed(0)).to(logits)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,7 +57,18 @@ def outputs(network: TorchTarget, changed: Mapping[str, torch.Tensor], data: Arr
     import torch
 
     with torch.no_grad():
-        return np.asarray(called(network, changed, data).cpu().double().numpy())
+        parts = [called(network, changed, part).cpu().double().numpy() for part in blocks(network, data)]
+    return np.concatenate(parts)
+
+
+def blocks(network: TorchTarget, data: Arrays) -> Iterator[Arrays]:
+    """The rows that go through at once: all, or of tokens as many as memory is kept for."""
+    size = network.at_once(data)
+    if len(data) <= size:
+        yield data
+        return
+    for start in range(0, len(data), size):
+        yield data.take(np.arange(start, min(start + size, len(data))))
 
 
 def called(network: TorchTarget, changed: Mapping[str, torch.Tensor], data: Arrays) -> Any:

@@ -37,7 +37,7 @@ def forms(
     """All forms that some tensor could hold.
 
     Args:
-        network: whose layers are asked.
+        network: whose layers are asked; not those of rows of tokens, which no attack reads either.
         sides: forget and holdout rows.
         retain: retain rows; they give the centre and the spread of each input.
         fits: is there a tensor with rows of so many numbers?
@@ -47,7 +47,7 @@ def forms(
         if forget is not None and holdout is not None and fits(forget.shape[1]):
             label = INPUT if key == "x" else f"{INPUT} {key}"
             yield from _moved(label, forget, holdout, None if retain is None else parts(retain)[key])
-    if not _layers(network, sides[0].take(np.arange(1)), fits):
+    if network.reader is not None or not _layers(network, sides[0].take(np.arange(1)), fits):
         return
     seen = [_layers(network, side, fits) for side in sides]
     for key, rows in seen[0].items():

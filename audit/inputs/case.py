@@ -28,7 +28,7 @@ from .scores import FORM, StoredScores, common_queries, scores_of
 from .set_files import REQUIRED_DATA, ReadSets, read_sets
 from .sets import Grants, Overlap, Selection, Sets, assign, drop_duplicates, infer_claim, shared_ids
 from .targets import Target
-from .tokens import token_problems
+from .token_rows import judged_words, token_problems
 
 KEY_NAME = Path(".audit") / "project.key"
 
@@ -159,6 +159,8 @@ def load_case(given: Given, overlap_share: float) -> LoadedCase:
             said += number_models(models, read.named, problems)
         odd = token_problems(mine) if task.reads_tokens else []
         problems += odd
+        if task.reads_tokens and not odd:
+            said += [f"judged tokens of a row: {role} {judged_words(data)}" for role, data in mine.items()]
         n_classes = 0 if odd else probe_models(models, mine, problems)
         named = 0 if problems else len(read.named)  # names are counted where all sets were read
         if task.class_logits:

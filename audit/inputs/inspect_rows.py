@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from attacks.tasks import truth_of
+from attacks.tasks import reads_tokens, truth_of
 
 from .checks import check_keys, checked, rows_in
+from .data import Arrays
 from .labels import plain
 from .naming import listed, shown
 from .options import DataOptions
 from .pictures import prepared
 from .raw import Array, Raw
+from .token_rows import judged_words, token_problem
 from .truths import likely_task, targets_of
 
 MANY = 100  # our choice: whole numbers of more values than this may be no classes
@@ -20,6 +22,7 @@ BARE = (
     "no inputs: models are given by stored outputs or scores of these rows, access logits at most; whether holdout "
     "rows are like forget rows cannot be checked: say --split attested if they were drawn together, or give 5 retrains"
 )
+UNREAD = "y is not read: what is judged are the tokens themselves (x.labels says which; --task causal-lm)"
 UNLABELLED = (
     "no labels: a set for scores, which need none (.npz files with <set>.<signal>, as in forget.nll; --task "
     "scores); all other models need y"
@@ -41,13 +44,16 @@ def inspect_rows(raw: Raw, options: DataOptions, task: str, where: str) -> tuple
     check_keys(raw.arrays, where, need_inputs=False, need_labels=truth_of(task or "scores") != "optional")
     raw = prepared(raw, options, where)
     count = rows_in(raw.arrays)
-    checked(raw.arrays, np.zeros(count, dtype=np.int64), where)
+    data = checked(raw.arrays, np.zeros(count, dtype=np.int64), where)
     facts, uses = [f"{count} rows"], [SET]
     inputs = [f"{key} {array.shape[1:]} {array.dtype}" for key, array in raw.arrays.items() if key.startswith("x")]
     facts += [f"inputs of a row: {', '.join(inputs)}"] if inputs else []
     uses += [] if inputs else [BARE]
     uses += raw.said
-    if "y" in raw.arrays:
+    if reads_tokens(task):
+        facts.append(_tokens(data, where))
+        uses += [UNREAD] if "y" in raw.arrays else []
+    elif "y" in raw.arrays:
         held, use = _labels(raw.arrays["y"], task or likely_task(raw.arrays["y"]), bool(task), where)
         facts, uses = [*facts, *held], [*uses, *use]
     else:
@@ -56,6 +62,13 @@ def inspect_rows(raw: Raw, options: DataOptions, task: str, where: str) -> tuple
     if "group" in raw.arrays:
         uses.append("group: as the forget set it makes the claim one about data subjects")
     return facts, [*uses, *_bytes(raw.arrays.get("x"))]
+
+
+def _tokens(data: Arrays, where: str) -> str:
+    problem = token_problem(data.x)
+    if problem:
+        raise ValueError(f"{where}: {problem}")
+    return f"judged tokens of a row: {judged_words(data)}"
 
 
 def _labels(y: Array, task: str, declared: bool, where: str) -> tuple[list[str], list[str]]:

@@ -19,19 +19,18 @@ class PrivateNetwork:
 
     Args:
         target: the model; it is not touched.
+
+    Attributes:
+        rows: of rows of tokens, how many as wide as those given one pass takes; None = the caller's choice.
     """
 
     def __init__(self, target: TorchTarget) -> None:
         self.module = copy.deepcopy(target.module).eval()
         self._output, self._columns = target.output, two_columns if target.class_logits else _as_they_are
         self._reader = target.reader
+        self.rows = None if target.reader is None else self._rows
         for parameter in self.module.parameters():
             parameter.requires_grad_(parameter.is_floating_point())
-
-    @property
-    def rows(self) -> int | None:
-        """Rows of tokens that one pass takes; None = the caller's choice."""
-        return None if self._reader is None else self._reader.rows
 
     def forward(self, x: Any) -> Any:
         """Logits (b, C), C >= 2; of rows of tokens the leading column alone."""
@@ -46,6 +45,11 @@ class PrivateNetwork:
             if self._reader is not None:
                 return self._reader.likelihood(self.module, x, self._output, state)
             return self._columns(logits_of(call(self.module, x, state), self._output))
+
+    def _rows(self, x: Any) -> int:
+        assert self._reader is not None
+        with forward_pass(PASS):
+            return self._reader.rows(self.module, x, self._output)
 
 
 def _as_they_are(outputs: Any) -> Any:

@@ -18,6 +18,7 @@ PROBE_ROWS = 8
 STEP_ROWS = 1000  # our choice: never-seen rows from which the step of probabilities is learned
 BATCH_TOLERANCE = 1e-3  # our choice: relative difference between one batch and single rows (float32 networks)
 BATCH_ROUNDING = 8.0  # our choice: the same, in units of the rounding of the network's own type (bfloat16)
+AHEAD = 1e-4  # our choice: relative change of a logit by a later token; ``BATCH_ROUNDING`` where that is more
 
 
 def probe_models(models: dict[str, Target], files: dict[str, Arrays], problems: list[str]) -> int:
@@ -98,11 +99,17 @@ def _probe_network(model: TorchTarget, rows: Arrays) -> int:
     scale = max(float(np.abs(logits).max()), 1e-6)
     import torch
 
-    tolerance = max(BATCH_TOLERANCE, BATCH_ROUNDING * torch.finfo(model.float_type).eps)
+    rounding = BATCH_ROUNDING * torch.finfo(model.float_type).eps
+    tolerance = max(BATCH_TOLERANCE, rounding)
     if np.abs(singles - logits).max() > tolerance * scale:
         raise ValueError(
             "its output for a row depends on the other rows of the batch: it normalises by batch statistics; use "
             "running statistics"
+        )
+    if model.looks_ahead(rows.batch(index), max(AHEAD, rounding)):
+        raise ValueError(
+            "its logits of a token depend on later tokens, so they are no predictions of them: give a decoder (of a "
+            "Hugging Face folder is_decoder: true and no is_causal: false in config.json; else a causal mask)"
         )
     return int(logits.shape[1])
 

@@ -157,6 +157,20 @@ class TorchTarget:
         if problem:
             raise ValueError(problem)
 
+    def at_once(self, data: Arrays) -> int:
+        """Rows of a set that one pass takes: all, or of tokens as many as memory is kept for."""
+        if self.reader is None:
+            return len(data)
+        with full_precision(), forward_pass("a forward pass of the network"):
+            return self.reader.rows(self.module, self._input(data.batch(np.arange(1))), self.output)
+
+    def looks_ahead(self, inputs: Inputs, tolerance: float) -> bool:
+        """Whether logits of tokens depend on later tokens (`TokenReader.looks_ahead`); False of other rows."""
+        if self.reader is None:
+            return False
+        with full_precision(), forward_pass("a forward pass of the network"):
+            return self.reader.looks_ahead(self.module, self._input(inputs), self.output, tolerance)
+
     def look_for_head(self, inputs: Inputs) -> None:
         """Find the head, or note why there is none: the network then grants its outputs alone."""
         if self.reader is not None:
@@ -237,7 +251,7 @@ class TorchTarget:
             if self.reader is None:
                 return together(self.blocks.passed(one, data, batch_size), layers)
             order = self.reader.order(data)
-            answers = self.blocks.passed(one, data.take(order), min(batch_size, self.reader.rows))
+            answers = self.blocks.passed(one, data.take(order), min(batch_size, self.at_once(data)))
             columns, _, _ = together(answers, ())
             return columns[np.argsort(order)], None, {}
 

@@ -1,9 +1,4 @@
-"""Rows of tokens: what a causal language model's logits (rows, tokens, vocabulary) say of each, and nothing else kept.
-
-Inputs have the names of Hugging Face: ``x.input_ids`` (n, t), ``x.attention_mask`` (n, t; 1 = a token, 0 = padding, at
-the end of the row), ``x.labels`` (n, t; -100 = not judged, as a prompt or padding is, else the token again). ``x``
-alone are tokens without padding that are judged from the second one on: the first has no probability.
-"""
+"""Rows of tokens through networks: what logits (rows, tokens, vocabulary) say of each, and nothing else kept."""
 
 from __future__ import annotations
 
@@ -15,17 +10,16 @@ import numpy as np
 from attacks.base import Ints
 from attacks.scorers.tokens import LEAST_VARIANCE, K
 
-from .data import Arrays, positions
+from .data import Arrays
 from .forward import NoLogits, call, logits_of, takes
+from .spool import steps
+from .token_rows import IDS, LABELS, MASK, judged_places, named
 
 if TYPE_CHECKING:
     import torch
 
-IDS, MASK, LABELS = "input_ids", "attention_mask", "labels"
-UNJUDGED = -100  # of Hugging Face
 BUDGET = 2**29  # bytes of one forward pass, our choice
 COPIES = 6  # of a batch's logits in float32 that are in memory at once: those judged, their log-softmax, products
-FIRST = 8  # our choice: rows of a pass before the vocabulary is known
 
 
 class TokenReader:
@@ -34,32 +28,71 @@ class TokenReader:
     Memory: blocks of rows whose logits, log-probabilities and products take about ``BUDGET`` (one row may need more).
 
     Attributes:
-        vocabulary: columns of the logits that were seen last; 0 before the first pass.
-        longest: tokens of the widest row that was asked for.
+        vocabulary: columns of the logits; 0 before the first pass.
     """
 
     def __init__(self) -> None:
-        self.vocabulary = self.longest = 0
+        self.vocabulary = 0
 
-    @property
-    def rows(self) -> int:
-        """Rows of the widest length that one forward pass takes."""
+    def rows(self, module: torch.nn.Module, x: Any, output: str | None) -> int:
+        """Rows as wide as ``x`` that one pass takes: the same whatever was read before, for bytes hang on it.
+
+        Where the vocabulary is not known, one row of ``x`` goes through the network.
+        """
+        import torch
+
+        parts = named(x)
         if not self.vocabulary:
-            return FIRST
-        return max(1, BUDGET // (COPIES * 4 * self.vocabulary * self.longest))
+            with torch.no_grad():
+                self._logits(module, {name: part[:1] for name, part in parts.items()}, output)
+        return max(1, BUDGET // (COPIES * 4 * self.vocabulary * int(parts[IDS].shape[1])))
 
     def order(self, data: Arrays) -> Ints:
         """Rows, the longest first: what does not fit into memory shows at once, and blocks hold little padding."""
-        parts = _named(data.batch(np.arange(len(data))))
-        if MASK not in parts:
+        mask = named(data.x).get(MASK)
+        if mask is None:
             return np.arange(len(data))
-        return np.argsort(-(parts[MASK] != 0).sum(axis=1), kind="stable").astype(np.int64)
+        lengths = np.concatenate([(mask[rows] != 0).sum(axis=1) for rows in steps(mask)])
+        return np.argsort(-lengths, kind="stable").astype(np.int64)
 
-    def columns(self, module: torch.nn.Module, x: Any, output: str | None) -> torch.Tensor:
-        """Signals (b, 3) of rows: `attacks.tasks.causal_lm.SIGNALS`, higher = more like a member."""
+    def looks_ahead(self, module: torch.nn.Module, x: Any, output: str | None, tolerance: float) -> bool:
+        """Whether logits before the last token of a row move when that token is another: they must not know it.
+
+        Args:
+            module: the network.
+            x: rows.
+            output: which of its outputs are the logits.
+            tolerance: change of a logit that is rounding, relative to the largest of the row.
+        """
         import torch
 
-        logits, tokens, judged = self._judged(module, x, output, None)
+        parts = named(x)
+        for i in range(len(parts[IDS])):
+            row = {name: part[i : i + 1].clone() for name, part in parts.items() if name != LABELS}
+            last = int(row[MASK].sum()) - 1 if MASK in row else row[IDS].shape[1] - 1
+            with torch.no_grad():
+                before = self._logits(module, row, output)[:, :last].float()
+                row[IDS][0, last] += -1 if row[IDS][0, last] > 0 else 1  # a number that the network knows
+                after = self._logits(module, row, output)[:, :last].float()
+            limit = tolerance * float(before.nan_to_num(0.0, 0.0, 0.0).abs().max())
+            if not torch.isclose(after, before, rtol=0.0, atol=limit, equal_nan=True).all():
+                return True
+        return False
+
+    def columns(self, module: torch.nn.Module, x: Any, output: str | None) -> torch.Tensor:
+        """Signals (b, 3) of rows: `attacks.tasks.causal_lm.SIGNALS`, higher = more like a member; in blocks."""
+        import torch
+
+        parts, size = named(x), self.rows(module, x, output)
+        blocks = [slice(start, start + size) for start in range(0, len(parts[IDS]), size)]
+        return torch.cat(
+            [self._columns(module, {name: part[rows] for name, part in parts.items()}, output) for rows in blocks]
+        )
+
+    def _columns(self, module: torch.nn.Module, x: Mapping[str, Any], output: str | None) -> torch.Tensor:
+        import torch
+
+        logits, tokens, judged = self._judged(module, x, output)
         logp = torch.log_softmax(logits, dim=-1)
         own, p = logp.gather(1, tokens[:, None])[:, 0], logp.exp()
         mean = (p * logp).nan_to_num(0.0).sum(-1)  # 0 * log 0 = 0
@@ -76,23 +109,41 @@ class TokenReader:
         *,
         tie: bool = True,
     ) -> torch.Tensor:
-        """The leading column alone, (b, 1): mean log-likelihood, differentiable in the weights or in ``state``."""
+        """The leading column alone, (b, 1): mean log-likelihood, differentiable in the weights or in ``state``.
+
+        All rows go through at once, no more than ``rows`` says: gradients keep what was computed.
+        """
         from torch.nn.functional import cross_entropy
 
         logits, tokens, judged = self._judged(module, x, output, state, tie=tie)
         return _mean(-cross_entropy(logits, tokens, reduction="none"), judged)[:, None]
 
     def _judged(
-        self, module: torch.nn.Module, x: Any, output: str | None, state: Mapping[str, Any] | None, *, tie: bool = True
+        self,
+        module: torch.nn.Module,
+        x: Any,
+        output: str | None,
+        state: Mapping[str, Any] | None = None,
+        *,
+        tie: bool = True,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Logits (m, vocabulary) of the judged tokens of all rows, these tokens (m,), and where they stand (b, t)."""
+        parts = _trimmed(named(x))
+        logits, judged = self._logits(module, parts, output, state, tie=tie), judged_places(parts)
+        return logits[:, :-1][judged].float(), parts[IDS][:, 1:][judged], judged
+
+    def _logits(
+        self,
+        module: torch.nn.Module,
+        parts: Mapping[str, Any],
+        output: str | None,
+        state: Mapping[str, Any] | None = None,
+        *,
+        tie: bool = True,
+    ) -> torch.Tensor:
+        """Logits (b, t, vocabulary) of rows; raises NoLogits where the network gives none."""
         import torch
 
-        parts = _named(x)
-        self.longest = max(self.longest, parts[IDS].shape[1])
-        if MASK in parts:  # padding that all rows have costs nothing
-            length = max(2, int(parts[MASK].sum(1).max()))
-            parts = {name: part[:, :length] for name, part in parts.items()}
         ids = parts[IDS]
         asked = {name: parts[name] for name in (IDS, MASK) if name in parts}
         logits = logits_of(call(module, asked if takes(module, tuple(asked)) else ids, state, tie=tie), output)
@@ -100,44 +151,15 @@ class TokenReader:
             shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
             raise NoLogits(f"it gives {shape} for {tuple(ids.shape)} tokens, not (rows, tokens, vocabulary): wrap it")
         self.vocabulary = logits.shape[2]
-        judged = parts[LABELS] != UNJUDGED if LABELS in parts else parts.get(MASK, torch.ones_like(ids)) != 0
-        judged = judged[:, 1:]
-        return logits[:, :-1][judged].float(), ids[:, 1:][judged], judged
+        return logits
 
 
-def token_problems(files: Mapping[str, Arrays]) -> list[str]:
-    """Problems: sets that are no rows of tokens, each with the remedy."""
-    found = [(role, _problem(data)) for role, data in files.items()]
-    return [f"the {role} set: {problem}" for role, problem in found if problem]
-
-
-def _problem(data: Arrays) -> str:
-    if data.x is None:
-        return f"it has no tokens: save x.{IDS} (n, t), x.{MASK} and x.{LABELS}"
-    parts = _named(data.x)
-    odd = sorted(parts.keys() - {IDS, MASK, LABELS})
-    if odd or IDS not in parts:
-        return f"inputs of tokens are x.{IDS}, x.{MASK} and x.{LABELS}, or x alone: rename {', '.join(odd) or 'them'}"
-    ids = parts[IDS]
-    if any(part.ndim != 2 or part.dtype.kind not in "iub" or part.shape != ids.shape for part in parts.values()):
-        return f"x.{IDS}, x.{MASK} and x.{LABELS} must be integers of one shape (n, t): tokenise and pad the texts"
-    if ids.shape[1] < 2 or (ids < 0).any():
-        return "rows need two tokens or more, numbered from 0: pad with any token, and say where in the mask"
-    mask = parts.get(MASK, np.ones_like(ids))
-    wrong = (~np.isin(mask, (0, 1))).any(axis=1) | (np.diff(mask.astype(np.int8), axis=1) > 0).any(axis=1)
-    if wrong.any():
-        return f"x.{MASK} is no row of ones with zeros behind it (pad to the right) in {positions(wrong)}"
-    labels = parts.get(LABELS, np.where(mask != 0, ids, UNJUDGED))
-    judged = labels != UNJUDGED
-    unlike = (judged & ((labels != ids) | (mask == 0))).any(axis=1)
-    if unlike.any():
-        return f"x.{LABELS} is not the token itself, or -100 where it is not judged, in {positions(unlike)}"
-    none = ~judged[:, 1:].any(axis=1)
-    return f"no token behind the first is judged in {positions(none)}" if none.any() else ""
-
-
-def _named(x: Any) -> dict[str, Any]:
-    return dict(x) if isinstance(x, Mapping) else {IDS: x}
+def _trimmed(parts: dict[str, Any]) -> dict[str, Any]:
+    """The rows without the padding that all of them have, which would cost as much as tokens."""
+    if MASK not in parts:
+        return parts
+    length = max(2, int(parts[MASK].sum(1).max()))
+    return {name: part[:, :length] for name, part in parts.items()}
 
 
 def _spread(values: torch.Tensor, judged: torch.Tensor, other: float) -> torch.Tensor:

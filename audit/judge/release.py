@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from attacks.base import GRANTS
+from attacks.tasks import Task
 from audit.policy.primaries import LEVELS
 from audit.record.findings import Gate
 from audit.record.inputs import INTERNAL, ClaimRecord
@@ -24,3 +26,16 @@ def release_gate(claim: ClaimRecord) -> Gate | None:
     held = f"declared as {HELD[claim.release]}; the claim grants the adversary {claim.access}"
     reason = held if enough else f"{held}: what recipients can do was not tested"
     return Gate(name=NAME, ok=enough, effect="blocks PASS", reason=reason)
+
+
+def most_certified(claim: ClaimRecord, task: Task) -> str:
+    """What to do where the claim, or what recipients hold, goes beyond what attacks read of the task; else ""."""
+    beyond = [level for level in LEVELS if GRANTS[level] > GRANTS["logits"]] if task.unread else []
+    if claim.release in beyond:
+        return (
+            f"no claim of {task.name} can PASS for a model that recipients hold by its {claim.release}, for no attack "
+            f"reads {task.unread}; a claim of --access {claim.release} can find a trace"
+        )
+    if claim.access in beyond:
+        return f"claim --access logits, which is the most that this suite certifies of {task.name}"
+    return ""

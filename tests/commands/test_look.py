@@ -166,6 +166,21 @@ def test_arrays_that_an_audit_would_turn_away(tmp_path: Path, cli: Cli, what: st
         assert part in ended.out, ended.out
 
 
+def test_rows_of_tokens_are_looked_at_as_an_audit_does(tmp_path: Path, cli: Cli) -> None:
+    ids = np.arange(12).reshape(2, 6)
+    mask = np.array([[1] * 6, [1] * 4 + [0] * 2])
+    named = {"x.input_ids": ids, "x.attention_mask": mask, "y": np.zeros(2, int)}
+    np.savez(tmp_path / "good.npz", **named)
+    np.savez(tmp_path / "left.npz", **named | {"x.attention_mask": mask[:, ::-1]})
+    np.savez(tmp_path / "none.npz", **named, **{"x.labels": np.full_like(ids, -100)})
+    said = cli("inspect", tmp_path / "good.npz", "--task", "causal-lm").out
+    assert "judged tokens of a row: 4 on average, 3 at least" in said
+    assert "y is not read" in said
+    assert "labels: 0 (2)" not in said
+    assert "(pad to the right) in 1 rows" in cli("inspect", tmp_path / "left.npz", "--task", "causal-lm").out
+    assert "no token behind the first is judged" in cli("inspect", tmp_path / "none.npz", "--task", "causal-lm").out
+
+
 def test_the_declared_task_says_what_a_file_is(tmp_path: Path, cli: Cli) -> None:
     np.savez(tmp_path / "out.npz", **by_set(float))
     np.savez(tmp_path / "set.npz", x=np.zeros((4, 2)), y=[[0, 1], [1, 0], [0, 1], [1, 0]])

@@ -15,13 +15,15 @@ import audit
 from attacks.recovery.clones import Clones
 from attacks.scorers import tokens as scorers
 from attacks.tasks import task_named
+from audit.collect import partial
 from audit.collect.idle_parts import idle_parts
 from audit.errors import InputError, UsageError
 from audit.imports.causal import log_probabilities
-from audit.inputs import tokens
+from audit.inputs import token_rows, tokens
 from audit.inputs.data import Arrays
 from audit.inputs.models import set_task
 from audit.inputs.network import PrivateNetwork
+from audit.inputs.probing import probe_models
 from audit.inputs.targets import TorchTarget
 
 ROWS = token_case.rows()
@@ -86,6 +88,27 @@ def test_long_rows_go_through_few_at_once_and_nothing_of_their_size_is_kept(
     assert whole.shape == (token_case.ROWS, 3)
 
 
+def test_rows_at_once_hang_on_the_data_and_the_network_alone(
+    original: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker has read nothing before; the main process has probed, and read wider rows."""
+    monkeypatch.setattr(tokens, "BUDGET", tokens.COPIES * 4 * token_case.WORDS * token_case.LENGTH * 3)
+    data, fresh, used = arrays("forget"), target_of(original), target_of(original)
+    wide: Any = {key: np.pad(part, ((0, 0), (0, 20))) for key, part in data.x.items()}  # type: ignore[union-attr]
+    used.outputs(
+        "test", Arrays(wide | {"labels": np.where(wide["attention_mask"] == 1, wide["input_ids"], -100)}, data.y), 9
+    )
+    x = {key: torch.tensor(part) for key, part in data.x.items()}  # type: ignore[union-attr]
+    for target in (fresh, used):
+        rows: Any = PrivateNetwork(target).rows
+        assert rows(x) == target.at_once(data) == 3
+    seen: list[int] = []
+    with original.register_forward_pre_hook(lambda _m, _a, x: seen.append(len(x["input_ids"])), with_kwargs=True):
+        fresh.call(data.batch(np.arange(8)))
+        partial.outputs(fresh, {}, data)
+    assert max(seen) == 3
+
+
 def test_training_lowers_the_loss_of_the_judged_tokens_in_parts_as_at_once(
     original: nn.Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,9 +152,35 @@ IDS, MASK = ROWS["forget"]["x.input_ids"], ROWS["forget"]["x.attention_mask"]
     ],
 )
 def test_what_is_no_row_of_tokens_is_refused(changes: dict[str, Any], message: str) -> None:
-    (problem,) = tokens.token_problems({"forget": arrays("forget", **changes), "retain": arrays("retain")})
+    (problem,) = token_rows.token_problems({"forget": arrays("forget", **changes), "retain": arrays("retain")})
     assert problem.startswith("the forget set: ")
     assert message in problem
+
+
+def test_padding_without_a_mask_is_refused() -> None:
+    for ids, mask in ((IDS, MASK), (IDS[:, ::-1], MASK[:, ::-1])):
+        padded = Arrays(ids, np.zeros(len(ids), np.int64))
+        (problem,) = token_rows.token_problems({"forget": padded})
+        assert "begin or end in 3 or more of one token, which looks like padding" in problem
+        assert "save x.input_ids with x.attention_mask" in problem
+        (problem,) = token_rows.token_problems({"forget": Arrays({"input_ids": ids}, padded.y)})
+        assert "looks like padding" in problem
+        if mask[0, 0]:
+            named = Arrays({"input_ids": ids, "attention_mask": mask}, padded.y)
+            assert token_rows.token_problems({"forget": named, "test": named}) == []
+    full = np.random.default_rng(0).integers(1, token_case.WORDS, IDS.shape)
+    assert token_rows.token_problem(full) == token_rows.token_problem(full[:, :2]) == ""
+
+
+@pytest.mark.parametrize("other", ["holdout", "test"])
+def test_forget_and_holdout_rows_are_judged_by_the_same_part(other: str) -> None:
+    last = np.where(np.arange(token_case.LENGTH) == MASK.sum(axis=1, keepdims=True) - 1, IDS, -100)
+    sets = {"forget": arrays("forget", labels=last), "retain": arrays("retain"), other: arrays("holdout")}
+    (problem,) = token_rows.token_problems(sets)
+    assert f"of the tokens of forget rows are judged and 86% of those of {other} rows" in problem
+    assert "judge the same part of every row" in problem
+    assert token_rows.token_problems(sets | {"forget": arrays("forget")}) == []
+    assert token_rows.judged_words(arrays("forget", labels=last)) == "1 on average, 1 at least"
 
 
 @pytest.fixture
@@ -161,6 +210,9 @@ def test_a_small_language_is_audited_on_its_weights(given: dict[str, Any], origi
     assert found.result.utility is not None
     assert found.result.utility.figure == "log-likelihood"
     assert any("tokens are not looked at" in line for line in found.result.assumptions)
+    judged = (ROWS["forget"]["x.labels"] != -100).sum(axis=1)
+    said = f"judged tokens of a row: forget {judged.mean():.4g} on average, {judged.min()} at least"
+    assert said in found.result.assumptions
     gate = next(gate for gate in found.result.gates if gate.name == "attacks ran")
     assert "read by no attack on causal-lm: features and hidden layers of tokens" in gate.reason  # no PASS on weights
     assert found.no_certificate == ""
@@ -187,3 +239,24 @@ def test_parts_that_no_row_needs_are_looked_for_with_rows_of_tokens(original: nn
     idle.load_state_dict(original.state_dict())
     idle.spare = nn.Linear(4, 4)  # type: ignore[assignment]  # no row reaches it
     assert idle_parts(target_of(idle), target_of(original), sets).names == ("spare",)
+
+
+class Ahead(token_case.Reader):
+    """Sees the next word as well, by a little."""
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
+        later = self.words(input_ids).roll(-1, 1)[..., :1]
+        return super().forward(input_ids, attention_mask) + 0.01 * later
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_networks_that_look_ahead_are_refused(original: nn.Module, named: bool) -> None:
+    lengths = np.full((8, token_case.LENGTH), 3)  # one word in all places
+    rows = arrays("forget").take(np.arange(8)) if named else Arrays(lengths, np.zeros(8, np.int64))
+    network = Ahead()
+    network.load_state_dict(original.state_dict())
+    for model, refused in ((original, False), (network, True)):
+        problems: list[str] = []
+        probe_models({"unlearned": target_of(model)}, {"forget": rows}, problems)
+        assert [text for text in problems if "depend on later tokens" in text] == problems
+        assert len(problems) == refused

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from cases.synthetic import Setup
 
+from attacks.tasks import task_named
+from attacks.tasks.classification import Classification
 from audit.judge.judge import judge
-from audit.judge.release import NAME, release_gate
+from audit.judge.release import NAME, most_certified, release_gate
 from audit.policy.policy import load_policy
 from audit.policy.primaries import LEVELS
 from audit.record.inputs import ClaimRecord
@@ -45,6 +47,32 @@ def test_a_model_that_is_given_away_does_not_pass_by_its_features() -> None:
     assert given.findings == silent.findings
     assert not [g for g in kept.gates if g.name == NAME]  # nothing was checked
     assert audited("internal", leak={"membership": 2.0}).verdict.outcome is Outcome.FAIL
+
+
+@pytest.mark.parametrize("access", LEVELS)
+@pytest.mark.parametrize("release", [*LEVELS, "internal", None])
+def test_advice_leads_to_no_claim_that_cannot_pass(access: Any, release: Any) -> None:
+    """Of language models no attack reads the features: each piece of advice led to the claim that the other refuses."""
+    claim = CLAIM.model_copy(update={"access": access, "release": release})
+    said = most_certified(claim, task_named("causal-lm"))
+    beyond = release in ("features", "weights")
+    assert ("no claim of causal-lm can PASS" in said) == beyond
+    assert said.startswith("claim --access logits, which is the most") == (
+        not beyond and access in ("features", "weights")
+    )
+    assert most_certified(claim, task_named("classification")) == ""
+
+
+def test_a_verdict_gives_one_advice_on_access(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Classification, "unread", "something")  # signals of tokens are in no synthetic evidence
+    evidence = Setup(access="weights").evidence()
+    for release, expected in (("weights", "no claim of classification can PASS"), (None, "claim --access logits")):
+        claim = evidence.facts.claim.model_copy(update={"release": release})
+        evidence.facts = evidence.facts.model_copy(update={"claim": claim})
+        verdict = judge(evidence, POLICY, "0" * 64).verdict
+        assert verdict.outcome is Outcome.INCONCLUSIVE
+        (way,) = [way for way in verdict.settle if "--access" in way]
+        assert way.startswith(expected)
 
 
 def test_a_record_without_a_release_is_that_of_earlier_versions() -> None:

@@ -219,3 +219,17 @@ def test_a_language_model_is_told_apart_from_a_classifier(tmp_path: Path) -> Non
         target_of(tmp_path / "m")
     with pytest.raises(ValueError, match="holds a BertForSequenceClassification: causal language models are audited"):
         load_model(tmp_path / "b", arch=None, device="cpu", head=None, trust_pickle=False, task="causal-lm")
+
+
+@pytest.mark.parametrize("decoder", [False, True])
+def test_a_language_model_that_looks_ahead_is_refused(tmp_path: Path, *, decoder: bool) -> None:
+    from audit.inputs.models import set_task
+
+    torch.manual_seed(0)
+    config = transformers.BertConfig(vocab_size=60, max_position_embeddings=24, is_decoder=decoder, **SMALL)
+    transformers.BertLMHeadModel(config).save_pretrained(tmp_path / "m")
+    target, _ = load_model(tmp_path / "m", arch=None, device="cpu", head=None, trust_pickle=False, task="causal-lm")
+    set_task(target, "causal-lm")
+    problems: list[str] = []
+    probe_models({"m": target}, {"forget": tokens()}, problems)
+    assert ["depend on later tokens" in text for text in problems] == ([] if decoder else [True])
