@@ -177,13 +177,14 @@ class Table:
         return found
 
 
-def padded(rows: Iterable[Array], where: str, width: int = 0) -> Array:
-    """Rows (k,) of several lengths as (n, width), with 0 behind each.
+def padded(rows: Iterable[Array], where: str, width: int = 0, fill: int = 0) -> Array:
+    """Rows (k,) of several lengths as (n, width), with ``fill`` behind each.
 
     Args:
         rows: one array a row.
         where: for messages.
         width: at least this wide.
+        fill: 0, or a negative number, which makes unsigned numbers signed.
 
     Raises:
         ValueError: a row is no list of numbers, or one is so long that padding all to it takes too much memory.
@@ -193,10 +194,11 @@ def padded(rows: Iterable[Array], where: str, width: int = 0) -> Array:
         raise ValueError(f"{where} holds rows that are no lists of numbers: give one list of numbers a row")
     width = max([width, *(len(row) for row in items)])
     kind = np.result_type(*{row.dtype for row in items if len(row)} or {np.dtype(np.int64)})
+    kind = np.result_type(kind, np.int64) if fill < 0 and kind.kind in "bu" else kind
     total, given = len(items) * width * kind.itemsize, sum(row.nbytes for row in items)
     if total > max(LARGE, RATIO * given):
         raise ValueError(f"{where}: one row of {width} values makes {total} bytes of all: cut the longest rows")
-    found = np.zeros((len(items), width), kind)
+    found = np.full((len(items), width), fill, kind)
     for place, row in zip(found, items, strict=True):
         place[: len(row)] = row
     return found

@@ -231,10 +231,19 @@ def _alike_width(raws: dict[str, tuple[str, Raw]], found: Gathered) -> dict[str,
     wider = {key: max(sizes) for key, sizes in widths.items() if len(sizes) > 1}
     for role, (where, raw) in raws.items():
         with _noted(found, where):
-            arrays = {k: padded(raw.arrays[k], f"{where}: {k}", width) for k, width in wider.items() if k in raw.arrays}
-            notes = [f"{k} is padded with 0 to {wider[k]} positions" for k in sorted(arrays)]
+            arrays = {
+                k: padded(raw.arrays[k], f"{where}: {k}", width, _filler(k))
+                for k, width in wider.items()
+                if k in raw.arrays
+            }
+            notes = [f"{k} is padded with {_filler(k)} to {wider[k]} positions" for k in sorted(arrays)]
             raws[role] = where, replace(raw, arrays={**raw.arrays, **arrays}, said=(*raw.said, *notes))
     return raws
+
+
+def _filler(key: str) -> int:
+    """What stands behind a row: -100 is a token that is not judged."""
+    return -100 if key == "x.labels" else 0
 
 
 def _with_labels(
