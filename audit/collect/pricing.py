@@ -82,7 +82,7 @@ def seconds_a_gradient_row(case: LoadedCase, a_row: float) -> float:
     ):
         return BACKWARD * a_row
     rows = TIMED_ROWS if a_row > CHEAP else BATCHED_ROWS
-    inputs = model.tensor(data.batch(np.arange(rows) % len(data)))
+    inputs = model.tensor(data.x[np.arange(rows) % len(data)])
 
     def both() -> None:
         model.forward(inputs.detach().requires_grad_()).logsumexp(1).sum().backward()
