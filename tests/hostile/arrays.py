@@ -140,7 +140,9 @@ def values(place: Place) -> Case:
         np.savez(stream, **{**arrays, key: changes[number](arrays[key])})
         return stream.getvalue()
 
-    return _data_case(place, f"{key} {number}", change)
+    return _data_case(
+        place, f"{key} {number}", change, "same" if key == "y" else "never"
+    )  # a column may be read as labels
 
 
 def archive(place: Place) -> Case:
