@@ -21,6 +21,7 @@ def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "train", partial(demo.train, steps=150))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_training")
 def test_a_world_of_few_cheats(bench: Bench) -> None:
     names = ["dead branch", "copy of a leaked reference"]

@@ -235,6 +235,7 @@ def test_missing_named_input(here: Path, cli: Cli) -> None:
     assert "the model rejects inputs of pixels (6,) floats (KeyError: 'kind')" in ended.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "dtype", [torch.bfloat16, *(pytest.param(d, marks=pytest.mark.slow) for d in (torch.float16, torch.float64))]
 )
@@ -354,6 +355,7 @@ def test_outputs_beside_a_network(outputs: Path, built: Path, cli: Cli) -> None:
 # --- odd data
 
 
+@pytest.mark.slow
 def test_few_duplicates_are_a_finding_and_leave_the_figures(case: Path, cli: Cli) -> None:
     twice = arrays(case / "forget.npz")["x"][:3]
     x = arrays(case / "retain.npz")["x"]
@@ -376,6 +378,7 @@ def test_duplicates_inside_the_forget_set(case: Path, cli: Cli) -> None:
     assert gate["ok"] is False
 
 
+@pytest.mark.slow
 def test_names_with_spaces_brackets_and_emoji(case: Path, cli: Cli, keys: tuple[Path, Path], tmp_path: Path) -> None:
     odd = case.parent / "a [red]case [ 🦊 ünï"
     case.rename(odd)
