@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from attacks.base import PER_EXAMPLE, Access, Attack, Case, ChartSpec, Floats, Ints, Plot, Scores, Signals, View
-from attacks.calibration import OUT_OF_LINE_REMEDY, calibrated, out_of_line
+from attacks.base import PER_EXAMPLE, Case, ChartSpec, Floats, Ints, Signals, View
 
-from .descent import Descent
 from .inputs import BOX_ROWS, continuous
-from .survival import first_reached, sentence, surviving
+from .survival import first_reached
+from .sweep import RADII, RadiusSweep, starts
 
-RADII = (0.0125, 0.025, 0.05, 0.1)  # our choice, as shares of the range of the standardised inputs
-SWEEP = (0.0, *RADII)
 CONSTANT = 1e-9  # our choice: a spread below this share of a column's largest entry is rounding
 SIDES = ("forget", "holdout")
 
 
-class ErrorMapping(Attack):
+class ErrorMapping(RadiusSweep):
     """Projected gradient ascent of each row's own squared error; forget and holdout rows are treated alike.
 
     Score: the log-likelihood of the target at the worst point that is found, by the scale of the model's residuals on
@@ -36,11 +32,9 @@ class ErrorMapping(Attack):
     name = "uma_error"
     version = "2"  # 2: inputs are centred, so that a column far from 0 does not set the unit of all
     title = "Unlearning mapping attack on the squared error"
-    access = Access.GRADIENTS
+    reached = "a usual error"
     signal = "numbers"
-    symmetric = True
     source = "Xuan & Li, Verifying Robust Unlearning, arXiv 2504.14798; for regression the loss and the score are ours"
-    efforts = {"quick": {"steps": 5}, "thorough": {"steps": 40, "restarts": 2}}  # noqa: RUF012
     charts = (
         *PER_EXAMPLE,
         ChartSpec(
@@ -52,62 +46,24 @@ class ErrorMapping(Attack):
         ),
     )
 
-    def __init__(self, *, steps: int = 10, restarts: int = 0, batch: int = 512) -> None:
-        """Set the budget.
-
-        Args:
-            steps: gradient steps per start, >= 1.
-            restarts: random starts beside the start at the row, >= 0.
-            batch: (row, radius) pairs in one block, >= 1: bounds the memory.
-        """
-        super().__init__()
-        if steps < 1 or restarts < 0 or batch < 1:
-            raise ValueError("uma_error: steps must be >= 1, restarts >= 0 and batch >= 1")
-        self.parameters = {"steps": steps, "restarts": restarts, "batch": batch}
-
-    def gradient_rows(self, case: Case) -> int:
-        """Both sides at every radius above 0."""
-        rows = sum(len(case.labels[role]) for role in SIDES)
-        return rows * len(RADII) * (int(self.parameters["steps"]) + 1) * (int(self.parameters["restarts"]) + 1)
-
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Mean log-likelihood of the worst points by row, and the first radius at which the error is a usual one."""
         unit = case.task.unit(view.logits("auxiliary"), case.truth("auxiliary"))
         known = continuous(case, "retain", np.arange(min(len(case.labels["retain"]), BOX_ROWS)))
         scaled = _Scaled(view, known, np.asarray(unit))
         inside = scaled.standard(known)
-        descent = Descent(
-            scaled,  # type: ignore[arg-type]  # it answers what a descent asks
-            (float(inside.min()), float(inside.max())),
-            steps=int(self.parameters["steps"]),
-            batch=int(self.parameters["batch"]),
-        )
-        ways = [rng.uniform(-1, 1, size=known.shape[1:]) for _ in range(int(self.parameters["restarts"]))]
+        descent = self.descent(scaled, (float(inside.min()), float(inside.max())))
+        ways = self.ways(known.shape[1:], rng)
         found: dict[str, Floats | Ints] = {}
         for role in SIDES:
             x = scaled.standard(continuous(case, role, np.arange(len(case.labels[role]))))
             truth = np.asarray(case.truth(role), dtype=np.float64)
-            starts = [None, *(np.broadcast_to(way, x.shape) for way in ways)]
             plain = -case.task.log_likelihood(view.logits(role), truth, unit)
-            worst = -descent.run(x, truth / scaled.unit, RADII, starts, _reverse).loss
+            worst = -descent.run(x, truth / scaled.unit, RADII, starts(ways, x), _reverse).loss
             error = np.maximum.accumulate(np.column_stack([plain, worst]), axis=1)
             usual = 0.5 * truth.shape[1]  # of an answer that is off by the model's own scale in each column
             found |= {role: -error.mean(axis=1), f"{role}_first": first_reached(error > usual)}
         return found
-
-    def combine(self, signals: Sequence[Signals], case: Case) -> Scores:
-        """Calibrated log-likelihoods; smallest radii beside."""
-        firsts = {side: [s[f"{side}_first"] for s in signals] for side in SIDES}
-        survival = np.stack([[surviving(firsts[side][j], len(SWEEP)) for side in SIDES] for j in range(len(signals))])
-        values = np.stack([np.concatenate([s[side] for side in SIDES]) for s in signals])
-        examples = calibrated(values, np.concatenate([case.labels[side] for side in SIDES]))
-        return Scores(
-            examples=examples,
-            invalid=out_of_line(examples),
-            remedy=OUT_OF_LINE_REMEDY,
-            plots={"survival": Plot(survival, np.array(SWEEP), rows=SIDES)},
-            details=tuple(sentence(f"{s} rows brought to a usual error", firsts[s], SWEEP) for s in SIDES),
-        )
 
 
 class _Scaled:

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from attacks.base import PER_EXAMPLE, Access, Attack, Case, ChartSpec, Floats, Ints, Plot, Scores, Signals, View
-from attacks.calibration import OUT_OF_LINE_REMEDY, calibrated, out_of_line
-from attacks.signals import contrast, label_margin
+from attacks.base import PER_EXAMPLE, Case, ChartSpec, Floats, Ints, Signals, View
+from attacks.signals import label_margin
 
-from .descent import Descent, margin
+from .descent import margin
 from .inputs import box_of, continuous
 from .sides import sides_of
-from .survival import first_reached, sentence, surviving
-
-RADII = (0.0125, 0.025, 0.05, 0.1)  # our choice, as shares of the input range
-SWEEP = (0.0, *RADII)
+from .survival import first_reached
+from .sweep import RADII, RadiusSweep, starts
 
 
-class TrueLabelMapping(Attack):
+class TrueLabelMapping(RadiusSweep):
     """Projected gradient descent towards each row's own label; forget and holdout rows are treated alike.
 
     Score: the margin of the label (its logit minus the best other one) that the attack reaches, averaged over radius 0
@@ -33,10 +28,8 @@ class TrueLabelMapping(Attack):
 
     name = "uma_label"
     title = "Unlearning mapping attack on the true label"
-    access = Access.GRADIENTS
-    symmetric = True
+    reached = "their label"
     source = "Xuan & Li, Verifying Robust Unlearning, arXiv 2504.14798, with the label as target; the score is ours"
-    efforts = {"quick": {"steps": 5}, "thorough": {"steps": 40, "restarts": 2}}  # noqa: RUF012
     charts = (
         *PER_EXAMPLE,
         ChartSpec(
@@ -48,55 +41,20 @@ class TrueLabelMapping(Attack):
         ),
     )
 
-    def __init__(self, *, steps: int = 10, restarts: int = 0, batch: int = 512) -> None:
-        """Set the budget.
-
-        Args:
-            steps: gradient steps per start, >= 1.
-            restarts: random starts beside the start at the row, >= 0.
-            batch: (row, radius) pairs in one block, >= 1: bounds the memory.
-        """
-        super().__init__()
-        if steps < 1 or restarts < 0 or batch < 1:
-            raise ValueError("uma_label: steps must be >= 1, restarts >= 0 and batch >= 1")
-        self.parameters = {"steps": steps, "restarts": restarts, "batch": batch}
-
-    def gradient_rows(self, case: Case) -> int:
-        """Both sides at every radius above 0."""
-        rows = sum(len(case.labels[role]) for role in sides_of(case))
-        return rows * len(RADII) * (int(self.parameters["steps"]) + 1) * (int(self.parameters["restarts"]) + 1)
-
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Mean reached margin per row, and the position of the first radius at which the label is said."""
-        descent = Descent(view, box_of(case), steps=int(self.parameters["steps"]), batch=int(self.parameters["batch"]))
+        descent = self.descent(view, box_of(case))
         found: dict[str, Floats | Ints] = {}
-        shape = continuous(case, "retain", np.arange(1)).shape[1:]
-        ways = [rng.uniform(-1, 1, size=shape) for _ in range(int(self.parameters["restarts"]))]
+        ways = self.ways(continuous(case, "retain", np.arange(1)).shape[1:], rng)
         for role in sides_of(case):
             labels = case.labels[role]
             x = continuous(case, role, np.arange(len(labels)))
-            starts = [None, *(np.broadcast_to(way, x.shape) for way in ways)]
             plain = label_margin(view.logits(role), labels)
-            reached = descent.run(x, _targets(labels, case.n_classes), RADII, starts, margin)
+            reached = descent.run(x, _targets(labels, case.n_classes), RADII, starts(ways, x), margin)
             best = np.maximum.accumulate(np.column_stack([plain, -reached.loss]), axis=1)
             hit = np.column_stack([plain > 0, reached.hit])
             found |= {role: best.mean(axis=1), f"{role}_first": first_reached(hit)}
         return found
-
-    def combine(self, signals: Sequence[Signals], case: Case) -> Scores:
-        """Calibrated margins, or the class contrast; smallest radii beside."""
-        sides = sides_of(case)
-        firsts = {side: [s[f"{side}_first"] for s in signals] for side in sides}
-        survival = np.stack([[surviving(firsts[side][j], len(SWEEP)) for side in sides] for j in range(len(signals))])
-        plots = {"survival": Plot(survival, np.array(SWEEP), rows=sides)}
-        details = tuple(sentence(f"{side} rows brought to their label", firsts[side], SWEEP) for side in sides)
-        if case.kind == "class":
-            statistic, error = contrast(*([s[side] for s in signals] for side in sides))
-            return Scores(statistic=statistic, sampling_error=error, unit="logits", plots=plots, details=details)
-        values = np.stack([np.concatenate([s[side] for side in sides]) for s in signals])
-        examples = calibrated(values, np.concatenate([case.labels[side] for side in sides]))
-        invalid = out_of_line(examples)
-        return Scores(examples=examples, invalid=invalid, remedy=OUT_OF_LINE_REMEDY, plots=plots, details=details)
 
 
 def _targets(labels: Ints, n_classes: int) -> Floats:

@@ -10,7 +10,7 @@ import numpy as np
 from attacks.base import Bools, Floats
 from audit.inputs.contained import forward_pass
 from audit.inputs.data import Arrays
-from audit.inputs.forward import call, logits_of
+from audit.inputs.forward import Passes
 from audit.inputs.targets import TorchTarget
 
 if TYPE_CHECKING:
@@ -76,9 +76,8 @@ def called(network: TorchTarget, changed: Mapping[str, torch.Tensor], data: Arra
     batch = data.batch(np.arange(len(data)))
     given = network.tensor(batch) if isinstance(batch, np.ndarray) else {k: network.tensor(v) for k, v in batch.items()}
     with forward_pass("a forward pass of the network"):
-        if network.reader is not None:
-            return network.reader.likelihood(network.module, given, network.output, changed, tie=False)
-        return logits_of(call(network.module, given, changed, tie=False), network.output)
+        passes = Passes(network.module, network.output, changed, tie=False)
+        return passes(given) if network.reader is None else network.reader.likelihood(passes, given)
 
 
 def turned(module: torch.nn.Module) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .naming import listed, shown
@@ -35,6 +36,27 @@ def call(module: torch.nn.Module, x: Any, state: Mapping[str, Any] | None = None
     from torch.func import functional_call
 
     return functional_call(module, dict(state), arguments, named, tie_weights=tie)
+
+
+@dataclass(frozen=True)
+class Passes:
+    """Forward passes of a network: what it is asked, and which of its outputs counts.
+
+    Attributes:
+        module: the network.
+        output: of ``logits_of``.
+        state: other parameters and buffers, as for ``call``.
+        tie: as for ``call``.
+    """
+
+    module: torch.nn.Module
+    output: str | None
+    state: Mapping[str, Any] | None = None
+    tie: bool = True
+
+    def __call__(self, x: Any) -> Any:
+        """Logits of a batch."""
+        return logits_of(call(self.module, x, self.state, tie=self.tie), self.output)
 
 
 def takes(module: torch.nn.Module, names: Sequence[str]) -> bool:

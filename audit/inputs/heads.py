@@ -23,6 +23,10 @@ FORM = 1e-3  # our choice: relative to the largest output, up to which a layer i
 Kind = Literal["linear", "cosine"]
 
 
+class NoHead(ValueError):
+    """The network has no head that could be told; the message is the reason."""
+
+
 @dataclass(frozen=True)
 class Call:
     """One call of a layer that may be the head: what it read and what it put out, (b, d) and (b, C)."""
@@ -100,6 +104,49 @@ def calls_of(layers: Sequence[torch.nn.Module]) -> Iterator[list[Call]]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+def chosen(module: torch.nn.Module, name: str | None, output: torch.Tensor, calls: Sequence[Call]) -> Head:
+    """The named head, or the last layer called whose output is the network's.
+
+    Args:
+        module: the network.
+        name: of its head, where the user gave one.
+        output: of one pass.
+        calls: of the layers that can be its head, in that pass.
+
+    Raises:
+        NoHead: there is none that could be told.
+        ValueError: the name fits none.
+    """
+    layers = candidates(module)
+    known = f"(layers that can be one: {', '.join(layers) or 'none'})"
+    if name is not None and name not in layers:
+        raise ValueError(
+            f"--head {name} is no linear layer of the model: choose one of {', '.join(layers) or '(none)'}"
+        )
+    if name is None:
+        found = matching(calls, output)
+    else:
+        found = next((one for one in reversed(calls) if one.module is layers[name]), None)
+        if found is None:
+            raise ValueError(f"--head {name} is not called with (rows, features): choose another layer")
+    if found is None:
+        raise NoHead(
+            f"cannot find the head: no linear layer's output is the model's output. Name it with --head {known}"
+        )
+    head = head_of(found)
+    if head is None:
+        last = next(layer for layer, part in layers.items() if part is found.module)
+        raise NoHead(f"the last layer ({last}) computes neither a linear map nor a cosine of what it reads {known}")
+    return head
+
+
+def parameters_of(module: torch.nn.Module, head: Head) -> frozenset[str]:
+    """State-dict names of a network that belong to its head."""
+    names = [name for name, part in module.named_modules() if part is head.module]
+    inside = tuple(f"{name}." for name in names if name)
+    return frozenset(key for key in module.state_dict() if key.startswith(inside) or ("" in names and "." not in key))
 
 
 def matching(calls: Sequence[Call], output: torch.Tensor) -> Call | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .contained import forward_pass
-from .forward import call, logits_of
+from .forward import Passes
 from .targets import TorchTarget
 from .tensors import two_columns
 
@@ -34,22 +34,20 @@ class PrivateNetwork:
 
     def forward(self, x: Any) -> Any:
         """Logits (b, C), C >= 2; of rows of tokens the leading column alone."""
-        with forward_pass(PASS):
-            if self._reader is not None:
-                return self._reader.likelihood(self.module, x, self._output)
-            return self._columns(logits_of(call(self.module, x), self._output))
+        return self._answer(Passes(self.module, self._output), x)
 
     def functional(self, state: Mapping[str, Any], x: Any) -> Any:
         """Logits (b, C) with other parameters and buffers; those that ``state`` lacks stay as they are."""
+        return self._answer(Passes(self.module, self._output, state), x)
+
+    def _answer(self, passes: Passes, x: Any) -> Any:
         with forward_pass(PASS):
-            if self._reader is not None:
-                return self._reader.likelihood(self.module, x, self._output, state)
-            return self._columns(logits_of(call(self.module, x, state), self._output))
+            return self._columns(passes(x)) if self._reader is None else self._reader.likelihood(passes, x)
 
     def _rows(self, x: Any) -> int:
         assert self._reader is not None
         with forward_pass(PASS):
-            return self._reader.rows(self.module, x, self._output)
+            return self._reader.rows(Passes(self.module, self._output), x)
 
 
 def _as_they_are(outputs: Any) -> Any:

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 
 from attacks.tasks.base import Truth
-from audit.errors import AuditError
 
+from .alike import alike_width, check_layouts, same_columns
 from .checks import check_keys, checked, rows_in
-from .columns import MASK, padded
 from .concepts import CONCEPTS
-from .data import Arrays, layout
-from .gathered import Gathered
+from .data import Arrays
+from .gathered import Gathered, noted
 from .given import DataSource, Given
 from .held import raw_of
 from .labels import numbered, plain
@@ -26,7 +25,6 @@ from .pictures import prepared
 from .raw import Raw
 from .source import read_source
 from .truths import targets_of
-from .usercode import describe
 from .whole import divided
 
 REQUIRED_DATA = ("forget", "retain")
@@ -78,14 +76,14 @@ def read_sets(
     raws: dict[str, tuple[str, Raw]] = {}
     for role, source in given.items():
         where = _place(role, source)
-        with _noted(found, where):
+        with noted(found, where):
             raws[role] = where, _read(source, where, options)
     if whole is not None or indices:
         _divide(whole, indices, options, raws, found)
-    _same_columns(raws, found)
+    same_columns(raws, found)
     read: dict[str, tuple[str, Raw]] = {}
-    for role, (where, raw) in _alike_width(raws, found).items():
-        with _noted(found, where):
+    for role, (where, raw) in alike_width(raws, found).items():
+        with noted(found, where):
             check_keys(raw.arrays, where, need_inputs=need_inputs, need_labels=truth != "optional")
             read[role] = where, prepared(raw, options, where)
     said: list[str] = []
@@ -96,7 +94,7 @@ def read_sets(
         files, said, named = _with_labels(read, options, found, told)
     problems += _missing(given, whole, raws, found)
     problems += found.lines()
-    _check_layouts(files, problems)
+    check_layouts(files, problems)
     return ReadSets(files, (*told.lines(), *said), named)
 
 
@@ -138,27 +136,6 @@ def possible_sets(given: Given, role: str) -> list[Arrays]:
     return [found, replace(found, y=found.y - 1)]
 
 
-class _noted:  # noqa: N801 - a context manager, used like a function
-    """Problems of one set are kept for the report of all."""
-
-    def __init__(self, found: Gathered, where: str) -> None:
-        self.found, self.where = found, where
-
-    def __enter__(self) -> None:
-        """Begin."""
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
-        """Keep the problem; errors of the tool itself and interruptions go on."""
-        if error is None or isinstance(error, AuditError) or not isinstance(error, Exception):
-            return False
-        if isinstance(error, ValueError):
-            for line in str(error).splitlines():
-                self.found.add(self.where, line)
-        else:  # whatever a file makes fail is a problem of that file
-            self.found.add(self.where, f"{self.where} cannot be read ({describe(error)}): save it again")
-        return True
-
-
 def _place(role: str, source: DataSource) -> str:
     return str(source) if isinstance(source, Path) and hook_of(source) is None else f"the {role} set"
 
@@ -176,7 +153,7 @@ def _divide(
 ) -> None:
     """Put the sets that the index lists make of the one data set beside the others."""
     where = "--data" if whole is None else _place("whole data", whole)
-    with _noted(found, where):
+    with noted(found, where):
         if whole is None:
             raise ValueError("an index list names rows of one data set: add --data FILE")
         twice = [role for role in (*indices, "retain") if role in raws]
@@ -203,56 +180,13 @@ def _missing(
     return problems
 
 
-def _same_columns(raws: dict[str, tuple[str, Raw]], found: Gathered) -> None:
-    """A column counts by its place: tables whose inputs have other names, or the same in another order, do not fit."""
-    tables = [(where, raw.columns) for where, raw in raws.values() if raw.columns]
-    for where, columns in tables[1:]:
-        first, names = tables[0]
-        if columns == names:
-            continue
-        other = [name for name in columns if name not in names] + [name for name in names if name not in columns]
-        what = f"columns that only one of them has: {listed(other)}" if other else "the same columns in another order"
-        found.add(
-            where,
-            f"{where} and {first} have {what}. Models read columns by their place: save both alike, or name those that "
-            "the model reads, in its order ([data] inputs = [...])",
-        )
-
-
-def _alike_width(raws: dict[str, tuple[str, Raw]], found: Gathered) -> dict[str, tuple[str, Raw]]:
-    """Sequences with a mask, padded to the longest of all sets: what lies behind a row does not count."""
-    masked = [raw for _, raw in raws.values() if any(MASK in key for key in raw.arrays)]
-    if len(masked) != len(raws):
-        return raws
-    keys = {key for raw in masked for key, a in raw.arrays.items() if key.startswith("x.") and a.ndim == 2}
-    widths = {
-        k: {raw.arrays[k].shape[1] for raw in masked if k in raw.arrays and raw.arrays[k].ndim == 2} for k in keys
-    }
-    wider = {key: max(sizes) for key, sizes in widths.items() if len(sizes) > 1}
-    for role, (where, raw) in raws.items():
-        with _noted(found, where):
-            arrays = {
-                k: padded(raw.arrays[k], f"{where}: {k}", width, _filler(k))
-                for k, width in wider.items()
-                if k in raw.arrays
-            }
-            notes = [f"{k} is padded with {_filler(k)} to {wider[k]} positions" for k in sorted(arrays)]
-            raws[role] = where, replace(raw, arrays={**raw.arrays, **arrays}, said=(*raw.said, *notes))
-    return raws
-
-
-def _filler(key: str) -> int:
-    """What stands behind a row: -100 is a token that is not judged."""
-    return -100 if key == "x.labels" else 0
-
-
 def _with_labels(
     read: Mapping[str, tuple[str, Raw]], options: DataOptions, found: Gathered, told: Gathered
 ) -> tuple[dict[str, Arrays], list[str], tuple[str, ...]]:
     """The checked sets; labels are one reading of all that are of the task."""
     labels: dict[str, np.ndarray[Any, Any]] = {}
     for role, (where, raw) in read.items():
-        with _noted(found, where):
+        with noted(found, where):
             y = raw.arrays.get("y", np.zeros(rows_in(raw.arrays), dtype=np.int64))  # labels are optional there
             labels[role], note = plain(y, where)
             for line in (*raw.said, *([note] if note else [])):
@@ -263,13 +197,13 @@ def _with_labels(
     said: list[str] = []
     named: tuple[str, ...] = ()
     task = {role: y for role, y in labels.items() if role != CONCEPTS}
-    with _noted(found, "labels"):
+    with noted(found, "labels"):
         numbers, said, named = numbered(task, options.classes)
         labels.update(numbers)
     files: dict[str, Arrays] = {}
     for role, y in labels.items():
         where, raw = read[role]
-        with _noted(found, where):
+        with noted(found, where):
             if y.dtype.kind != "i" and role == CONCEPTS:
                 raise ValueError(f"{where}: y must be integer concept numbers: number the concepts from 1")
             if y.dtype.kind != "i":
@@ -284,7 +218,7 @@ def _with_targets(
     """The checked sets of a task whose rows have numbers or flags in place of classes."""
     files: dict[str, Arrays] = {}
     for role, (where, raw) in read.items():
-        with _noted(found, where):
+        with noted(found, where):
             for line in raw.said:
                 told.add(role, f"{role}: {line}")
             targets = targets_of(raw.arrays["y"], truth, where)
@@ -293,10 +227,3 @@ def _with_targets(
     if len(set(widths.values())) > 1:
         found.add("labels", f"the sets have different numbers of targets a row ({widths}): save them alike")
     return files
-
-
-def _check_layouts(files: Mapping[str, Arrays], problems: list[str]) -> None:
-    layouts = {role: layout(data) for role, data in files.items() if data.x is not None}
-    if len(set(layouts.values())) > 1:
-        listed = "; ".join(f"{role}: {text}" for role, text in layouts.items())
-        problems.append(f"the sets have inputs of different forms ({listed}): preprocess them alike")

@@ -13,8 +13,8 @@ from audit.record.digest import state_digest
 from .contained import contained, forward_pass
 from .data import Arrays
 from .device import full_precision, to_device
-from .forward import NoLogits, call, logits_of
-from .heads import Call, Head, calls_of, candidates, head_of, matching
+from .forward import NoLogits, Passes
+from .heads import Call, Head, NoHead, calls_of, candidates, chosen, parameters_of
 from .layers import check_named, find_layers, pooled, reading
 from .passes import Blocks, together
 from .probabilities import last_activation
@@ -43,10 +43,6 @@ class Target(Protocol):
 
     def digest(self) -> str:
         """Digest of the model's content as it is now."""
-
-
-class NoHead(ValueError):
-    """The network has no head that could be told; the message is the reason."""
 
 
 class TorchTarget:
@@ -162,14 +158,14 @@ class TorchTarget:
         if self.reader is None:
             return len(data)
         with full_precision(), forward_pass("a forward pass of the network"):
-            return self.reader.rows(self.module, self._input(data.batch(np.arange(1))), self.output)
+            return self.reader.rows(self._passes, self._input(data.batch(np.arange(1))))
 
     def looks_ahead(self, inputs: Inputs, tolerance: float) -> bool:
         """Whether logits of tokens depend on later tokens (`TokenReader.looks_ahead`); False of other rows."""
         if self.reader is None:
             return False
         with full_precision(), forward_pass("a forward pass of the network"):
-            return self.reader.looks_ahead(self.module, self._input(inputs), self.output, tolerance)
+            return self.reader.looks_ahead(self._passes, self._input(inputs), tolerance)
 
     def look_for_head(self, inputs: Inputs) -> None:
         """Find the head, or note why there is none: the network then grants its outputs alone."""
@@ -265,13 +261,7 @@ class TorchTarget:
 
     def head_parameters(self) -> frozenset[str]:
         """State-dict names that belong to the head. Call after ``outputs``."""
-        if self._head is None:
-            return frozenset()
-        names = [name for name, module in self.module.named_modules() if module is self._head.module]
-        inside = tuple(f"{name}." for name in names if name)
-        return frozenset(
-            key for key in self.module.state_dict() if key.startswith(inside) or ("" in names and "." not in key)
-        )
+        return frozenset() if self._head is None else parameters_of(self.module, self._head)
 
     def find_head(self, inputs: Inputs) -> Head:
         """The named head, or the last layer called whose output is the model's output.
@@ -283,29 +273,9 @@ class TorchTarget:
 
         if self._head is not None:
             return self._head
-        layers = candidates(self.module)
-        known = f"(layers that can be one: {', '.join(layers) or 'none'})"
-        if self.head_name is not None and self.head_name not in layers:
-            raise ValueError(
-                f"--head {self.head_name} is no linear layer of the model: choose one of "
-                f"{', '.join(layers) or '(none)'}"
-            )
         with torch.no_grad(), full_precision():
             output, calls = self._traced(inputs)
-        if self.head_name is None:
-            found = matching(calls, output)
-        else:
-            found = next((one for one in reversed(calls) if one.module is layers[str(self.head_name)]), None)
-            if found is None:
-                raise ValueError(f"--head {self.head_name} is not called with (rows, features): choose another layer")
-        if found is None:
-            raise NoHead(
-                f"cannot find the head: no linear layer's output is the model's output. Name it with --head {known}"
-            )
-        self._head = head_of(found)
-        if self._head is None:
-            name = next(name for name, layer in layers.items() if layer is found.module)
-            raise NoHead(f"the last layer ({name}) computes neither a linear map nor a cosine of what it reads {known}")
+        self._head = chosen(self.module, self.head_name, output, calls)
         return self._head
 
     def _traced(self, inputs: Inputs) -> tuple[Any, list[Call]]:
@@ -318,10 +288,14 @@ class TorchTarget:
         try:
             with forward_pass("a forward pass of the network"):
                 if self.reader is not None:
-                    return self.reader.columns(self.module, x, self.output)
-                return logits_of(call(self.module, x), self.output)
+                    return self.reader.columns(self._passes, x)
+                return self._passes(x)
         except NotApplicable as error:  # only an attack may say so, in words that are shared
             raise RuntimeError("the network raises NotApplicable") from error
+
+    @property
+    def _passes(self) -> Passes:
+        return Passes(self.module, self.output)
 
     def _input(self, inputs: Inputs) -> Any:
         if isinstance(inputs, Mapping):

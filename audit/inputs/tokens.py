@@ -11,7 +11,7 @@ from attacks.base import Ints
 from attacks.scorers.tokens import LEAST_VARIANCE, K
 
 from .data import Arrays
-from .forward import NoLogits, call, logits_of, takes
+from .forward import NoLogits, Passes, takes
 from .spool import steps
 from .token_rows import IDS, LABELS, MASK, judged_places, named
 
@@ -34,7 +34,7 @@ class TokenReader:
     def __init__(self) -> None:
         self.vocabulary = 0
 
-    def rows(self, module: torch.nn.Module, x: Any, output: str | None) -> int:
+    def rows(self, passes: Passes, x: Any) -> int:
         """Rows as wide as ``x`` that one pass takes: the same whatever was read before, for bytes hang on it.
 
         Where the vocabulary is not known, one row of ``x`` goes through the network.
@@ -44,7 +44,7 @@ class TokenReader:
         parts = named(x)
         if not self.vocabulary:
             with torch.no_grad():
-                self._logits(module, {name: part[:1] for name, part in parts.items()}, output)
+                self._logits(passes, {name: part[:1] for name, part in parts.items()})
         return max(1, BUDGET // (COPIES * 4 * self.vocabulary * int(parts[IDS].shape[1])))
 
     def order(self, data: Arrays) -> Ints:
@@ -55,13 +55,12 @@ class TokenReader:
         lengths = np.concatenate([(mask[rows] != 0).sum(axis=1) for rows in steps(mask)])
         return np.argsort(-lengths, kind="stable").astype(np.int64)
 
-    def looks_ahead(self, module: torch.nn.Module, x: Any, output: str | None, tolerance: float) -> bool:
+    def looks_ahead(self, passes: Passes, x: Any, tolerance: float) -> bool:
         """Whether logits before the last token of a row move when that token is another: they must not know it.
 
         Args:
-            module: the network.
+            passes: of the network.
             x: rows.
-            output: which of its outputs are the logits.
             tolerance: change of a logit that is rounding, relative to the largest of the row.
         """
         import torch
@@ -71,28 +70,26 @@ class TokenReader:
             row = {name: part[i : i + 1].clone() for name, part in parts.items() if name != LABELS}
             last = int(row[MASK].sum()) - 1 if MASK in row else row[IDS].shape[1] - 1
             with torch.no_grad():
-                before = self._logits(module, row, output)[:, :last].float()
+                before = self._logits(passes, row)[:, :last].float()
                 row[IDS][0, last] += -1 if row[IDS][0, last] > 0 else 1  # a number that the network knows
-                after = self._logits(module, row, output)[:, :last].float()
+                after = self._logits(passes, row)[:, :last].float()
             limit = tolerance * float(before.nan_to_num(0.0, 0.0, 0.0).abs().max())
             if not torch.isclose(after, before, rtol=0.0, atol=limit, equal_nan=True).all():
                 return True
         return False
 
-    def columns(self, module: torch.nn.Module, x: Any, output: str | None) -> torch.Tensor:
+    def columns(self, passes: Passes, x: Any) -> torch.Tensor:
         """Signals (b, 3) of rows: `attacks.tasks.causal_lm.SIGNALS`, higher = more like a member; in blocks."""
         import torch
 
-        parts, size = named(x), self.rows(module, x, output)
+        parts, size = named(x), self.rows(passes, x)
         blocks = [slice(start, start + size) for start in range(0, len(parts[IDS]), size)]
-        return torch.cat(
-            [self._columns(module, {name: part[rows] for name, part in parts.items()}, output) for rows in blocks]
-        )
+        return torch.cat([self._columns(passes, {name: part[rows] for name, part in parts.items()}) for rows in blocks])
 
-    def _columns(self, module: torch.nn.Module, x: Mapping[str, Any], output: str | None) -> torch.Tensor:
+    def _columns(self, passes: Passes, x: Mapping[str, Any]) -> torch.Tensor:
         import torch
 
-        logits, tokens, judged = self._judged(module, x, output)
+        logits, tokens, judged = self._judged(passes, x)
         logp = torch.log_softmax(logits, dim=-1)
         own, p = logp.gather(1, tokens[:, None])[:, 0], logp.exp()
         mean = (p * logp).nan_to_num(0.0).sum(-1)  # 0 * log 0 = 0
@@ -100,53 +97,29 @@ class TokenReader:
         standard = (own - mean) / variance.clamp(min=LEAST_VARIANCE).sqrt()
         return torch.stack([_mean(own, judged), _lowest(standard, judged), _lowest(own, judged)], dim=1)
 
-    def likelihood(
-        self,
-        module: torch.nn.Module,
-        x: Any,
-        output: str | None,
-        state: Mapping[str, Any] | None = None,
-        *,
-        tie: bool = True,
-    ) -> torch.Tensor:
-        """The leading column alone, (b, 1): mean log-likelihood, differentiable in the weights or in ``state``.
+    def likelihood(self, passes: Passes, x: Any) -> torch.Tensor:
+        """The leading column alone, (b, 1): mean log-likelihood, differentiable in the weights of ``passes``.
 
         All rows go through at once, no more than ``rows`` says: gradients keep what was computed.
         """
         from torch.nn.functional import cross_entropy
 
-        logits, tokens, judged = self._judged(module, x, output, state, tie=tie)
+        logits, tokens, judged = self._judged(passes, x)
         return _mean(-cross_entropy(logits, tokens, reduction="none"), judged)[:, None]
 
-    def _judged(
-        self,
-        module: torch.nn.Module,
-        x: Any,
-        output: str | None,
-        state: Mapping[str, Any] | None = None,
-        *,
-        tie: bool = True,
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _judged(self, passes: Passes, x: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Logits (m, vocabulary) of the judged tokens of all rows, these tokens (m,), and where they stand (b, t)."""
         parts = _trimmed(named(x))
-        logits, judged = self._logits(module, parts, output, state, tie=tie), judged_places(parts)
+        logits, judged = self._logits(passes, parts), judged_places(parts)
         return logits[:, :-1][judged].float(), parts[IDS][:, 1:][judged], judged
 
-    def _logits(
-        self,
-        module: torch.nn.Module,
-        parts: Mapping[str, Any],
-        output: str | None,
-        state: Mapping[str, Any] | None = None,
-        *,
-        tie: bool = True,
-    ) -> torch.Tensor:
+    def _logits(self, passes: Passes, parts: Mapping[str, Any]) -> torch.Tensor:
         """Logits (b, t, vocabulary) of rows; raises NoLogits where the network gives none."""
         import torch
 
         ids = parts[IDS]
         asked = {name: parts[name] for name in (IDS, MASK) if name in parts}
-        logits = logits_of(call(module, asked if takes(module, tuple(asked)) else ids, state, tie=tie), output)
+        logits = passes(asked if takes(passes.module, tuple(asked)) else ids)
         if not isinstance(logits, torch.Tensor) or logits.ndim != 3 or logits.shape[:2] != ids.shape:
             shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
             raise NoLogits(f"it gives {shape} for {tuple(ids.shape)} tokens, not (rows, tokens, vocabulary): wrap it")

@@ -13,7 +13,8 @@ from cases.regression_case import RegressionCase
 
 import audit
 from attacks.base import Access, Case, NotApplicable
-from attacks.recovery.uma_error import SWEEP, ErrorMapping
+from attacks.recovery.sweep import SWEEP
+from attacks.recovery.uma_error import ErrorMapping
 from attacks.tasks import task_named
 from audit.inputs.data import Arrays
 

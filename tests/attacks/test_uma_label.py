@@ -6,7 +6,8 @@ import numpy as np
 from cases.stub import gaussian_case, linear_view
 
 from attacks.base import Case
-from attacks.recovery.uma_label import RADII, TrueLabelMapping
+from attacks.recovery.sweep import RADII
+from attacks.recovery.uma_label import TrueLabelMapping
 from attacks.signals import label_margin
 from audit.inputs.data import Arrays
 from fixtures.cases.digits_world import digits, excess, gaps

@@ -263,16 +263,16 @@ def test_networks_that_look_ahead_are_refused(original: nn.Module, named: bool) 
 
 
 def test_sets_of_other_widths_are_padded_with_what_is_not_judged() -> None:
+    from audit.inputs.alike import alike_width
     from audit.inputs.columns import padded
     from audit.inputs.gathered import Gathered
     from audit.inputs.raw import Raw
-    from audit.inputs.set_files import _alike_width
 
     def raw(width: int) -> Raw:
         ids = np.ones((2, width), np.uint16)
         return Raw({"x.input_ids": ids, "x.attention_mask": ids, "x.labels": ids})
 
-    raws = _alike_width({"forget": ("f", raw(2)), "retain": ("r", raw(4))}, Gathered())
+    raws = alike_width({"forget": ("f", raw(2)), "retain": ("r", raw(4))}, Gathered())
     assert raws["forget"][1].arrays["x.labels"].tolist() == [[1, 1, -100, -100]] * 2
     assert raws["forget"][1].arrays["x.attention_mask"].tolist() == [[1, 1, 0, 0]] * 2
     assert padded([np.array([3]), np.array([4, 5])], "it").tolist() == [[3, 0], [4, 5]]
