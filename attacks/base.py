@@ -83,7 +83,8 @@ class Scores:
         examples: (J, n_F + n_H) per-example scores, forget rows first; higher = more like a member; or None.
         statistic: (J,) the primary model-level statistic for class claims; higher = more is left; or None.
         sampling_error: (J,) standard error of ``statistic`` over the examples; or None.
-        lighter: the same two under a fit that shrinks less, whose share of the original must not exceed the margin
+        rows: (J, n) what each never-seen row of the forgotten classes adds, where ``statistic`` is their mean; or None.
+        lighter: the same under a fit that shrinks less, whose share of the original must not exceed the margin
             either; or None.
         unit: unit of ``statistic``.
         invalid: "" or why the result on the audited model supports no PASS.
@@ -96,7 +97,8 @@ class Scores:
     examples: Floats | None = None
     statistic: Floats | None = None
     sampling_error: Floats | None = None
-    lighter: tuple[Floats, Floats] | None = None
+    rows: Floats | None = None
+    lighter: Floats | None = None
     unit: str = ""
     invalid: str = ""
     remedy: tuple[str, ...] = ()
@@ -205,8 +207,12 @@ class Attack(ABC):
         scores = self.combine(signals, case)
         rows = len(case.labels["forget"]) + len(case.labels["holdout"])
         models = len(signals)
-        lighter = scores.lighter or (None, None)
-        expected = ((scores.examples, (models, rows)), *((part, (models,)) for part in (scores.statistic, *lighter)))
+        focus = len(case.labels["holdout"])
+        expected = (
+            (scores.examples, (models, rows)),
+            (scores.statistic, (models,)),
+            *((part, (models, focus)) for part in (scores.rows, scores.lighter)),
+        )
         for value, shape in expected:
             if value is not None and (value.shape != shape or not np.isfinite(value).all()):
                 raise Malformed(f"{self.name}: scores must be finite with shape {shape}, got {value.shape}")

@@ -192,3 +192,8 @@ def contrast(focus: Sequence[Floats], control: Sequence[Floats]) -> tuple[Floats
     difference = np.array([f.mean() - c.mean() for f, c in pairs])
     error = np.array([np.sqrt(f.var() / len(f) + c.var() / len(c)) for f, c in pairs])
     return difference, error
+
+
+def by_row(focus: Sequence[Floats], control: Sequence[Floats]) -> Floats:
+    """What each focus row adds to ``contrast``, (J, n): its value minus the control rows' mean."""
+    return np.stack([f - c.mean() for f, c in zip(focus, control, strict=True)])

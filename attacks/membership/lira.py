@@ -6,7 +6,7 @@ import numpy as np
 
 from attacks.base import PER_EXAMPLE, Access, Attack, Case, Scores, Signals, View
 from attacks.calibration import OUT_OF_LINE_REMEDY, calibrated, out_of_line
-from attacks.signals import class_excess, contrast, retained_spread
+from attacks.signals import by_row, class_excess, contrast, retained_spread
 
 from .common import by_side, queried_confidence, side_labels, side_logits, side_truth, stacked
 
@@ -24,7 +24,7 @@ class Membership(Attack):
 
     name = "membership"
     title = "Membership inference (offline LiRA)"
-    version = "2"
+    version = "3"
     access = Access.LOGITS
     signal = "confidence"
     symmetric = True
@@ -48,5 +48,7 @@ class Membership(Attack):
         examples = calibrated(stacked(signals), side_labels(case))
         if case.kind != "class":
             return Scores(examples=examples, invalid=out_of_line(examples), remedy=OUT_OF_LINE_REMEDY)
-        statistic, error = contrast([s["class_holdout"] for s in signals], [s["class_test"] for s in signals])
-        return Scores(examples=examples, statistic=statistic, sampling_error=error, unit="logit sd")
+        focus, control = ([s[f"class_{role}"] for s in signals] for role in ("holdout", "test"))
+        statistic, error = contrast(focus, control)
+        rows = by_row(focus, control)
+        return Scores(examples=examples, statistic=statistic, sampling_error=error, rows=rows, unit="logit sd")

@@ -27,7 +27,7 @@ class FeatureMapping(Attack):
 
     name = "feature_mapping"
     title = "Performance recovery by feature mapping"
-    version = "2"
+    version = "3"
     access = Access.FEATURES
     signal = "truth"
     needs_original = True

@@ -10,7 +10,7 @@ import numpy as np
 
 from attacks.base import Case, Floats, Ints, Scores, Signals, View
 from attacks.calibration import OUT_OF_LINE_REMEDY, calibrated, out_of_line
-from attacks.signals import class_excess, contrast, spread_of
+from attacks.signals import by_row, class_excess, contrast, spread_of
 
 if TYPE_CHECKING:
     from sklearn.linear_model import Ridge, RidgeCV
@@ -93,12 +93,14 @@ def recovered_scores(signals: Sequence[Signals], case: Case, min_fit: float) -> 
         f"validity: recovered {case.task.figure} {hits:.3f} on never-seen rows (the original: {best:.3f})",
     )
     if case.kind == "class":
-        statistic, error = contrast([s["holdout"] for s in signals], [s["test"] for s in signals])
-        light = contrast([s["light_holdout"] for s in signals], [s["light_test"] for s in signals])
+        sides = [[s[role] for s in signals] for role in NEVER_SEEN]
+        light = [[s[f"light_{role}"] for s in signals] for role in NEVER_SEEN]
+        statistic, error = contrast(*sides)
         return Scores(
             statistic=statistic,
             sampling_error=error,
-            lighter=light,
+            rows=by_row(*sides),
+            lighter=by_row(*light),
             unit="logits",
             invalid=invalid,
             remedy=remedy,

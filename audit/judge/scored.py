@@ -48,14 +48,6 @@ class Scored:
         """The same with the original in place of the audited model."""
         return None if self.control is None else _statistic(self.control, self.n_forget, 1)
 
-    @cached_property
-    def lighter(self) -> tuple[Floats, float, float] | None:
-        """``contrast`` under the fit that shrinks less, and the original's; None where there is none."""
-        own, control = self.judged.lighter, None if self.control is None else self.control.lighter
-        if own is None or control is None:
-            return None
-        return own[0], _floor(own[1], self.runs), float(control[0][0])
-
     def sides(self, *, control: bool = False) -> tuple[Floats, Floats] | None:
         """Per-example scores (J, n_F) and (J, n_H), or None."""
         scores = self.control if control else self.subject

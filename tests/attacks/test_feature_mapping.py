@@ -90,7 +90,7 @@ def test_a_planted_dose_raises_the_share_under_both_penalties() -> None:
         assert scores.statistic is not None
         assert scores.lighter is not None
         heavy.append(float(scores.statistic[0] - scores.statistic[1:].mean()))
-        light.append(float(scores.lighter[0][0] - scores.lighter[0][1:].mean()))
+        light.append(float(scores.lighter[0].mean() - scores.lighter[1:].mean()))
     assert heavy == sorted(heavy)
     assert light == sorted(light)
     assert light[-1] > heavy[-1]  # the heavy penalty hides part of what is left

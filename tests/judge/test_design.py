@@ -91,16 +91,17 @@ def test_runs_narrow_the_share():
 )
 def test_a_lighter_fit_bounds_the_mean_share_of_all_runs(runs, light, reason):
     evidence = Setup(kind="class", references=8, runs=runs, seed=1).evidence()
+    rows = len(evidence.labels("holdout"))
     for number, name in enumerate(evidence.facts.references):  # a spread of about a tenth of the original's excess
         changed = evidence.signals["feature_mapping", name]
-        changed["light_holdout"] = np.full(2, SEEN * 0.1 * (-1) ** number)
-    evidence.signals["feature_mapping", "unlearned"]["light_holdout"] = np.full(2, SEEN * light)
+        changed["light_holdout"] = np.full(rows, SEEN * 0.1 * (-1) ** number)
+    evidence.signals["feature_mapping", "unlearned"]["light_holdout"] = np.full(rows, SEEN * light)
     share = finding(judge(evidence, load_policy("standard")[0], "0" * 64), "feature_mapping.share")
     assert ("with less shrinkage" in share.reason) == bool(reason)
     assert reason in share.reason
     if reason.startswith("a PASS"):
         assert share.settle == (
-            "about 3 unlearned runs of the procedure (--runs) with these references: their mean decides",
+            "about 12 unlearned runs of the procedure (--runs) with these references: their mean decides",
             "unlearn the forgotten classes further",
         )
 
