@@ -17,7 +17,7 @@ from .scored import Scored
 from .settle import more_runs, to_see
 
 # our choices, measured (docs/statistics.md, class claims)
-LIGHT_MARGIN, LIGHT_ERRORS = 0.85, 1.2
+LIGHT_MARGIN, LIGHT_ERRORS = 0.75, 1.2
 MORE_REFERENCES = ("more references: the spread between seeds is too wide",)
 
 

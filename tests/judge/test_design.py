@@ -101,7 +101,7 @@ def test_a_lighter_fit_bounds_the_mean_share_of_all_runs(runs, light, reason):
     assert reason in share.reason
     if reason.startswith("a PASS"):
         assert share.settle == (
-            "about 12 unlearned runs of the procedure (--runs) with these references: their mean decides",
+            "about 3 unlearned runs of the procedure (--runs) with these references: their mean decides",
             "unlearn the forgotten classes further",
         )
 
