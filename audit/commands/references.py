@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from audit.inputs.choices import TaskName
+
 from .channel import limit_user_code
 from .ending import Timeout, human, listing, told
 
@@ -25,6 +27,7 @@ app = typer.Typer(
 )
 
 Forget = Annotated[Path | None, typer.Option(help="The forget set; the other sets lie beside it, or in audit.toml.")]
+Task = Annotated[TaskName | None, typer.Option(help="What outputs mean; the loss is its own. Default: classification.")]
 Arch = Annotated[str | None, typer.Option(metavar="MODULE:FACTORY", help="Function that builds the model.")]
 References = Annotated[int | None, typer.Option(help="Retrains on the retain set.")]
 Shadows = Annotated[int | None, typer.Option(help="Shadow models (LiRA, RMIA, shadow attack): 16 or more.")]
@@ -45,6 +48,7 @@ ConfigPath = Annotated[Path | None, typer.Option(help="audit.toml with the [reci
 @app.command()
 def plan(
     forget: Forget = None,
+    task: Task = None,
     arch: Arch = None,
     train_references: References = None,
     train_shadows: Shadows = None,
@@ -69,6 +73,7 @@ def plan(
 @app.command()
 def train(
     forget: Forget = None,
+    task: Task = None,
     arch: Arch = None,
     train_references: References = None,
     train_shadows: Shadows = None,

@@ -138,9 +138,8 @@ def test_the_plan_prices_regressors_and_trains_none(tmp_path: Path, monkeypatch:
     for role, (x, y) in regression_case.diabetes(0).items():
         np.savez(f"{role}.npz", x=x, y=y)
     write_recipe()
-    recipe = Path("recipe.toml").read_text()
-    Path("audit.toml").write_text(f'task = "regression"\n{recipe}')
-    flags = ("--forget", "forget.npz", "--arch", NET, "--train-references", "2")
+    Path("recipe.toml").rename("audit.toml")
+    flags = ("--forget", "forget.npz", "--task", "regression", "--arch", NET, "--train-references", "2")
     plan = cli("references", "plan", *flags)
     assert plan.code == 0, plan.err
     assert "2 references; 0 of 2 are in the store" in plan.out
