@@ -33,6 +33,7 @@ INVALID = ("no number of rows or references: mend what the reason names, and run
 RECIPE = "retrain the references with the original's own recipe on the retain set"
 MOST_RUNS = 50  # our choice: nobody unlearns more often
 CHANCE = 3.0  # our choice: standard errors up to which an honest run may lie off
+FURTHER = "unlearn the forgotten classes further"
 DECIDES = "their mean decides"  # not the best of them
 #: our choice of what costs least: words, files at hand, never-seen rows, models, more deletions
 COSTS = (
@@ -151,7 +152,7 @@ def more_runs(
         runs, references: how many there are.
         least: fewer runs the figure would not be averaged over.
     """
-    further = ("unlearn the forgotten classes further",)
+    further = (FURTHER,)
     if not value < CHANCE * spread * math.sqrt(1 / runs + 1 / references):
         return further
     goals = [(0.0, errors + float(normal_ppf(POWER))), (max(value, 0.0), errors)]

@@ -8,6 +8,7 @@ from attacks.base import Floats
 
 MIN_REFERENCES = 3  # two others at least, for each reference to have a spread to be held against
 SHRINKAGE = 0.5  # our choice, measured (docs/statistics.md, class claims): .3 to .7 differ little
+MIN_ROWS = 30  # our choice: with fewer, what single rows happen to show counts more than the spread between seeds
 LEAST_SIGNAL = 0.85  # our choice, measured: below it the plain mean of the rows scatters no more
 
 
@@ -34,18 +35,22 @@ def matched(models: Floats, original: Floats, runs: int) -> tuple[Floats, float]
 
     Returns:
         readings (J + K,), those of the references around 0; and the mean standard error of a reference's over the
-        rows. None where there are fewer than three references, or where less than 85 % of what the original shows
-        (c < .85) is more than seed noise: the plain mean is the better reading there.
+        rows. None where there are fewer than three references or thirty rows, or where less than 85 % of what the
+        original shows (c < .85) is more than seed noise: the plain mean is the better reading there.
 
     Raises:
         ValueError: non-finite input.
     """
     if not (np.isfinite(models).all() and np.isfinite(original).all()):
         raise ValueError("matched needs finite rows")
-    audited, references = models[:runs], models[runs:]
-    k = len(references)
-    if k < MIN_REFERENCES or not (original != references.mean(axis=0)).any():
+    k = len(models) - runs
+    if k < MIN_REFERENCES or models.shape[1] < MIN_ROWS:
         return None
+    size = float(np.abs(original - models[runs:].mean(axis=0)).max())
+    if not size > 0:
+        return None
+    models, original = models / size, original / size  # squares of it stay finite
+    audited, references = models[:runs], models[runs:]
     read, noise, errors = [], [], []
     for at in range(k):
         mean, inverse = _fitted(np.delete(references, at, axis=0))
@@ -60,7 +65,7 @@ def matched(models: Floats, original: Floats, runs: int) -> tuple[Floats, float]
     weights = inverse(original - mean)
     whole = float(weights @ (original - mean))
     signal = 1 - float(np.mean(noise)) / whole
-    if signal < LEAST_SIGNAL:
+    if not signal >= LEAST_SIGNAL:
         return None
     return np.concatenate([(audited - mean) @ weights / whole, read]) / signal, float(np.mean(errors)) / signal
 

@@ -107,9 +107,11 @@ def test_there_is_no_filter_where_the_original_shows_little_but_noise() -> None:
     assert matched(noise[1:], noise[0] + 5, 1) is not None
 
 
-def test_there_is_no_filter_without_three_references_or_a_difference() -> None:
-    honest, original, _ = world(np.random.default_rng(6), 3)
-    assert matched(honest, original, 1) is None
+def test_there_is_no_filter_without_three_references_thirty_rows_or_a_difference() -> None:
+    honest, original, _ = world(np.random.default_rng(6), K + 1)
+    assert matched(honest, original, 1) is not None
+    assert matched(honest[:3], original, 1) is None
+    assert matched(honest[:, :29], original[:29], 1) is None
     assert matched(np.ones((K + 1, N)), np.ones(N), 1) is None
 
 
@@ -119,3 +121,9 @@ def test_rows_that_are_not_finite_are_refused(bad: float) -> None:
     honest[0, 3] = bad
     with pytest.raises(ValueError, match="finite"):
         matched(honest, original, 1)
+
+
+@pytest.mark.parametrize("scale", [1e-170, 1e-8, 1e8, 1e155])
+def test_the_unit_of_the_rows_does_not_matter(scale: float) -> None:
+    honest, original, _ = world(np.random.default_rng(8), K + 1)
+    assert readings(scale * honest, scale * original) == pytest.approx(readings(honest, original))
