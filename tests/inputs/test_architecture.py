@@ -282,7 +282,7 @@ def test_the_name_is_the_same_in_another_process() -> None:
         "from audit.inputs.architecture import architecture_digest\nprint(architecture_digest(Worded(2, 2)))"
     )
     found = set()
-    for seed in ("1", "2", "3"):
+    for seed in ("1", "2"):
         environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(__file__).parents[2])}
         done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
         found.add(done.stdout)
