@@ -84,8 +84,8 @@ class Scores:
         statistic: (J,) the primary model-level statistic for class claims; higher = more is left; or None.
         sampling_error: (J,) standard error of ``statistic`` over the examples; or None.
         rows: (J, n) what each never-seen row of the forgotten classes adds, where ``statistic`` is their mean; or None.
-        lighter: the same under a fit that shrinks less, whose share of the original must not exceed the margin
-            either; or None.
+        lighter: the same rows under a fit that shrinks less, whose share of the original must keep the margin, too; or
+            None.
         unit: unit of ``statistic``.
         invalid: "" or why the result on the audited model supports no PASS.
         remedy: what to do where it is invalid.

@@ -21,8 +21,9 @@ class FeatureMapping(Attack):
     standardised, each by its own spread on never-seen rows (a unit scaled down, and up again in the next layer, hides
     nothing), and the penalty is fixed. Statistic: the recovered logit of the forgotten classes, less what the
     recovered retained logits explain (``class_excess``), on never-seen examples of the forgotten classes minus the
-    same on the other test examples. A penalty shrinks what little is left more than it shrinks the whole. So the
-    statistic is also given under a light penalty (``Scores.lighter``), whose share must keep the margin as well.
+    same on the other test examples, given row by row (``Scores.rows``). A penalty shrinks what little is left more than
+    it shrinks the whole. So the rows are also given under a light penalty (``Scores.lighter``), whose share must keep
+    the margin as well.
     """
 
     name = "feature_mapping"
