@@ -19,6 +19,7 @@ from .settle import FURTHER, more_runs, to_see
 # our choices, measured (docs/statistics.md, class claims): how far inside the margin other readings must lie
 PLAIN_MARGIN, PLAIN_ERRORS = 0.8, 0.25
 LIGHT_MARGIN, LIGHT_ERRORS = 0.75, 1.2
+TITLE = "Share of the original's knowledge of the forgotten classes that is left"
 MORE_REFERENCES = ("more references: the spread between seeds is too wide",)
 
 
@@ -85,7 +86,7 @@ def share(scored: Scored, context: Context) -> Figure:
         found = _lighter(scored, context)
     return Figure(
         metric="share",
-        title="Share of the original's knowledge of the forgotten classes that is left",
+        title=TITLE if filtered is None else f"{TITLE}, rows weighted",
         estimate=estimate,
         margin=(-margin, margin),
         control=None if scored.control_contrast is None else 1.0,

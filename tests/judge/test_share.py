@@ -32,6 +32,7 @@ def test_rows_that_seeds_move_count_less() -> None:
     found = share((0.3, 0.0))
     assert found.estimate is not None
     assert found.estimate < 0.05  # the plain mean is .15
+    assert found.title.endswith("rows weighted")
     assert found.status is FindingStatus.PASS
 
 
@@ -64,7 +65,9 @@ def test_honest_runs_do_not_cover_for_what_the_audited_ones_plain_mean_shows(run
 
 
 def test_few_rows_are_read_as_their_mean() -> None:
-    assert share((0.3, 0.0), rows=28).estimate == pytest.approx(0.15, abs=0.02)
+    found = share((0.3, 0.0), rows=28)
+    assert found.estimate == pytest.approx(0.15, abs=0.02)
+    assert "rows weighted" not in found.title
 
 
 def test_references_that_agree_leave_the_sampling_error_of_rows() -> None:
