@@ -1,10 +1,11 @@
-"""Error rates and power by task, on fresh small models: scores (forests) and regression (networks).
+"""Error rates and power by task, on fresh small models (``task_worlds.py``, ``text_worlds.py``).
 
-A world is a fresh draw of rows of California housing (``UNLEARN_TEST_DATA``) with an original, an honest unlearned
-model and references trained on them; every audit of a world is a whole one, by stored outputs at ``logits``. *Honest*
-is the honest model; *margin* answers a share of the forget rows as the original does, so that its AUC is .6 on average,
-the margin of the standard policy: a PASS is the error; *half* does so for half of them; *not unlearned* was trained on
-all rows again. Shallow methods: Gaussian-amnesiac and Blindspot (``fixtures/cases/regression_case.py``).
+A world is a fresh draw of rows with an original, an honest unlearned model and references trained on them; every audit
+of a world is a whole one, by stored outputs at ``logits`` but for *texts, weights*. *Honest* is the honest model;
+*margin* answers a share of the forget rows as the original does, so that its AUC is .6 on average, the margin of the
+standard policy: a PASS is the error; *half* does so for half of them; *not unlearned* was trained on all rows again.
+Shallow methods: Gaussian-amnesiac and Blindspot (``fixtures/cases/regression_case.py``), gradient difference and NPO
+(``fixtures/cases/tofu_case.py``).
 
 Run ``python -m benchmarks.tasks``. Writes JSON after every world (the same command goes on where it was stopped) and,
 with ``--page``, the block of a Markdown page.
@@ -16,8 +17,9 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -26,28 +28,42 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: tiny networks gai
 
 import numpy as np
 import torch
-from torch import nn
 
 import audit
 from audit.collect.exchangeability import blind_scores
 from audit.policy.policy import load_policy
-from fixtures.cases import regression_case, scores_case
+from fixtures.cases import regression_case
 
-from . import kept
+from . import kept, task_worlds, text_worlds
 from .bars import count_row, gated_cells
 from .digits import once
 from .lean import LEFT_OUT
 from .said import said
 from .state import code_digest
 
-SOURCES = ("tasks", "said", "lean", "digits")
-SIZES = {"forget": 200, "retain": 400, "holdout": 500, "test": 380}
-REFERENCES, WORLDS = 4, 100
-STEPS = 300  # of a network
-#: share of the forget rows that the model at the margin answers as the original does: the margin .1 over the excess of
-#: the original's AUC over .5, whose mean on 20 worlds of another seed is .839 (scores) and .625 (regression)
+SOURCES = ("tasks", "task_worlds", "text_worlds", "said", "lean", "digits")
+WORLDS = 100
+#: worlds of a seed
+MADE: dict[str, Callable[[int], task_worlds.World]] = {
+    "scores": task_worlds.scores,
+    "regression": task_worlds.regression,
+    "multilabel": task_worlds.multilabel,
+    "texts": text_worlds.texts,
+    "texts by author": partial(text_worlds.texts, by_author=True),
+    "texts, weights": text_worlds.on_weights,
+}
+#: share of the forget rows (authors) that the model at the margin answers as the original does: the margin .1 over the
+#: excess of the original's AUC over .5, whose mean on 20 worlds of another seed is .839 (scores), .625 (regression)
 SHARE = {"scores": 0.30, "regression": 0.80}
-Arrays = dict[str, np.ndarray[Any, Any]]
+_TEXTS = (
+    ("honest", "FAIL", 0.05, "at most"),
+    ("margin", "PASS", 0.05, "at most"),
+    ("half", "FAIL", 0.8, "at least"),
+    ("not unlearned", "FAIL", 0.95, "at least"),
+    ("gradient difference", "FAIL", 0.9, "shown"),
+    ("NPO", "FAIL", 0.9, "shown"),
+    ("honest", "PASS", 0.5, "shown"),
+)
 #: cells of a task: name, event, nominal rate, bound
 CELLS: dict[str, tuple[tuple[str, str, float, str], ...]] = {
     "scores": (
@@ -65,17 +81,35 @@ CELLS: dict[str, tuple[tuple[str, str, float, str], ...]] = {
         ("Blindspot", "FAIL", 0.9, "shown"),
         ("honest", "PASS", 0.5, "shown"),
     ),
+    "multilabel": (
+        ("honest", "FAIL", 0.05, "at most"),
+        ("margin", "PASS", 0.05, "at most"),
+        ("not unlearned", "FAIL", 0.95, "at least"),
+        ("honest", "PASS", 0.5, "shown"),
+    ),
+    "texts": _TEXTS,
+    "texts by author": _TEXTS,
+    "texts, weights": (
+        ("honest", "FAIL", 0.05, "at most"),
+        ("honest", "PASS", 0.0, "at most"),
+        ("not unlearned", "FAIL", 0.95, "at least"),
+        ("gradient difference", "FAIL", 0.9, "shown"),
+        ("NPO", "FAIL", 0.9, "shown"),
+    ),
 }
 
 
 def measure(task: str, seed: int, policy: str) -> dict[str, Any]:
     """What the audits of one world said, by the name of the model; and the original's AUC."""
     torch.set_num_threads(1)
-    models, given = (_scores if task == "scores" else _regression)(seed)
+    models, given = MADE[task](seed)
     common = {**given, "original": models.pop("original"), "retrained": models.pop("retrained")}
-    models |= {"margin": _mixed(models["honest"], common["original"], SHARE[task], seed)}
-    if task == "scores":
-        models |= {"half": _mixed(models["honest"], common["original"], 0.5, seed)}
+    if task in SHARE:
+        groups = given["forget"].get("group") if isinstance(given["forget"], dict) else None
+        mixed = partial(_mixed, models["honest"], common["original"], seed=seed, groups=groups)
+        models |= {"margin": mixed(SHARE[task]), "half": mixed(0.5)}
+    asked = {name for name, *_ in CELLS[task]}
+    access = "weights" if "weights" in task else "logits"
     found: dict[str, Any] = {}
     before = Path.cwd()
     with tempfile.TemporaryDirectory() as folder, ExitStack() as idle:
@@ -84,9 +118,15 @@ def measure(task: str, seed: int, policy: str) -> dict[str, Any]:
         for name, nothing in LEFT_OUT.items():
             idle.enter_context(patch(name, return_value=nothing))
         idle.enter_context(patch("audit.collect.arrays.blind_scores", once(blind_scores)))  # of the rows alone
-        for name, model in models.items():
+        for name in sorted(asked & models.keys()):
             done = audit.run(
-                **common, unlearned=model, split="attested", progress="off", policy=policy, access="logits", seed=seed
+                **common,
+                unlearned=models[name],
+                split="attested",
+                progress="off",
+                policy=policy,
+                access=access,
+                seed=seed,
             )
             figure = next((f for f in done.findings if f.id == "membership.auc"), None)  # none: no family may test
             found[name] = said(done.result) | {"auc": None if figure is None else figure.estimate}
@@ -94,79 +134,23 @@ def measure(task: str, seed: int, policy: str) -> dict[str, Any]:
     return found
 
 
-def _mixed(honest: Arrays, original: Arrays, share: float, seed: int) -> Arrays:
-    """The honest outputs, but for a share of the forget rows, which are the original's."""
+def _mixed(
+    honest: task_worlds.Arrays,
+    original: task_worlds.Arrays,
+    share: float,
+    seed: int,
+    groups: np.ndarray[Any, Any] | None = None,
+) -> task_worlds.Arrays:
+    """The honest outputs, but for a share of the forget rows, or groups of them, which are the original's."""
     found = dict(honest)
     for key in honest:
         if key.partition(".")[0] == "forget":
-            rows = np.random.default_rng([seed, 0x317]).permutation(len(honest[key]))
-            rows = rows[: round(share * len(rows))]
+            of_row = np.arange(len(honest[key])) if groups is None else np.unique(groups, return_inverse=True)[1]
+            units = np.random.default_rng([seed, 0x317]).permutation(of_row.max() + 1)
+            rows = np.isin(of_row, units[: round(share * len(units))])
             found[key] = honest[key].copy()
             found[key][rows] = original[key][rows]
     return found
-
-
-def _scores(seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Squared errors of forests of whole trees."""
-    rows = regression_case.housing(seed, SIZES)
-    everything = regression_case.joined(rows, "forget", "retain")
-
-    def errors(data: Any, k: int) -> Arrays:
-        return scores_case.scores_of(scores_case.forest(*data, seed=[seed, k]), rows)
-
-    models: dict[str, Any] = {"original": errors(everything, 1), "not unlearned": errors(everything, 2)}
-    models |= {"honest": errors(rows["retain"], 10)}
-    models["retrained"] = [errors(rows["retain"], 11 + k) for k in range(REFERENCES)]
-    return models, {role: {"ids": np.arange(len(y)) + 10_000 * at} for at, (role, (_, y)) in enumerate(rows.items())}
-
-
-def _regression(seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Predictions of networks."""
-    rows = regression_case.housing(seed, SIZES)
-    everything = regression_case.joined(rows, "forget", "retain")
-    data = [everything, everything, *[rows["retain"]] * (REFERENCES + 1)]
-    original, again, honest, *retrained = together(data, seed)
-    case = regression_case.RegressionCase(rows, original, honest, tuple(retrained), STEPS)
-    named = {
-        "original": case.original,
-        "honest": case.unlearned,
-        "not unlearned": again,
-        "Gaussian-amnesiac": regression_case.amnesiac(case, seed),
-        "Blindspot": regression_case.blindspot(case, seed),
-    }
-    models: dict[str, Any] = {name: case.outputs(network) for name, network in named.items()}
-    models["retrained"] = [case.outputs(network) for network in case.retrained]
-    return models, {**rows, "task": "regression"}
-
-
-def together(data: Sequence[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]], seed: int) -> list[nn.Module]:
-    """The networks of ``regression_case``, each on rows of its own, trained in one program: the same recipe."""
-    from torch.func import functional_call, stack_module_state, vmap
-
-    networks = []
-    for k in range(len(data)):
-        torch.manual_seed(1000 * seed + k)
-        networks.append(regression_case.housing_network())
-    state, _ = stack_module_state(networks)
-    optimiser = torch.optim.Adam(state.values(), regression_case.RATE)
-    rngs = [np.random.default_rng([seed, 1, k]) for k in range(len(data))]
-    inputs, targets = ([torch.tensor(part[i]) for part in data] for i in (0, 1))
-    call = vmap(lambda one, x: functional_call(networks[0], one, (x,)))
-    orders: list[np.ndarray[Any, Any]] = [np.empty(0, dtype=int) for _ in data]
-    for _ in range(STEPS):
-        for k, rng in enumerate(rngs):
-            if len(orders[k]) < regression_case.BATCH:
-                orders[k] = rng.permutation(len(targets[k]))
-        rows = [order[: regression_case.BATCH] for order in orders]
-        orders = [order[regression_case.BATCH :] for order in orders]
-        x = torch.stack([part[index] for part, index in zip(inputs, rows, strict=True)])
-        y = torch.stack([part[index] for part, index in zip(targets, rows, strict=True)])
-        optimiser.zero_grad()
-        (call(state, x)[..., 0] - y).square().mean(dim=1).sum().backward()
-        optimiser.step()
-    for k, network in enumerate(networks):
-        network.load_state_dict({name: values[k].detach() for name, values in state.items()})
-    return [network.eval() for network in networks]
 
 
 def cells(worlds: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -205,8 +189,9 @@ def main() -> int:
     parser.add_argument("--worlds", type=int, default=WORLDS, help=f"worlds a task (default {WORLDS})")
     parser.add_argument("--tasks", nargs="+", choices=list(CELLS), default=list(CELLS))
     arguments = kept.arguments(parser, "tasks.json")
-    if not regression_case.HOUSING.is_file():
-        print("UNLEARN_TEST_DATA names no folder with california_housing.npz", file=sys.stderr)
+    missing = [path.name for path in (regression_case.HOUSING, text_worlds.TEXTS) if not path.is_file()]
+    if missing:
+        print(f"UNLEARN_TEST_DATA names no folder with {', '.join(missing)}", file=sys.stderr)
         return 2
     settings = {"seed": arguments.seed, "policy": load_policy(arguments.policy)[1]}
     settings |= {"code": code_digest(SOURCES, "fixtures")}
