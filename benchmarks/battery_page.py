@@ -22,7 +22,7 @@ class Row:
         worlds: in which it said something.
         honest: honest retrains that it accused at .05; ``bar`` the most that chance explains.
         original: originals that it saw.
-        seen: by method, how many of how many it saw.
+        seen: by method, how many of how many it saw, and how many of these below what honest retrains show.
         skipped: why it said nothing in some worlds.
     """
 
@@ -32,7 +32,7 @@ class Row:
     honest: int
     bar: int
     original: int
-    seen: dict[str, tuple[int, int]]
+    seen: dict[str, tuple[int, int, int]]
     skipped: str
 
     @property
@@ -54,8 +54,9 @@ def _row(name: str, cells: Sequence[dict], gated: int) -> Row:  # type: ignore[t
     methods = dict.fromkeys(m for cell in tested for m in cell["p"] if m not in (HONEST, "original"))
     seen = {}
     for method in methods:
-        p = [cell["p"][method] for cell in tested if method in cell["p"]]
-        seen[method] = (sum(value <= ALPHA for value in p), len(p))
+        asked = [cell for cell in tested if method in cell["p"]]
+        found = [cell for cell in asked if cell["p"][method] <= ALPHA]
+        seen[method] = (len(found), len(asked), sum(method in cell["below"] for cell in found))
     bar = count_row(len(tested), honest, ALPHA, "at most", gated)["bar"] if tested else 0
     original = sum(cell["p"]["original"] <= ALPHA for cell in tested)
     family = tested[0]["family"] if tested else "-"
@@ -84,5 +85,10 @@ def table(found: Sequence[Row]) -> str:
         for row in found:
             if row.seen:
                 counts = (row.seen.get(method) for method in methods)
-                lines.append(f"| {row.attack} | {' | '.join('-' if c is None else f'{c[0]}/{c[1]}' for c in counts)} |")
+                lines.append(f"| {row.attack} | {' | '.join('-' if c is None else _seen(*c) for c in counts)} |")
     return "\n".join(lines)
+
+
+def _seen(found: int, asked: int, below: int) -> str:
+    """Such as ``5/5 ↓4``: seen in five of five worlds, in four of them as over-forgotten."""
+    return f"{found}/{asked}" + (f" ↓{below}" if below else "")

@@ -79,12 +79,12 @@ class World(Request):
         """The method's network; its seed is none of the original's or the references'."""
         return METHODS[method](self.case.original, self.forget, self.retain, 50_000 + 100 * self.seed + draw)
 
-    def judge(self, method: str, draw: int, access: str = "features") -> Audited:
-        """Unlearn and audit."""
+    def judge(self, method: str, draw: int, access: str = "features", policy: str = "standard") -> Audited:
+        """Unlearn and audit; the policy by name or file."""
         model = self.unlearn(method, draw)
         path = self.case.folder / f"candidate-{method}-{draw}.safetensors"
         demo.save_model(path, model)
-        result, prepared = self.audit(path, access=access)
+        result, prepared = self.audit(path, access=access, policy=policy)
         bare = without_structure(result, prepared)
         return Audited(
             claim=self.kind,
@@ -114,10 +114,10 @@ def audits(kind: str, arguments: argparse.Namespace) -> Iterator[Audited]:
         with tempfile.TemporaryDirectory() as folder:
             world = World(Path(folder), kind, 1000 * arguments.seed + index)
             for draw in range(arguments.honest):
-                yield world.judge(HONEST, draw, arguments.access)
+                yield world.judge(HONEST, draw, arguments.access, arguments.policy)
             if index < arguments.method_worlds:
                 for draw, name in enumerate(others, arguments.honest):
-                    yield world.judge(name, draw, arguments.access)
+                    yield world.judge(name, draw, arguments.access, arguments.policy)
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,8 @@ def _row(claim: str, method: str, cell: list[Audited]) -> Row:
 
 
 def _decided(cell: list[Audited], outcome: Outcome) -> tuple[tuple[str, int], ...]:
-    return tuple(Counter(name for a in cell if a.verdict == outcome for name in a.decided).most_common())
+    named = (name for a in cell if a.verdict == outcome for reason in a.decided for name in reason.split(", "))
+    return tuple(Counter(named).most_common())
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -230,6 +231,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--claims", nargs="+", choices=list(REFERENCES), default=list(REFERENCES))
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS), metavar="NAME")
     parser.add_argument("--access", choices=LEVELS, default="features", help="of the claims (default features)")
+    parser.add_argument("--policy", default="standard", help="name, or a file with weights to try (default standard)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=Path("zoo.json"))
     parser.add_argument("--page", type=Path, help="write the table as Markdown")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show, check and compare policies.")
 
 Name = Annotated[
-    str, typer.Argument(metavar="POLICY", help="screening, standard, strict (@1, @2: earlier), or a file.")
+    str, typer.Argument(metavar="POLICY", help="screening, standard, strict (@1 to @3: earlier), or a file.")
 ]
 _TABLES = ("mandatory", "primary", "composites")
 

@@ -17,7 +17,7 @@ from .primaries import COMPOSITE, KINDS, LEVELS, Kind, Level, Primaries, Table, 
 
 BUILT_IN = ("screening", "standard", "strict")
 #: by the name that loads them; those of an earlier version stay, so that certificates under them can be verified
-EARLIER = (1, 2)
+EARLIER = (1, 2, 3)
 FILES = {name: f"{name}.toml" for name in BUILT_IN} | {
     f"{name}@{version}": f"{name}-{version}.toml" for name in BUILT_IN for version in EARLIER
 }

@@ -27,6 +27,7 @@ def test_each_attack_is_put_to_the_test_of_its_family(found: dict[str, Any]) -> 
     assert found["membership"]["p"].keys() == {"original", "retrain", "fine_tune"}
     assert found["membership"]["p"]["original"] == found["membership"]["p"]["fine_tune"] == 0.001
     assert 0.001 < found["membership"]["p"]["retrain"] <= 1
+    assert not {"original", "fine_tune"} & set(found["membership"]["below"])
     assert found["prototypes"].keys() == {"skipped"}
 
 
@@ -38,10 +39,16 @@ def test_a_row_counts_honest_retrains_originals_and_methods(
     accused = {**found, "membership": {**found["membership"], "p": {"original": 0.9, "retrain": 0.01}}}
     rows = bench.battery_page.rows(bench.kept.Kept(tmp_path / "x", {}, {"0": found, "1": accused}))
     row = next(row for row in rows if row.attack == "membership")
-    assert (row.worlds, row.honest, row.original, row.seen) == (2, 1, 1, {"fine_tune": (1, 1)})
+    assert (row.worlds, row.honest, row.original, row.seen) == (2, 1, 1, {"fine_tune": (1, 1, 0)})
     text = bench.battery_page.table(rows)
     assert "| membership | D2 | 2 | 1 (0.013 to 0.987) | 2 | 1 of 2 |" in text
     assert "| prototypes | - | 0 | puts a forgotten class back" in text
+    over = {**found, "membership": {**found["membership"], "below": ["fine_tune", "retrain"]}}
+    seen = bench.battery_page.rows(bench.kept.Kept(tmp_path / "z", {}, {"0": over, "1": found}))[0].seen
+    assert seen == {"fine_tune": (2, 2, 1)}
+    assert "2/2 ↓1" in bench.battery_page.table(
+        bench.battery_page.rows(bench.kept.Kept(tmp_path, {}, {"0": over, "1": found}))
+    )
     always = {"membership": {**found["membership"], "p": {"original": 0.9, "retrain": 0.01}}}
     worst = bench.battery_page.rows(bench.kept.Kept(tmp_path / "y", {}, {str(k): always for k in range(20)}))
     assert not worst[0].ok

@@ -32,7 +32,7 @@ def family(result: AuditResult, name: str) -> Any:
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_built_in_primaries_are_few_and_whole(name: str) -> None:
     policy = load_policy(name)[0]
-    assert policy.version == 3
+    assert policy.version == 4
     for kind in KINDS:
         for level in LEVELS:
             weights = policy.primaries(kind, level)
