@@ -81,8 +81,13 @@ def given(rows: dict[str, Any], models: dict[str, Any], **more: Any) -> dict[str
 
 
 def test_honest_networks_are_no_fail_and_a_fine_tuned_original_is_one(
-    rows: dict[str, Any], models: dict[str, nn.Module], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rows: dict[str, Any],
+    models: dict[str, nn.Module],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    keys: tuple[Path, Path],
 ) -> None:
+    """The certificate of the FAIL holds for the network that was audited, and for no other."""
     monkeypatch.chdir(tmp_path)
     found = audit.run(**given(rows, models, task="multilabel"))
     assert found.verdict != "FAIL"
@@ -91,7 +96,12 @@ def test_honest_networks_are_no_fail_and_a_fine_tuned_original_is_one(
     shaken = {k: v + 1e-3 * torch.randn_like(v) for k, v in models["original"].state_dict().items()}
     leaking = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 4))
     leaking.load_state_dict(shaken)
-    assert audit.run(**given(rows, models, task="multilabel", unlearned=leaking.eval())).verdict == "FAIL"
+    failed = audit.run(**given(rows, models, task="multilabel", unlearned=leaking.eval(), sign_key=keys[0]))
+    assert failed.verdict == "FAIL"
+    assert failed.certificate is not None
+    assert audit.verify(failed.certificate, key=keys[1], model=leaking).verdict == "FAIL"
+    with pytest.raises(audit.CertificateError, match="covers other content"):
+        audit.verify(failed.certificate, key=keys[1], model=models["original"])
     with pytest.raises(InputError, match="y must be flags, 0 or 1"):
         audit.run(**given({**rows, "forget": (rows["forget"][0], rows["forget"][1] * 2)}, models, task="multilabel"))
     with pytest.raises(InputError, match="y of the forget set has 3 flags a row, the models give 4"):

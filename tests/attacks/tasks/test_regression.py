@@ -99,16 +99,24 @@ def test_the_shallow_methods_of_the_field_fail_and_the_figures_of_their_paper_st
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
-def test_an_honest_retrain_is_no_fail_by_its_predictions_alone(case: RegressionCase, kind: Any) -> None:
-    """In double precision, too, as scikit-learn predicts: nothing that was given is written to."""
+def test_an_honest_retrain_is_no_fail_by_its_predictions_alone(
+    case: RegressionCase, kind: Any, keys: tuple[Path, Path]
+) -> None:
+    """In double precision, too, as scikit-learn predicts: nothing that was given is written to. Its certificate holds
+    for these predictions and no others."""
     given = stored(case)
     for name in ("original", "unlearned"):
         given[name] = {role: values.astype(kind) for role, values in given[name].items()}
     given["retrained"] = [{role: v.astype(kind) for role, v in one.items()} for one in given["retrained"]]
-    found = audit.run(**given)
+    found = audit.run(**given, sign_key=keys[0])
     assert found.verdict == "INCONCLUSIVE"  # 60 rows are too few for a PASS
     assert found.result.task is not None
     assert found.result.task.name == "regression"
+    assert found.certificate is not None
+    verified = audit.verify(found.certificate, key=keys[1], model=given["unlearned"])
+    assert (verified.verdict, verified.built_in) == ("INCONCLUSIVE", True)
+    with pytest.raises(audit.CertificateError, match="covers other content"):
+        audit.verify(found.certificate, key=keys[1], model=given["retrained"][0])
 
 
 def test_a_model_that_answers_every_row_alike_never_passes(case: RegressionCase) -> None:
