@@ -32,7 +32,7 @@ def audited(case: ScoresCase, known: tuple[str, ...], **more: Any) -> Any:
         known: sets that the features of the audited model were trained on.
         more: arguments of ``audit.run``.
     """
-    seen = {name: ("retain",) for name in case.models} | {"original": ("forget", "retain"), "unlearned": known}
+    seen = dict.fromkeys(case.models, ("retain",)) | {"original": ("forget", "retain"), "unlearned": known}
     models = {}
     for at, (name, scores) in enumerate(case.models.items()):
         rng = np.random.default_rng(at)
