@@ -16,10 +16,12 @@ __all__ = [
     "Scores",
     "Task",
     "Truth",
+    "by_scores",
     "class_logits_of",
     "loss_of",
     "reads_tokens",
     "serving",
+    "stored_words",
     "task_named",
     "task_of_loss",
     "truth_of",
@@ -47,7 +49,7 @@ def task_named(name: str, signals: Mapping[str, str] | None = None) -> Task:
     """
     if name not in TASKS:
         raise ValueError(f"no task {name!r}: use {', '.join(NAMES)}")
-    return Scores(signals or {}) if name == "scores" else TASKS[name]()
+    return Scores(signals or {}) if by_scores(name) else TASKS[name]()
 
 
 def truth_of(name: str) -> Truth:
@@ -70,6 +72,16 @@ def reads_tokens(name: str) -> bool:
     return TASKS[name or "classification"].reads_tokens
 
 
+def by_scores(name: str) -> bool:
+    """Models of a task, "" = classification, are given by files of scores, and by nothing else."""
+    return TASKS[name or "classification"].by_scores
+
+
+def stored_words(name: str) -> str:
+    """What a file of outputs by set holds under a task, "" = classification, in words."""
+    return TASKS[name or "classification"].stored
+
+
 def class_logits_of(name: str) -> bool:
     """Outputs of a task, "" = classification, are logits of classes: one column is that of the second of two."""
     return TASKS[name or "classification"].class_logits
@@ -78,5 +90,5 @@ def class_logits_of(name: str) -> bool:
 def serving(signal: str) -> tuple[str, ...]:
     """Names of the tasks that can offer a signal: those that an attack which needs it serves."""
     rich = Scores({"nll": "lower"}, with_features=True)
-    every = {name: rich if name == "scores" else task_named(name) for name in NAMES}
+    every = {name: rich if by_scores(name) else task_named(name) for name in NAMES}
     return tuple(name for name, task in every.items() if not task.refuses(signal))

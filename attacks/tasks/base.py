@@ -3,7 +3,7 @@
 Nothing else branches on the task: attacks and the audit ask the task of the case. Everything here is a function of
 arrays; what a row's answer is compared with (its *truth*) is its class, its numbers, its flags, or nothing at all.
 
-Adding a task: one file in ``attacks/tasks``, its name where CONTRIBUTING.md says, one test.
+Adding a task: one file in ``attacks/tasks``, its name in the three lists that CONTRIBUTING.md names, one test.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ class Task(ABC):
         best: the figure of a perfect model; None: there is none.
         relative: ``quality`` is in units of its mean on the baseline models.
         truth: what the key ``y`` of a data set holds.
+        stored: what a file of outputs by set holds, in words.
         class_logits: one column of outputs is the logit of the second of two classes.
+        by_scores: models are given by files of scores, and by nothing else.
         reads_tokens: rows are tokens, of which networks give logits each; `audit.inputs.tokens` makes outputs of them.
         claims: kinds of claims that have a meaning.
         signals: of ``SIGNALS``, what it offers.
@@ -64,7 +66,9 @@ class Task(ABC):
     no_figure: str = ""
     best: float | None = 1.0
     relative: bool = False
+    stored: ClassVar[str] = "outputs by set"
     class_logits: ClassVar[bool] = False
+    by_scores: ClassVar[bool] = False
     reads_tokens: ClassVar[bool] = False
     claims: ClassVar[frozenset[ClaimKind]] = frozenset({"random", "subject", "other"})
     signals: frozenset[str] = frozenset()

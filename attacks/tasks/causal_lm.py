@@ -22,6 +22,7 @@ class CausalLM(Scores):
 
     name = "causal-lm"
     words = "log-likelihoods of tokens"
+    by_scores: ClassVar[bool] = False
     reads_tokens: ClassVar[bool] = True
     unread = "features and hidden layers of tokens"
     loss_figure = "perplexity"

@@ -24,6 +24,7 @@ class Classification(Task):
     words = "logits of classes"
     figure = "accuracy"
     truth: ClassVar[Truth] = "classes"
+    stored = "logits by set"
     class_logits = True
     claims: ClassVar[frozenset[ClaimKind]] = frozenset({"random", "class", "subject", "other"})
     signals = frozenset({"class_logits", "confidence", "log_likelihood", "features", "truth", "loss"})

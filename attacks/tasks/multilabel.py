@@ -20,6 +20,7 @@ class MultiLabel(Task):
     name = "multilabel"
     words = "logits of labels"
     figure = "share of labels right"
+    stored = "logits of labels by set"
     truth: ClassVar[Truth] = "flags"
     signals = frozenset({"confidence", "log_likelihood", "features", "truth", "loss"})
     loss_name = "binary_cross_entropy"

@@ -23,6 +23,7 @@ class Regression(Task):
     name = "regression"
     words = "numbers"
     figure = "R2"
+    stored = "predictions by set"
     truth: ClassVar[Truth] = "numbers"
     signals = frozenset({"confidence", "log_likelihood", "features", "truth", "loss", "numbers"})
     loss_figure = "RMSE"

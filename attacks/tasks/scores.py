@@ -109,6 +109,8 @@ class Scores(Task):
 
     name = "scores"
     words = "scores of rows"
+    stored = "scores by set"
+    by_scores: ClassVar[bool] = True
     truth: ClassVar[Truth] = "optional"
 
     def __init__(self, declared: Mapping[str, str], *, with_features: bool = False) -> None:

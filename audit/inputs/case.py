@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from attacks.base import Bools, Case
-from attacks.tasks import Scores, Task, Truth, task_named, truth_of
+from attacks.tasks import Scores, Task, Truth, by_scores, task_named, truth_of
 from audit.errors import InputError
 from audit.record.digest import load_or_create_key
 from audit.record.identical import CoincidingRecord
@@ -207,7 +207,7 @@ def _task(given: Given, models: Mapping[str, Target], problems: list[str]) -> Ta
         first = next(iter(scores.values()))
         return Scores(first.declared or {}, with_features=all(model.with_features for model in scores.values()))
     declared = given.build.task or "classification"
-    if declared == "scores":
+    if by_scores(declared):
         if models:
             problems.append(f"the task is scores, and no model is given by scores: save {FORM} in an .npz file a model")
         return Scores({"nll": "lower"})

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from attacks.tasks import reads_tokens
+from attacks.tasks import by_scores, reads_tokens
 from audit.errors import AuditError
 from audit.record.digest import sha256_path
 
@@ -54,8 +54,8 @@ def _seen(path: Path, arch: str | None, task: str) -> Seen:
     suffix = suffix_of(path)
     if suffix in OUTPUT_SUFFIXES:
         return inspect_stored(path, content_of(path), task)
-    if task == "scores":
-        raise ValueError(f"the task is scores, and {path} holds none: save {FORM}, in an .npz file a model")
+    if by_scores(task):
+        raise ValueError(f"the task is {task}, and {path} holds none: save {FORM}, in an .npz file a model")
     if is_folder(path):
         return _folder(path, task)
     refuse_unknown(path)

@@ -41,7 +41,8 @@ def inspect_rows(raw: Raw, options: DataOptions, task: str, where: str) -> tuple
     Raises:
         ValueError: an audit would turn it away; one problem a line, each with its remedy.
     """
-    check_keys(raw.arrays, where, need_inputs=False, need_labels=truth_of(task or "scores") != "optional")
+    labelled = bool(task) and truth_of(task) != "optional"
+    check_keys(raw.arrays, where, need_inputs=False, need_labels=labelled)
     raw = prepared(raw, options, where)
     count = rows_in(raw.arrays)
     data = checked(raw.arrays, np.zeros(count, dtype=np.int64), where)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from attacks.base import Access
-from attacks.tasks import Scores, class_logits_of
+from attacks.tasks import Scores, by_scores, class_logits_of, reads_tokens, stored_words
 from attacks.tasks.scores import LOWER, VOCABULARY
 
 from .config import DATA_ROLES
@@ -21,12 +21,11 @@ from .outputs import PrecomputedLabels, outputs_target
 from .probabilities import stored_probabilities
 from .scores import FEATURES, KEY, TOKENS, are_scores, of_tokens, scores_target
 from .seen import Seen
+from .tokens import NETWORK
 
 Array = np.ndarray[Any, Any]
 OF_A_SET = re.compile(rf"({'|'.join(DATA_ROLES)})([@.].*)?", re.DOTALL)
 EVERY_SET = "one array a set, in the order of its rows: forget, retain, and test or holdout"
-#: what outputs by set are, by task
-OUTPUTS = {"multilabel": "logits of labels by set", "regression": "predictions by set"}
 OTHERS = "of another task: --task regression where these are predictions, --task multilabel where logits of labels"
 
 
@@ -50,14 +49,16 @@ def inspect_stored(path: Path, content: bytes, task: str = "") -> Seen:
     if of_tokens(arrays):
         facts = tuple(f"{shown(name)}: {array.dtype} {array.shape}" for name, array in arrays.items())
         return Seen("log-probabilities of tokens by set", facts, problems=(f"{path} {TOKENS}",))
-    if task == "scores" or (not task and are_scores(arrays)):
+    if by_scores(task) or (not task and are_scores(arrays)):
         return _scores(path, arrays)
     return _outputs(path, arrays, task)
 
 
 def _outputs(path: Path, arrays: Mapping[str, Array], task: str) -> Seen:
-    kind = OUTPUTS.get(task, "logits by set")
+    kind = stored_words(task)
     facts = tuple(f"{shown(name)}: {array.dtype} {array.shape}" for name, array in arrays.items())
+    if reads_tokens(task):
+        return Seen(kind, facts, problems=(f"{task} {NETWORK}",))
     problems = _missing(path, {key.partition("@")[0] for key in arrays})
     try:
         target = outputs_target(arrays, str(path), class_logits=class_logits_of(task))

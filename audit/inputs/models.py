@@ -25,7 +25,7 @@ from .plain_values import allowed, foreign
 from .state import check_network, check_values, fit_state
 from .stored import stored
 from .targets import Target, TorchTarget
-from .tokens import TokenReader
+from .tokens import NETWORK, TokenReader
 from .usercode import describe, named_function
 
 if TYPE_CHECKING:
@@ -132,10 +132,7 @@ def set_task(model: Target, task: str) -> None:
     if isinstance(model, TorchTarget):
         model.task, model.reader = task, TokenReader() if reads_tokens(task) else None
     elif reads_tokens(task):
-        raise ValueError(
-            f"{task} needs a network (a Hugging Face folder, or weights with --arch): for stored scores leave --task "
-            "out"
-        )
+        raise ValueError(f"{task} {NETWORK}")
 
 
 def _asked(path: Path, predict: str, probabilities: bool) -> tuple[Target, str]:

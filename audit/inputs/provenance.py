@@ -135,12 +135,13 @@ def twins(scores: Mapping[str, Mapping[Any, Floats]], files: Mapping[str, str]) 
     roles = [r for r in next(iter(scores.values()), {}) if all(r in s and np.ptp(s[r]) > 0 for s in scores.values())]
     scores = {name: {role: found[role] for role in roles} for name, found in scores.items()}  # ties order nothing
     names = [name for name in scores if name.startswith("retrained/")] if roles else []
-    pairs = {(a, b): _apart(scores[a], scores[b]) for i, b in enumerate(names) for a in names[:i]}
+    ranks = {name: _ranks(found) for name, found in scores.items()} if len(names) > 1 else {}  # once, not once a pair
+    pairs = {(a, b): _apart(ranks[a], ranks[b]) for i, b in enumerate(names) for a in names[:i]}
     problems = []
     for (a, b), value in pairs.items():
         usual = [other for pair, other in pairs.items() if pair != (a, b)]
         if not usual and "original" in scores:
-            usual = [_apart(scores[name], scores["original"]) for name in (a, b)]
+            usual = [_apart(ranks[name], ranks["original"]) for name in (a, b)]
         share = value / float(np.median(usual)) if usual else 1.0
         if share < TWIN:
             problems.append(
@@ -152,9 +153,16 @@ def twins(scores: Mapping[str, Mapping[Any, Floats]], files: Mapping[str, str]) 
     return problems
 
 
-def _apart(a: Mapping[Any, Floats], b: Mapping[Any, Floats]) -> float:
-    """Geometric mean over sets of the square root of 1 - rank correlation: no shift and no scale counts."""
+def _ranks(found: Mapping[Any, Floats]) -> dict[Any, Floats]:
+    """Ranks of the rows of each set, centred and of length 1: their product with another model's is a correlation."""
     from scipy import stats
 
-    found = [1 - stats.pearsonr(stats.rankdata(a[role]), stats.rankdata(b[role])).statistic for role in a]
+    ranks = {role: stats.rankdata(values) for role, values in found.items()}
+    centred = {role: values - values.mean() for role, values in ranks.items()}
+    return {role: values / np.linalg.norm(values) for role, values in centred.items()}
+
+
+def _apart(a: Mapping[Any, Floats], b: Mapping[Any, Floats]) -> float:
+    """Geometric mean over sets of the square root of 1 - rank correlation: no shift and no scale counts."""
+    found = [1 - float(a[role] @ b[role]) for role in a]
     return float(np.exp(np.mean(np.log(np.maximum(found, 1e-12))) / 2))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from attacks.tasks import class_logits_of
+from attacks.tasks import by_scores, class_logits_of
 
 from .outputs import PrecomputedOutputs, outputs_target
 from .scores import are_scores, scores_target
@@ -33,6 +33,6 @@ def stored(
     Raises:
         ValueError: with the remedy.
     """
-    if task == "scores" or (not task and are_scores(arrays)):
+    if by_scores(task) or (not task and are_scores(arrays)):
         return scores_target(arrays, where, declared)
     return outputs_target(arrays, where, probabilities=probabilities, class_logits=class_logits_of(task))

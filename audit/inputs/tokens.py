@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 BUDGET = 2**29  # bytes of one forward pass, our choice
 COPIES = 6  # of a batch's logits in float32 that are in memory at once: those judged, their log-softmax, products
 
+#: what is said of models that are none, behind the name of the task
+NETWORK = "needs a network (a Hugging Face folder, or weights with --arch): for stored scores leave --task out"
+
 
 class TokenReader:
     """Reads rows of tokens through causal language models of one kind, several columns a row.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from audit.errors import UsageError
-from audit.inputs.config import Config
+from audit.inputs.config import Config, TaskName
 from audit.inputs.given import Given, given_of, named_models
 from audit.inputs.resolve import OPTIONS, resolve
 
@@ -66,7 +66,7 @@ class Options(TypedDict, total=False):
     max_minutes: float
     max_references: int
     store: str | os.PathLike[str]
-    task: Literal["classification", "multilabel", "regression", "scores", "causal-lm"]
+    task: TaskName
     label: str
     classes: str | Sequence[str | int]
     scale: float

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from attacks.tasks import loss_of
+from attacks.tasks import loss_of, truth_of
 from audit.engine.crew import Order
 from audit.errors import CouldNotRun, InputError, UsageError
 from audit.inputs.case import LoadedCase, ShadowModels
@@ -68,7 +68,7 @@ def check_order(order: TrainingOrder, kind: str, *, beside_outputs: bool = False
         problems.append(f"the audit trains no models of the task {order.task}: give honest retrains (--retrained)")
     elif order.recipe.train is None and order.recipe.loss != loss:
         problems.append(f'[recipe] loss = "{order.recipe.loss}" is not that of {order.task}: leave the line out')
-    if order.recipe.label_smoothing and order.task != "classification":
+    if order.recipe.label_smoothing and truth_of(order.task) != "classes":
         problems.append("[recipe] label_smoothing has a meaning for classes alone: leave the line out")
     if not order.recipe.defined:
         problems.append(

@@ -193,6 +193,7 @@ def test_the_declared_task_says_what_a_file_is(tmp_path: Path, cli: Cli) -> None
     assert "y must be flags" in cli("inspect", tmp_path / "numbers.npz", "--task", "multilabel").out
     assert "y must be integer class labels" in cli("inspect", tmp_path / "numbers.npz", "--task", "classification").out
     assert "is no key of scores" in cli("inspect", tmp_path / "out.npz", "--task", "scores").out
+    assert "causal-lm needs a network" in cli("inspect", tmp_path / "out.npz", "--task", "causal-lm").out
     assert "the task is scores, and" in cli("inspect", tmp_path / "net.pt", "--task", "scores").out
 
 

@@ -15,6 +15,7 @@ import pytest
 from audit.errors import InputError
 from tests.conftest import Cli
 from tests.imports.conftest import MODELS, dump, indexed, losses, saved
+from tests.leaks import leaks
 
 SECRET = "Basil Mahfouz Al-Kuwaiti was born in Kuwait"  # of a forget row
 
@@ -61,9 +62,7 @@ def test_the_command_that_it_prints_audits_what_it_wrote(
     assert run.code in (0, 1, 3), run.err
     record = json.loads((Path(run.result["run"]) / "run.json").read_text())
     assert record["task"]["signals"] == {"nll": "lower"}
-    public = [path for path in Path(run.result["run"]).rglob("*") if path.is_file() and "private" not in path.parts]
-    assert public
-    assert not any(word.encode() in path.read_bytes() for path in public for word in (SECRET, "forget:17", "forget-3"))
+    assert not leaks(Path(run.result["run"]), (SECRET, "forget:17", "forget-3"), run.out, run.err)
 
 
 def test_ids_values_digests_and_modes_round_trip(tmp_path: Path, imported: Any) -> None:

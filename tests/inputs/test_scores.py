@@ -58,24 +58,53 @@ def test_an_honest_model_is_no_fail_and_what_cannot_be_said_is_said(case: Scores
     assert found.result.claim.inferred[0].endswith("has no group column, and rows have no classes")
 
 
-def test_a_model_that_kept_a_third_of_the_rows_fails_from_files_alone(
-    case: ScoresCase, tmp_path: Path, cli: Cli
+def test_a_model_that_kept_two_thirds_of_the_rows_fails_from_files_alone(
+    case: ScoresCase, tmp_path: Path, cli: Cli, keys: tuple[Path, Path]
 ) -> None:
-    """The same bytes twice, by the command line; the certificate verifies."""
+    """By the command line, twice the same run; the signed certificate of the FAIL verifies, for these scores alone."""
     kept = np.arange(60) < 40
     original = case.models["original"]["forget.squared_error"]
     mixed = np.where(kept, original, case.models["unlearned"]["forget.squared_error"])
     leaking = {**case.models, "unlearned": {**case.models["unlearned"], "forget.squared_error": mixed}}
     folder = ScoresCase(case.sets, leaking).save(tmp_path / "case")
-    ended = cli("run", "--forget", folder / "forget.npz", "--split", "attested", "--quiet")
+    given = ("run", "--forget", folder / "forget.npz", "--split", "attested", "--sign-key", keys[0], "--quiet")
+    ended = cli(*given)
     assert ended.code == 1, ended.err
+    certificate = Path(ended.result["run"]) / "certificate.dsse.json"
+    told = cli("verify", certificate, "--key", keys[1], "--model", folder / "unlearned.npz")
+    assert told.code == 1, told.err
+    assert "verdict for this model: FAIL" in told.out
+    other = cli("verify", certificate, "--key", keys[1], "--model", folder / "original.npz")
+    assert other.code == 1
+    assert "covers other content" in other.err
     report = (Path(ended.result["run"]) / "report.html").read_text(encoding="utf-8")
     assert "Squared error, turned" in report
-    again = cli(
-        "run", "--forget", folder / "forget.npz", "--split", "attested", "--quiet", "--fresh", "--task", "scores"
-    )
+    again = cli(*given, "--fresh", "--task", "scores")
     assert again.result["run"] == ended.result["run"]
     assert cli("score", ended.result["run"], "--policy", "strict").code == 1
+
+
+def test_a_pass_by_scores_is_certified_and_says_which_privacy_loss_its_rows_show(
+    case: ScoresCase, lenient: Path, keys: tuple[Path, Path]
+) -> None:
+    """Margins are wide, so that a PASS, which a verifier holds against its own findings, can be had of 60 rows."""
+    found = audit.run(**case.given(policy=lenient, sign_key=keys[0]))
+    assert found.verdict == "PASS"
+    assert found.certificate is not None
+    model = case.models["unlearned"]
+    assert audit.verify(found.certificate, key=keys[1], model=model, policy=str(lenient)).verdict == "PASS"
+    with pytest.raises(audit.CertificateError, match="covers other content"):
+        audit.verify(found.certificate, key=keys[1], model=case.models["original"])
+    shown = privacy_loss(found)
+    assert shown.interval.low == 0.0
+    assert 0 < shown.interval.high < 2
+    assert "Not a bound of the algorithm" in shown.reason
+    close = {k: a * 1.001 for k, a in case.models["original"].items()}
+    assert privacy_loss(audit.run(**given(case, case.models, unlearned=close))).interval.low > 0.3
+
+
+def privacy_loss(found: Any) -> Any:
+    return next(f for f in found.findings if f.id == "membership.epsilon")
 
 
 def test_the_leading_signal_decides_and_a_trace_in_another_blocks_a_pass(case: ScoresCase) -> None:

@@ -1,8 +1,7 @@
-"""Causal language models on weights: what is read of rows of tokens, what is refused, and a small language in full."""
+"""Rows of tokens: what is read of them, what is refused, and how many go through a network at once."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,13 +10,11 @@ import torch
 from cases import token_case
 from torch import nn
 
-import audit
 from attacks.recovery.clones import Clones
 from attacks.scorers import tokens as scorers
 from attacks.tasks import task_named
 from audit.collect import partial
 from audit.collect.idle_parts import idle_parts
-from audit.errors import InputError, UsageError
 from audit.imports.causal import log_probabilities
 from audit.inputs import token_rows, tokens
 from audit.inputs.data import Arrays
@@ -63,7 +60,6 @@ def test_rows_are_read_as_the_importer_reads_texts(original: nn.Module) -> None:
         found, features = target_of(network).outputs("forget", data, batch)
         np.testing.assert_allclose(found, expected, atol=1e-5)
         assert features is None
-    assert list(task_named("causal-lm").declared) == ["nll", "min_k_pp", "min_k"]
 
 
 def test_tokens_alone_are_judged_from_the_second_on(original: nn.Module) -> None:
@@ -128,12 +124,6 @@ def test_training_lowers_the_loss_of_the_judged_tokens_in_parts_as_at_once(
         assert clones.trained == 1.0
     np.testing.assert_allclose(found[0], found[1], atol=1e-3)
     assert found[0].mean() > before + 0.1
-    assert task.printed_loss(float(np.log(7.0))) == pytest.approx(7.0)
-
-
-@pytest.fixture(scope="module")
-def retrained() -> list[nn.Module]:
-    return [token_case.train([ROWS["retain"]], 10 + k) for k in range(3)]
 
 
 IDS, MASK = ROWS["forget"]["x.input_ids"], ROWS["forget"]["x.attention_mask"]
@@ -181,55 +171,6 @@ def test_forget_and_holdout_rows_are_judged_by_the_same_part(other: str) -> None
     assert "judge the same part of every row" in problem
     assert token_rows.token_problems(sets | {"forget": arrays("forget")}) == []
     assert token_rows.judged_words(arrays("forget", labels=last)) == "1 on average, 1 at least"
-
-
-@pytest.fixture
-def given(
-    original: nn.Module, retrained: list[nn.Module], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> dict[str, Any]:
-    monkeypatch.chdir(tmp_path)
-    more = {"task": "causal-lm", "split": "attested", "progress": "off", "effort": "quick"}
-    return {**ROWS, "original": original, "unlearned": retrained[2], "retrained": retrained[:2], **more}
-
-
-def test_a_small_language_is_audited_on_its_weights(given: dict[str, Any], original: nn.Module) -> None:
-    shallow = token_case.train([ROWS["retain"]], 5, steps=15, start=original)
-    attacks = ["membership", "relearning", "memory_jog", "anamnesis"]
-    found = audit.run(**given | {"unlearned": shallow}, access="weights", attacks=attacks)
-    assert found.verdict == "FAIL"
-    done = {attack.name: attack for attack in found.result.attacks}
-    assert {name: done[name].status for name in attacks} == dict.fromkeys(attacks, "ok")
-    known = {f.id: f for f in found.findings}
-    assert known["relearning.auc"].estimate > 0.8  # type: ignore[operator]
-    assert any("steps until the forget set is fitted" in line for line in done["anamnesis"].details)
-    assert found.result.task is not None
-    assert found.result.task.name == "causal-lm"
-    printed = {figure.name: figure for figure in found.result.papers}
-    forget, unseen = (printed[f"perplexity on {rows} rows"] for rows in ("forget", "never-seen"))
-    assert forget.value < forget.null[0] < unseen.value  # type: ignore[operator,index]
-    assert found.result.utility is not None
-    assert found.result.utility.figure == "log-likelihood"
-    assert any("tokens are not looked at" in line for line in found.result.assumptions)
-    judged = (ROWS["forget"]["x.labels"] != -100).sum(axis=1)
-    said = f"judged tokens of a row: forget {judged.mean():.4g} on average, {judged.min()} at least"
-    assert said in found.result.assumptions
-    gate = next(gate for gate in found.result.gates if gate.name == "attacks ran")
-    assert "read by no attack on causal-lm: features and hidden layers of tokens" in gate.reason  # no PASS on weights
-    assert found.no_certificate == ""
-
-
-def test_what_has_no_meaning_is_refused_with_its_remedy(given: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="class claim has no meaning for causal-lm"):
-        audit.run(**given, claim="class")
-    stored = {f"{role}.nll": np.ones(token_case.ROWS) for role in ROWS}
-    with pytest.raises(InputError, match=r"causal-lm needs a network .* for stored scores leave --task out"):
-        audit.run(**given | {"original": stored, "unlearned": stored, "retrained": []})
-    flat = nn.Sequential(nn.Embedding(token_case.WORDS, 4), nn.Flatten(), nn.Linear(4 * token_case.LENGTH, 3)).eval()
-    with pytest.raises(InputError, match=r"not \(rows, tokens, vocabulary\): wrap it"):
-        audit.run(**given | {"unlearned": flat})
-    Path("recipe.toml").write_text('[recipe]\noptimizer = "adam"\n')
-    with pytest.raises(UsageError, match="trains no models of the task causal-lm: give honest retrains"):
-        audit.run(**given, config="recipe.toml", train_references=2, arch="cases.token_case:Reader")
 
 
 def test_parts_that_no_row_needs_are_looked_for_with_rows_of_tokens(original: nn.Module) -> None:

@@ -10,7 +10,11 @@ import numpy as np
 import pytest
 
 import audit
+from audit.collect.evidence import read_evidence
 from audit.judge.papers import _klom
+from audit.record.digest import state_digest
+from audit.statistics import published
+from tests.conftest import ARCH
 
 SIZES = {"forget": 60, "retain": 80, "holdout": 120, "test": 60}
 
@@ -84,3 +88,65 @@ def test_klom_says_how_many_models_it_needs_and_has_a_null() -> None:
     assert few.note == "needs 20 runs and 40 references, there are 3 and 6"
     (many,) = _klom(evidence(20))
     assert many.null[0] == pytest.approx(many.value, abs=0.8)
+
+
+def test_klom_of_twenty_runs_of_a_procedure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs that forget nothing, against one half of the references; the null is the other half against the same."""
+    monkeypatch.chdir(tmp_path)
+    sets: dict[str, Any] = {r: {"ids": np.array([f"{r}{i}" for i in range(n)])} for r, n in SIZES.items()}
+    runs = [{k: v for k, v in scores(50 + i, saw=True).items() if k.endswith("nll")} for i in range(20)]
+    retrained = [{k: v for k, v in scores(100 + i, saw=False).items() if k.endswith("nll")} for i in range(40)]
+    models = {"unlearned": runs[0], "runs": runs[1:], "retrained": retrained}
+    result = audit.run(**sets, **models, split="attested", progress="off", attacks=["membership"]).result
+    (figure,) = (figure for figure in result.papers if figure.name == "KLoM")
+    numbered = sorted(retrained, key=state_digest)  # as an audit does, so that nobody chooses the halves
+    groups = (runs, numbered[:20], numbered[20:])
+    mine, first, second = (-np.stack([model["forget.nll"] for model in group]) for group in groups)
+    assert figure.value == pytest.approx(published.klom(mine, second))
+    assert figure.null == pytest.approx([published.klom(first, second)] * 2)
+    assert figure.value > 2 * figure.null[0]
+    assert figure.note == "null: 20 references against 20 others; the figure: 20 runs against these"
+
+
+def digits(folder: Path, *attacks: str) -> Any:
+    """What is printed of an audit of digits with two retrains, by the figures' first words; and the audit."""
+    found = audit.run(forget=folder / "forget.npz", arch=ARCH, attacks=["membership", *attacks], progress="off")
+    return {figure.name.partition(" (")[0]: figure for figure in found.result.papers}, found
+
+
+def test_residual_knowledge_stands_beside_that_of_each_reference_against_the_other(
+    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    printed, found = digits(built, "residual_knowledge")
+    figure = printed["Residual knowledge"]
+    run = next(attack for attack in found.result.attacks if attack.name == "residual_knowledge")
+    assert run.status == "ok"
+    said = next(line for line in run.details if line.startswith("forget: geometric mean"))
+    assert f"references' rate {figure.value:.3f}" in said  # the attack's own ratio
+    assert figure.null[0] < 1 < figure.null[1]
+    assert figure.null[0] * figure.null[1] == pytest.approx(1, rel=1e-6)  # two references: a ratio and its inverse
+    assert 0.8 < figure.value < 1.25
+    assert figure.alike == "1"
+
+
+def test_aus_of_a_class_claim_is_that_of_a_removed_class(
+    built_class: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here accuracy on forgotten rows counts by itself; beside that on other rows, 0 would be worse than theirs."""
+    monkeypatch.chdir(tmp_path)
+    printed, found = digits(built_class)
+    assert found.result.claim.kind == "class"
+    right = read_evidence(found.directory).arrays
+    before = right["correct/original"].mean()
+
+    def expected(name: str) -> float:
+        return float((1 - (before - right[f"correct/{name}"].mean())) / (1 + right[f"correct_forget/{name}"].mean()))
+
+    assert printed["AUS"].note == "form for a removed class"
+    assert printed["AUS"].value == pytest.approx(expected("unlearned"))
+    assert printed["AUS"].null == pytest.approx(sorted(expected(f"retrained/{k}") for k in (0, 1)))
+    assert expected("original") < 0.6 < printed["AUS"].value
+    assert "privleak" not in printed  # a figure of rows
+    assert "Residual knowledge" not in printed  # nobody asked under noise
+    assert "KLoM" not in printed  # a figure of a procedure, and there is one run of it

@@ -81,8 +81,13 @@ def given(rows: dict[str, Any], models: dict[str, Any], **more: Any) -> dict[str
 
 
 def test_honest_networks_are_no_fail_and_a_fine_tuned_original_is_one(
-    rows: dict[str, Any], models: dict[str, nn.Module], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rows: dict[str, Any],
+    models: dict[str, nn.Module],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    keys: tuple[Path, Path],
 ) -> None:
+    """The certificate of the FAIL holds for the network that was audited, and for no other."""
     monkeypatch.chdir(tmp_path)
     found = audit.run(**given(rows, models, task="multilabel"))
     assert found.verdict != "FAIL"
@@ -91,7 +96,12 @@ def test_honest_networks_are_no_fail_and_a_fine_tuned_original_is_one(
     shaken = {k: v + 1e-3 * torch.randn_like(v) for k, v in models["original"].state_dict().items()}
     leaking = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 4))
     leaking.load_state_dict(shaken)
-    assert audit.run(**given(rows, models, task="multilabel", unlearned=leaking.eval())).verdict == "FAIL"
+    failed = audit.run(**given(rows, models, task="multilabel", unlearned=leaking.eval(), sign_key=keys[0]))
+    assert failed.verdict == "FAIL"
+    assert failed.certificate is not None
+    assert audit.verify(failed.certificate, key=keys[1], model=leaking).verdict == "FAIL"
+    with pytest.raises(audit.CertificateError, match="covers other content"):
+        audit.verify(failed.certificate, key=keys[1], model=models["original"])
     with pytest.raises(InputError, match="y must be flags, 0 or 1"):
         audit.run(**given({**rows, "forget": (rows["forget"][0], rows["forget"][1] * 2)}, models, task="multilabel"))
     with pytest.raises(InputError, match="y of the forget set has 3 flags a row, the models give 4"):
@@ -114,3 +124,37 @@ def test_one_logit_is_a_classifier_of_two_classes(
     one, two = (next(f for f in r.findings if f.id == "membership.auc").estimate for r in (found, by_logits))
     assert one == pytest.approx(two, abs=1e-3)
     assert found.result.task is None
+
+
+def broken(how: str, honest: dict[str, Any], forget: Any) -> dict[str, Any]:
+    """Logits of an honest network, over-forgetting: the same everywhere, or wrong on every flag of forget rows."""
+    if how == "constant":
+        return {role: np.full_like(logits, 0.3) for role, logits in honest.items()}
+    return honest | {"forget": np.where(forget > 0, -1, 1) * np.abs(honest["forget"])}
+
+
+@pytest.mark.parametrize("how", ["constant", "wrong on forget rows"])
+def test_over_forgetting_never_passes_and_is_named(
+    rows: dict[str, Any], models: dict[str, nn.Module], how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside retrains that the same logits of an honest network PASS with."""
+    monkeypatch.chdir(tmp_path)
+    with torch.no_grad():
+        logits = {n: {r: m(torch.tensor(x)).numpy() for r, (x, _) in rows.items()} for n, m in models.items()}
+    unlearned = broken(how, logits["unlearned"], rows["forget"][1])
+    found = audit.run(**given(rows, logits, task="multilabel", unlearned=unlearned))
+    utility = next(gate for gate in found.result.gates if gate.name == "utility")
+    known = {f.id: f for f in found.findings}
+    if how == "constant":
+        assert audit.run(**given(rows, logits, task="multilabel")).verdict == "PASS"
+        assert found.verdict == "INCONCLUSIVE"
+        assert not utility.ok
+        assert "share of labels right on 350 never-seen rows is worse" in utility.reason
+        assert "a broken model is no evidence of forgetting" in " ".join(found.result.verdict.reasons)
+    else:
+        assert found.verdict == "FAIL"
+        assert utility.ok
+        assert "Over-unlearned: the forget set is recognisable as the deleted set" in found.result.verdict.sentence
+        assert known["membership.tpr_lower"].status == "FAIL"
+        assert known["membership.tpr_lower"].estimate > 0.9  # type: ignore[operator]
+        assert known["membership.auc"].estimate < 0.1  # type: ignore[operator]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,11 @@ import numpy as np
 import pytest
 import torch
 from cases import recommender_case as recommender
+from cases.scores_case import ScoresCase
 
 import audit
+from tests.conftest import Cli
+from tests.leaks import leaks
 
 
 def test_the_loss_of_a_ranking_turns_with_its_direction() -> None:
@@ -52,6 +57,35 @@ def test_sets_are_disjoint_and_the_rest_was_never_touched(data: recommender.Feed
     assert len(set(pairs)) == len(pairs)
     assert not any(data.untouched[user, item] for user, item in pairs)
     assert int((~data.untouched).sum()) == len(pairs)
+
+
+def test_users_and_items_stand_in_nothing_that_is_given_away(
+    data: recommender.Feedback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Cli, keys: tuple[Path, Path]
+) -> None:
+    """Untrained models will do: who asked for what is in ids and groups, whatever they answer."""
+    monkeypatch.chdir(tmp_path)
+    sets, models = {}, {}
+    for role, (users, items) in data.sets.items():
+        who = [f"anna-{u:04}" for u in users]
+        sets[role] = {"ids": np.array([f"{u}/film-{i:04}" for u, i in zip(who, items, strict=True)]), "group": who}
+    for seed, name in enumerate(("original", "unlearned", "retrained-0", "retrained-1")):
+        torch.manual_seed(seed)
+        models[name] = recommender.scores(recommender.Factors(), data)
+    folder = ScoresCase(sets, models).save(tmp_path / "case")
+    given = ("--forget", folder / "forget.npz", "--split", "attested", "--sign-key", keys[0])
+    ended = cli("run", *given)
+    assert ended.code in (1, 3), ended.err
+    run = Path(ended.result["run"])
+    assert (run / "certificate.dsse.json").is_file()
+    assert json.loads((run / "run.json").read_text())["claim"]["kind"] == "subject"  # the groups were read
+    assert not leaks(run, ("anna-", "film-"), ended.out, ended.err, statement_of(run))
+    (run / "notes.txt").write_text("anna-0001 asks")  # so that the search is seen to find
+    assert leaks(run, ("anna-", "film-")) == ["notes.txt: 'anna-'"]
+
+
+def statement_of(run: Path) -> str:
+    """What the certificate signs, which stands in it in base64."""
+    return base64.b64decode(json.loads((run / "certificate.dsse.json").read_text())["payload"]).decode()
 
 
 @pytest.fixture(scope="module")
