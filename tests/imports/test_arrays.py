@@ -69,6 +69,13 @@ def test_signals_of_leakpro(tmp_path: Path, sets: dict[str, str], imported: Any)
     assert saved(folder, "forget")["ids"].tolist() == [f"row{i}" for i in range(5, 15) if i != 6]
 
 
+def test_a_set_of_nulls_is_refused_with_its_count(tmp_path: Path, sets: dict[str, str], imported: Any) -> None:
+    values = [None if 5 <= i < 15 else float(v) for i, v in enumerate(P[:, 0])]
+    source = attack(tmp_path / "a.json", values, [int(i < 40) for i in range(ROWS)])
+    with pytest.raises(InputError, match="forget: of 10 rows 0 are missing, 10 null in some model"):
+        imported("leakpro", {"unlearned": source}, sets=sets)
+
+
 def test_malformed_signals_of_leakpro_are_refused(tmp_path: Path, sets: dict[str, str], imported: Any) -> None:
     labels = [int(i < 40) for i in range(ROWS)]
     good = attack(tmp_path / "a.json", P[:, 1].tolist(), labels)

@@ -99,3 +99,35 @@ def test_a_reference_that_was_asked_for_other_documents_is_refused(tmp_path: Pat
     other = save(tmp_path / "other", rows)
     with pytest.raises(InputError, match="retain: the reference model was asked for other documents"):
         imported("lm-eval", {"unlearned": source}, sets=TASKS, reference=str(other))
+
+
+@pytest.mark.parametrize(
+    ("several", "answer"), [(False, 0), (True, 1), (True, 3)], ids=["single", "right answer", "other answer"]
+)
+def test_a_null_in_one_model_drops_that_row_in_all_and_no_signal(
+    tmp_path: Path, imported: Any, several: bool, answer: int
+) -> None:
+    sources = {}
+    for model in ("original", "unlearned"):
+        rows = {role: samples(model, role, several=several) for role in SIZES}
+        if model == "unlearned":
+            rows["forget"][4]["filtered_resps"][answer][0] = None
+            rows["holdout"][7]["acc"] = None
+        sources[model] = save(tmp_path / model, rows)
+    folder, found, said = imported("lm-eval", sources, sets=TASKS)
+    assert list(found.signals) == (["nll", "margin", "correct"] if several else ["nll", "correct"])
+    assert not any("left out" in line for line in said)
+    assert [found.counts[role] for role in ("forget", "holdout")] == [
+        {"rows": SIZES[role] - 1, "null": 1, "missing": 0} for role in ("forget", "holdout")
+    ]
+    assert "wmdp_bio:4" not in saved(folder, "forget")["ids"]
+    np.testing.assert_allclose(saved(folder, "original")["forget.nll"], np.delete(losses("original", "forget"), 4))
+
+
+def test_a_signal_without_any_value_is_left_out(tmp_path: Path, imported: Any) -> None:
+    rows = {role: samples("unlearned", role, several=False) for role in SIZES}
+    for row in rows["forget"]:
+        row["filtered_resps"] = ["generated text"]
+    _, found, said = imported("lm-eval", {"unlearned": save(tmp_path / "unlearned", rows)}, sets=TASKS)
+    assert list(found.signals) == ["correct"]
+    assert "nll is left out: not every log has it for forget" in said
