@@ -34,7 +34,7 @@ class HuggingFace(Layout):
         log = Log(own=dict(OWN))
         model, tokenizer = _load(Path(source))
         for role, name in names.items():
-            texts = read_texts(Path(name), log, group_key)
+            texts = read_texts(Path(name), role, log, group_key)
             pairs = [_tokens(tokenizer, text, answer, model) for text in texts for answer in text.answers]
             flat = log_probabilities(
                 lambda tokens, mask: model(input_ids=tokens, attention_mask=mask).logits,
@@ -50,7 +50,7 @@ class HuggingFace(Layout):
             log.sets[role] = rows_of(texts, [[one for _, one in row] for row in own], [rouge for rouge, _ in said])
             exact = sum(same for _, same in said)
             log.said.append(f"{Path(source).name} continues {exact} of {len(texts)} {role} texts word for word")
-        log.digests[Path(source).resolve().name] = sha256_path(Path(source))
+        log.keep(Path(source).resolve().name, sha256_path(Path(source)))
         return log
 
 

@@ -13,10 +13,11 @@ from typing import Any, ClassVar
 
 from audit.errors import brief
 
-from .layout import Layout, Log, Rows, number, read_lines
+from .layout import Layout, Log, Rows, number, read_lines, within
 
 FILE = re.compile(r"samples_(?P<task>.+?)_\d{4}-\d\d-\d\dT[\d.:-]+\.jsonl")
 ACCURACY = ("acc", "exact_match")
+HASHES = ("doc_hash", "prompt_hash", "target_hash")  # of the row, of what was asked and of the right answer
 #: of each signal, what it is read from
 ORIGIN = {
     "nll": "minus the log-likelihood of the right answer",
@@ -39,7 +40,7 @@ class LmEval(Layout):
         for role, name in names.items():
             if name not in tasks:
                 raise ValueError(f"{source} holds no samples of {name}: it holds {', '.join(sorted(tasks)) or 'none'}")
-            log.sets[role] = _rows(tasks[name], log, group_key)
+            log.sets[role] = _rows(tasks[name], within(tasks[name], Path(source)), log, group_key)
         return log
 
 
@@ -54,14 +55,14 @@ def _tasks(path: Path) -> dict[str, Path]:
     return found
 
 
-def _rows(path: Path, log: Log, group_key: str | None) -> Rows:
+def _rows(path: Path, place: str, log: Log, group_key: str | None) -> Rows:
     columns: dict[str, dict[str, float | None]] = {name: {} for name in ORIGIN}
     rows = Rows()
-    for where, sample in read_lines(path, log):
+    for where, sample in read_lines(path, log, place):
         key = str(sample.get("doc_id", ""))
         if not key or key in rows.checks:
             raise ValueError(f"{where}: doc_id {brief(sample.get('doc_id'))} is absent or stands twice: one row a doc")
-        rows.checks[key] = str(sample.get("doc_hash", ""))
+        rows.checks[key] = " ".join(str(sample.get(name, "")) for name in HASHES)
         of_right, best_other = _likelihoods(sample, where)
         columns["nll"][key] = None if of_right is None else -of_right
         columns["margin"][key] = None if of_right is None or best_other is None else of_right - best_other

@@ -63,14 +63,14 @@ class Tokens:
     variance: Floats | None = None
 
 
-def read_texts(path: Path, log: Log, group_key: str | None) -> list[Text]:
-    """The rows of a file.
+def read_texts(path: Path, role: str, log: Log, group_key: str | None) -> list[Text]:
+    """The rows of a set's file.
 
     Raises:
         ValueError: with the line and the remedy.
     """
     found, seen = [], set()
-    for where, row in read_lines(path, log):
+    for where, row in read_lines(path, log, f"{role}/{path.name}"):
         key = str(row.get("id", ""))
         if not key or key in seen:
             raise ValueError(f"{where}: id {brief(row.get('id'))} is absent or stands twice; a line is {FORM}")

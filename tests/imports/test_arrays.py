@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +52,27 @@ def test_malformed_signals_of_privacy_meter_are_refused(tmp_path: Path, sets: di
     np.save(path, np.array([{"code": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(InputError, match=r"unlearned: .*s\.npy"):
         imported("privacy-meter", {"unlearned": f"{path}#0"}, sets=sets)
+
+
+def test_digests_of_the_lists_that_define_the_sets_are_kept(tmp_path: Path, imported: Any) -> None:
+    """Lists of one name in two folders, and a signals file of that name as well."""
+    sets = {}
+    for role, rows in (("forget", np.arange(5, 15)), ("retain", np.arange(20, 40)), ("holdout", np.arange(40, 50))):
+        (tmp_path / role).mkdir()
+        np.save(tmp_path / role / "rows.npy", rows)
+        sets[role] = str(tmp_path / role / "rows.npy")
+    np.save(tmp_path / "rows.npy", P)
+    meter, _, _ = imported("privacy-meter", {"unlearned": f"{tmp_path}/rows.npy#0"}, sets=sets)
+    kept = json.loads((meter / "import.json").read_text())["sources"]["unlearned"]
+    files = {"rows.npy": tmp_path / "rows.npy", **{f"{role}/rows.npy": Path(path) for role, path in sets.items()}}
+    assert kept == {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
+    assert str(tmp_path) not in (meter / "import.json").read_text()
+    shutil.rmtree(meter)
+    source = attack(tmp_path / "rows.json", P[:, 0].tolist(), [int(i < 40) for i in range(ROWS)])
+    leakpro, _, _ = imported("leakpro", {"unlearned": source}, sets=sets)
+    assert set(json.loads((leakpro / "import.json").read_text())["sources"]["unlearned"]) == {
+        "rows.json", *(f"{role}/rows.npy" for role in sets)
+    }  # fmt: skip
 
 
 def attack(path: Path, values: list[Any], labels: list[int]) -> Path:

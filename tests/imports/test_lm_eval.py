@@ -12,6 +12,7 @@ import pytest
 from audit.errors import InputError
 from tests.imports.conftest import SIZES, losses, saved
 
+HASHES = ("doc_hash", "prompt_hash", "target_hash")
 TASKS = {"forget": "wmdp_bio", "retain": "mmlu", "holdout": "held_out"}
 
 
@@ -26,7 +27,7 @@ def samples(model: str, role: str, *, several: bool) -> list[dict[str, Any]]:
             "target": "1" if several else "text",
             "resps": [others[0], right, *others[1:]] if several else [right],
             "filtered_resps": [r[0] for r in ([others[0], right, *others[1:]] if several else [right])],
-            "doc_hash": f"{role}{i}",
+            **{name: f"{name} {role}{i}" for name in HASHES},
             "acc": 1.0,
         }
         found.append(row)
@@ -57,12 +58,20 @@ def test_likelihoods_margins_and_groups(tmp_path: Path, imported: Any, several: 
     assert len(set(saved(folder, "forget")["group"])) == 6
 
 
-def test_other_documents_and_malformed_rows_are_refused_with_the_row(tmp_path: Path, imported: Any) -> None:
+@pytest.mark.parametrize("name", HASHES)
+@pytest.mark.parametrize("other", ["another", None])
+def test_rows_whose_hashes_differ_are_refused(tmp_path: Path, imported: Any, name: str, other: str | None) -> None:
+    """The same document under another prompt, or with another right answer, is another question."""
     rows = {role: samples("unlearned", role, several=True) for role in SIZES}
     good = save(tmp_path / "good", rows)
-    rows["forget"][4]["doc_hash"] = "another"
-    with pytest.raises(InputError, match="forget, row 4 and 0 more are other documents"):
+    rows["forget"][4][name] = other
+    with pytest.raises(InputError, match="forget, row 4 and 0 more are other documents, or asked otherwise"):
         imported("lm-eval", {"original": good, "unlearned": save(tmp_path / "bad", rows)}, sets=TASKS)
+
+
+def test_malformed_rows_are_refused_with_the_row(tmp_path: Path, imported: Any) -> None:
+    rows = {role: samples("unlearned", role, several=True) for role in SIZES}
+    good = save(tmp_path / "good", rows)
     rows["forget"][4]["filtered_resps"][2][0] = "low"
     with pytest.raises(InputError, match="line 5, resps is 'low'"):
         imported("lm-eval", {"unlearned": save(tmp_path / "bad", rows)}, sets=TASKS)

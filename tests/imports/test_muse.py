@@ -49,7 +49,7 @@ def test_logs_of_other_texts_are_refused_and_groups_it_has_no_field_for(tmp_path
         "original": dump(tmp_path / "a" / "log.json", log("original")),
         "unlearned": dump(tmp_path / "log.json", other),
     }
-    with pytest.raises(InputError, match="are other documents in other models' logs"):
+    with pytest.raises(InputError, match="are other documents, or asked otherwise, in other models' logs"):
         imported("muse", sources)
     with pytest.raises(InputError, match="not every layout has a field for it"):
         imported("muse", {"unlearned": sources["original"]}, group_key="author")
