@@ -47,7 +47,7 @@ class HuggingFace(Layout):
             taken = iter(zip(pairs, flat, strict=True))
             own = [[next(taken) for _ in text.answers] for text in texts]
             said = [_continued(model, tokenizer, *row[0][0]) for row in own]
-            log.sets[role] = rows_of(texts, [[one for _, one in row] for row in own], [rouge for rouge, _ in said])
+            log.sets[role] = rows_of(texts, [[one for _, one in row] for row in own], said)
             exact = sum(same for _, same in said)
             log.said.append(f"{Path(source).name} continues {exact} of {len(texts)} {role} texts word for word")
         log.keep(Path(source).resolve().name, sha256_path(Path(source)))

@@ -16,6 +16,7 @@ from audit.policy.policy import Policy
 from audit.record.findings import Gate
 from audit.statistics.intervals import auc_components
 
+from .events import counted, is_event, is_rare
 from .families import run_families
 from .scoring import Scoring, score
 
@@ -84,18 +85,27 @@ def _trace(name: str, run: AttackRun, evidence: Evidence, scoring: Scoring, poli
     }
     led = Evidence(evidence.facts, evidence.arrays, signals)
     gate = {"name": f"scores ({name})", "effect": "blocks PASS"}
-    if np.ptp(np.concatenate([signals[ATTACK, "unlearned"][role] for role in SIDES])) == 0:
+    by_model = {model: found for (_, model), found in signals.items()}
+    event = is_event(by_model.values())
+    if np.ptp(np.concatenate([by_model["unlearned"][role] for role in SIDES])) == 0:
+        if event:
+            return [Gate(**gate, ok=True, reason="no trace: it is the same for all rows of the audited model")]
         return [Gate(**gate, ok=False, reason="cannot be tested: the audited model's scores are all equal")]
+    rare = event and is_rare(by_model)
     try:
         scored = score(scoring.classes[ATTACK], run, led)
         families = run_families([scored], led, policy)
     except ValueError as error:  # no scale: equal scores
+        if rare:
+            return [counted(gate, by_model, led, policy.alpha)]
         return [Gate(**gate, ok=False, reason=f"cannot be tested: {error}")]
     told = f"AUC {_auc(scored.require_sides()):.3f}"
     if (control := scored.sides(control=True)) is not None:
         told += f", the original's {_auc(control):.3f}"
     rejected = any(family.rejected for family in families.records)
     if scored.subject.invalid and not rejected:  # silence of scores that are out of line says nothing
+        if rare:
+            return [counted(gate, by_model, led, policy.alpha)]
         return [Gate(**gate, ok=False, reason=f"cannot be tested: {scored.subject.invalid}")]
     if not families.tested:
         return [Gate(**gate, ok=False, reason=f"{told}; no family may test")]

@@ -77,9 +77,16 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Path], dic
 def test_what_was_trained_on_is_told_by_every_signal(case: Any, imported: Any) -> None:
     sources, sets = case
     folder, found, said = imported("hf", sources, sets=sets)
-    assert list(found.signals) == ["nll", "min_k_pp", "min_k", "zlib_nll", "truth_ratio", "extraction_rouge_l"]
+    assert list(found.signals) == [
+        "nll", "min_k_pp", "min_k", "zlib_nll", "truth_ratio", "extraction_rouge_l", "extraction_exact"
+    ]  # fmt: skip
     original, honest = saved(folder, "original"), saved(folder, "unlearned")
+    assert original["forget.extraction_exact"].mean() > 0.5
+    np.testing.assert_array_equal(honest["forget.extraction_exact"], 0.0)
+    assert 'extraction_exact = "higher"' in (folder / "audit.toml").read_text()
     for name, way in found.signals.items():
+        if name == "extraction_exact":  # no row of an honest model: a median of 0 or 1 is looked at above
+            continue
         sign = 1 if way == "higher" else -1
         known, unknown = (sign * np.median(scores[f"forget.{name}"]) for scores in (original, honest))
         assert known > unknown, name
