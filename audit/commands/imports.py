@@ -69,6 +69,9 @@ def import_command(
         str | None,
         typer.Option(metavar="PATH", help="Of a model that saw neither forget nor held-out rows; calibrates losses."),
     ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Where hf asks the models: auto, cpu, cuda, cuda:0, ... Default: cpu.")
+    ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write; it must not exist, or be empty.")] = Path(
         "case"
     ),
@@ -93,6 +96,7 @@ def import_command(
         group_key,
         groups,
         reference,
+        device,
     )
     found, said = import_logs(order, out)
     console = human()

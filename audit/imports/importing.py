@@ -12,7 +12,7 @@ from audit.inputs.naming import shown
 
 from .every_eval_ever import EveryEvalEver
 from .grouping import add_groups, refuse_ungrouped
-from .hf_models import HuggingFace
+from .hf_models import HuggingFace, device_of
 from .joined import Joined, join
 from .layout import Layout, Log, Rows
 from .leakpro import LeakPro
@@ -45,6 +45,7 @@ class Order:
         group_key: field of a row that names its author.
         groups: file of JSON, ``{set: {id: author}}``.
         reference: log of a model that saw neither forget nor never-seen rows: losses are calibrated by its.
+        device: where models are asked (``auto``, ``cpu``, ``cuda``, ...); None = ``cpu``. Logs have none.
     """
 
     layout: str
@@ -54,6 +55,7 @@ class Order:
     group_key: str | None = None
     groups: Path | None = None
     reference: str | None = None
+    device: str | None = None
 
 
 def import_logs(order: Order, folder: Path) -> tuple[Joined, list[str]]:
@@ -68,7 +70,7 @@ def import_logs(order: Order, folder: Path) -> tuple[Joined, list[str]]:
     """
     if order.layout not in LAYOUTS:
         raise UsageError(f"there is no layout {order.layout!r}: use {', '.join(LAYOUTS)}.")
-    layout, names = LAYOUTS[order.layout](), _names(order)
+    layout, names = _layout(order), _names(order)
     logs: dict[str, Log] = {}
     problems = []
     asked = {**order.models, **({REFERENCE: order.reference} if order.reference else {})}
@@ -91,6 +93,18 @@ def import_logs(order: Order, folder: Path) -> tuple[Joined, list[str]]:
         found.ids = {role: [f"{names[role]}:{key}" for key in ids] for role, ids in found.ids.items()}
     write(folder, order.layout, found, {**logs, **beside, **({"groups": named} if order.groups else {})}, said)
     return found, said
+
+
+def _layout(order: Order) -> Layout:
+    kind = LAYOUTS[order.layout]
+    if order.device is None:
+        return kind()
+    if not issubclass(kind, HuggingFace):
+        raise UsageError(f"--device: {order.layout} asks no model, so there is nothing to run on it: leave it out.")
+    try:
+        return kind(device_of(order.device))
+    except ValueError as error:
+        raise InputError([str(error)]) from None
 
 
 def _calibrate(logs: Mapping[str, Log], reference: Log) -> None:
