@@ -29,6 +29,7 @@ LAYOUTS: dict[str, type[Layout]] = {
     for kind in (OpenUnlearning, Tofu, Muse, LmEval, EveryEvalEver, PrivacyMeter, LeakPro, HuggingFace, TokenFiles)
 }
 REFERENCE, CALIBRATED = "reference", "reference_nll"
+LOSSES = ("nll", "nll_sum")  # the first of them that a log has
 #: sets of scores; concepts have no score
 SETS = ("forget", "retain", "holdout", "test", "auxiliary")
 
@@ -115,11 +116,16 @@ def _calibrate(logs: Mapping[str, Log], reference: Log) -> None:
             if CALIBRATED in rows.signals:
                 raise InputError([f"{role}: the log holds {CALIBRATED} already: leave --reference out"])
             other = reference.sets.get(role, Rows())
-            usual, own = other.signals.get("nll", {}), rows.signals.get("nll", {})
+            usual, own = (_losses(found) for found in (other, rows))
             found = {key: _less(value, usual[key]) for key, value in own.items() if key in usual}
             if any(rows.checks.get(key) != other.checks.get(key) for key in found):
                 raise InputError([f"{role}: the reference model was asked for other documents: use the same data"])
-            rows.add(CALIBRATED, found, "nll less that of the reference model")
+            rows.add(CALIBRATED, found, "the loss less that of the reference model")
+
+
+def _losses(rows: Rows) -> dict[str, float | None]:
+    """By id; of no row where the log has none."""
+    return next((rows.signals[name] for name in LOSSES if name in rows.signals), {})
 
 
 def _less(value: float | None, usual: float | None) -> float | None:

@@ -20,7 +20,7 @@ ACCURACY = ("acc", "exact_match")
 HASHES = ("doc_hash", "prompt_hash", "target_hash")  # of the row, of what was asked and of the right answer
 #: of each signal, what it is read from
 ORIGIN = {
-    "nll": "minus the log-likelihood of the right answer",
+    "nll_sum": "minus the log-likelihood of the right answer",
     "margin": "log-likelihood of the right answer less that of the best other one",
     "correct": "acc or exact_match, as it is",
 }
@@ -64,7 +64,7 @@ def _rows(path: Path, place: str, log: Log, group_key: str | None) -> Rows:
             raise ValueError(f"{where}: doc_id {brief(sample.get('doc_id'))} is absent or stands twice: one row a doc")
         rows.checks[key] = " ".join(str(sample.get(name, "")) for name in HASHES)
         of_right, best_other = _likelihoods(sample, where)
-        columns["nll"][key] = None if of_right is None else -of_right
+        columns["nll_sum"][key] = None if of_right is None else -of_right
         columns["margin"][key] = None if of_right is None or best_other is None else of_right - best_other
         told = next((name for name in ACCURACY if name in sample), None)
         columns["correct"][key] = number(sample[told], f"{where}, {told}") if told else None

@@ -49,9 +49,9 @@ def test_likelihoods_margins_and_groups(tmp_path: Path, imported: Any, several: 
         for m in ("original", "unlearned")
     }
     folder, found, _ = imported("lm-eval", sources, sets=TASKS, group_key="author")
-    assert list(found.signals) == (["nll", "margin", "correct"] if several else ["nll", "correct"])
+    assert list(found.signals) == (["nll_sum", "margin", "correct"] if several else ["nll_sum", "correct"])
     values = saved(folder, "unlearned")
-    np.testing.assert_allclose(values["forget.nll"], losses("unlearned", "forget"))
+    np.testing.assert_allclose(values["forget.nll_sum"], losses("unlearned", "forget"))
     if several:
         np.testing.assert_allclose(values["forget.margin"], 2.0)
     assert saved(folder, "forget")["ids"][7] == "wmdp_bio:7"
@@ -124,13 +124,13 @@ def test_a_null_in_one_model_drops_that_row_in_all_and_no_signal(
             rows["holdout"][7]["acc"] = None
         sources[model] = save(tmp_path / model, rows)
     folder, found, said = imported("lm-eval", sources, sets=TASKS)
-    assert list(found.signals) == (["nll", "margin", "correct"] if several else ["nll", "correct"])
+    assert list(found.signals) == (["nll_sum", "margin", "correct"] if several else ["nll_sum", "correct"])
     assert not any("left out" in line for line in said)
     assert [found.counts[role] for role in ("forget", "holdout")] == [
         {"rows": SIZES[role] - 1, "null": 1, "missing": 0} for role in ("forget", "holdout")
     ]
     assert "wmdp_bio:4" not in saved(folder, "forget")["ids"]
-    np.testing.assert_allclose(saved(folder, "original")["forget.nll"], np.delete(losses("original", "forget"), 4))
+    np.testing.assert_allclose(saved(folder, "original")["forget.nll_sum"], np.delete(losses("original", "forget"), 4))
 
 
 def test_a_signal_without_any_value_is_left_out(tmp_path: Path, imported: Any) -> None:
@@ -139,4 +139,4 @@ def test_a_signal_without_any_value_is_left_out(tmp_path: Path, imported: Any) -
         row["filtered_resps"] = ["generated text"]
     _, found, said = imported("lm-eval", {"unlearned": save(tmp_path / "unlearned", rows)}, sets=TASKS)
     assert list(found.signals) == ["correct"]
-    assert "nll is left out: not every log has it for forget" in said
+    assert "nll_sum is left out: not every log has it for forget" in said
