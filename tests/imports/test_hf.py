@@ -112,6 +112,22 @@ def test_losses_are_those_of_transformers(case: Any, imported: Any) -> None:
     assert saved(folder, "original")["forget.nll"][3] == pytest.approx(loss, abs=1e-4)
 
 
+def test_losses_are_calibrated_by_a_reference_model(case: Any, imported: Any) -> None:
+    """The model without the forget set stands in for one that saw neither."""
+    sources, sets = case
+    folder, found, _ = imported("hf", sources, sets=sets, reference=str(sources["unlearned"]))
+    assert found.signals["reference_nll"] == "lower"
+    original, reference = saved(folder, "original"), saved(folder, "unlearned")
+    for role in ("forget", "retain", "holdout"):
+        expected = original[f"{role}.nll"] - reference[f"{role}.nll"]
+        np.testing.assert_allclose(original[f"{role}.reference_nll"], expected, atol=1e-6)
+        np.testing.assert_allclose(reference[f"{role}.reference_nll"], 0.0, atol=1e-6)
+    assert original["forget.reference_nll"].mean() < original["holdout.reference_nll"].mean()
+    kept = json.loads((folder / "import.json").read_text())["sources"]
+    assert kept["reference"] == kept["unlearned"]
+    assert set(kept["original"]) == {"original", *(f"{role}/{role}.jsonl" for role in sets)}
+
+
 class Counted:
     """A model that tells how many rows it was asked to continue at once."""
 
