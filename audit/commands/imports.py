@@ -82,7 +82,8 @@ def import_command(
 
     Rows are joined by id. A row that is null or missing in one model is dropped in all, and counted. Signals that tell
     members by low values there and high values here are turned, and that is said. Nothing is unpickled or run. The
-    folder is readable by you alone; texts stand in its private/ only, and the digests of all logs in import.json.
+    folder is readable by you alone; ids, authors and texts stand in its private/ only, and the digests of all logs in
+    import.json.
     """
     from audit.imports.importing import Order, import_logs, models_of
 
