@@ -121,6 +121,8 @@ def _calibrate(logs: Mapping[str, Log], reference: Log) -> None:
             if any(rows.checks.get(key) != other.checks.get(key) for key in found):
                 raise InputError([f"{role}: the reference model was asked for other documents: use the same data"])
             rows.add(CALIBRATED, found, "the loss less that of the reference model")
+    if not any(CALIBRATED in rows.signals for log in logs.values() for rows in log.sets.values()):
+        raise InputError([f"--reference calibrates {' or '.join(LOSSES)}, which the logs lack: leave it out"])
 
 
 def _losses(rows: Rows) -> dict[str, float | None]:

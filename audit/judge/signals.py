@@ -2,7 +2,8 @@
 
 Scores stand beside nothing that they could be held against. What can be seen of a broken file is seen here, and blocks
 a PASS: rows of one model in another order than those of the others, rows without an order among themselves, and a trace
-in a signal that does not lead. None of it makes a FAIL, whose error rate belongs to the leading signal.
+in a signal that does not lead (`events`: where it is 0 or 1, and rare). None of it makes a FAIL, whose error rate
+belongs to the leading signal.
 """
 
 from __future__ import annotations

@@ -36,6 +36,14 @@ def test_columns_of_privacy_meter_are_models(tmp_path: Path, sets: dict[str, str
     assert saved(folder, "forget")["ids"].tolist() == [f"row{i}" for i in range(5, 15)]
 
 
+def test_a_reference_that_calibrates_nothing_is_refused(tmp_path: Path, sets: dict[str, str], imported: Any) -> None:
+    path = tmp_path / "s.npy"
+    np.save(path, P)
+    np.save(tmp_path / "s_pop.npy", P)
+    with pytest.raises(InputError, match="--reference calibrates nll or nll_sum, which the logs lack"):
+        imported("privacy-meter", {"unlearned": f"{path}#0"}, sets=sets, reference=f"{path}#1")
+
+
 def test_malformed_signals_of_privacy_meter_are_refused(tmp_path: Path, sets: dict[str, str], imported: Any) -> None:
     path = tmp_path / "s.npy"
     np.save(path, np.where(np.arange(ROWS)[:, None] == 8, -2.5, P))
