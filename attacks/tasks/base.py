@@ -73,7 +73,7 @@ class Task(ABC):
     claims: ClassVar[frozenset[ClaimKind]] = frozenset({"random", "subject", "other"})
     signals: frozenset[str] = frozenset()
     unread: ClassVar[str] = ""
-    loss_figure: ClassVar[str] = ""
+    loss_figure: str = ""
     loss_name: ClassVar[str] = ""
     unit_roles: ClassVar[tuple[str, ...]] = ("auxiliary",)
 

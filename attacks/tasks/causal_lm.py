@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, ClassVar
 
-from .base import Floats, reduced
+from .base import reduced
 from .scores import Scores, directions
 
 #: of each row, from one forward pass (`attacks.scorers.tokens`); the first one leads
@@ -25,11 +24,11 @@ class CausalLM(Scores):
     by_scores: ClassVar[bool] = False
     reads_tokens: ClassVar[bool] = True
     unread = "features and hidden layers of tokens"
-    loss_figure = "perplexity"
 
     def __init__(self) -> None:
         super().__init__(directions(list(SIGNALS), {}))
         self.signals = self.signals | {"loss"}
+        self.loss_figure = "perplexity"
 
     def outputs_words(self) -> str:
         """The signals by name, the leading one first."""
@@ -46,11 +45,3 @@ class CausalLM(Scores):
     def training_loss(self, outputs: Any, truth: Any, reduction: str = "sum", smoothing: float = 0.0) -> Any:
         """Mean negative log-likelihood of each row's judged tokens; rows have no other truth than their tokens."""
         return reduced(-outputs[:, 0], reduction)
-
-    def printed_loss(self, loss: float) -> float:
-        """Perplexity: exp of the mean over rows."""
-        return math.exp(min(loss, 500.0))
-
-    def loss(self, outputs: Floats, truth: Any) -> float:
-        """Mean negative log-likelihood of the rows, in nats."""
-        return -float(outputs[:, 0].mean()) if len(outputs) else 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,6 +13,7 @@ from .base import Array, Floats, Task, Truth, Unit
 
 LEAD = "lead"  # stands among the declared directions and names the signal that leads
 LOWER, HIGHER = "lower", "higher"
+MEAN_LOSS = "nll"  # exp of its mean is a perplexity
 LEAST = 1e-12  # probabilities are kept this far from 0 and 1, where their logarithm has no value
 SMALL = 0.01  # our choice, measured on forests: of a typical error; smaller ones are luck, and not told apart by orders
 
@@ -38,6 +40,9 @@ class Meaning:
 #: the vocabulary; where several are given the first one leads
 VOCABULARY: dict[str, Meaning] = {
     "nll": Meaning(LOWER, "mean negative log-likelihood, in nats", "log-likelihood", 0.0),
+    "nll_sum": Meaning(
+        LOWER, "negative log-likelihood of an answer, a sum over its tokens, in nats", "log-likelihood", 0.0
+    ),
     "min_k_pp": Meaning(HIGHER, "min-k++: mean of the least likely tokens, standardised"),
     "min_k": Meaning(HIGHER, "min-k: mean log-probability of the least likely tokens"),
     "zlib_nll": Meaning(LOWER, "negative log-likelihood over compressed length"),
@@ -55,14 +60,14 @@ VOCABULARY: dict[str, Meaning] = {
 }
 #: smallest and largest value that a signal can have
 RANGES: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(("squared_error", "abs_error", "nll"), (0.0, float("inf"))),
+    **dict.fromkeys(("squared_error", "abs_error", "nll", "nll_sum"), (0.0, float("inf"))),
     **dict.fromkeys(("p_target", "correct", "rouge_l"), (0.0, 1.0)),
     "rank": (1.0, float("inf")),
 }
 #: whose mean is the utility figure, best first
-UTILITY = ("correct", "rouge_l", "p_target", "rank", "squared_error", "abs_error", "nll", "log_density")
+UTILITY = ("correct", "rouge_l", "p_target", "rank", "squared_error", "abs_error", MEAN_LOSS, "nll_sum", "log_density")
 ERRORS = ("squared_error", "abs_error")
-PROBABLE = ("nll",)  # of which the likelihood of a row is known, not its density
+PROBABLE = (MEAN_LOSS, "nll_sum")  # of which the likelihood of a row is known, not its density
 
 
 def directions(names: list[str], declared: Mapping[str, str]) -> dict[str, str]:
@@ -122,6 +127,7 @@ class Scores(Task):
         self.signals = frozenset(offered | ({"log_likelihood"} if self.lead in PROBABLE else set()))
         self._judged = next((name for name in UTILITY if name in self._declared), "")
         self.relative = self._judged in ERRORS
+        self.loss_figure = "perplexity (exp of the mean nll)" if MEAN_LOSS in self._declared else ""
         if self._judged:
             self.figure, self.best = VOCABULARY[self._judged].figure, VOCABULARY[self._judged].best
         else:
@@ -164,6 +170,16 @@ class Scores(Task):
             return None
         found = self._column(outputs, self._judged)
         return 1 / np.maximum(-found, 1.0) if self._judged == "rank" else found
+
+    def loss(self, outputs: Floats, truth: Array) -> float:
+        """The mean of ``nll``, where there is one."""
+        if MEAN_LOSS not in self._declared or not len(outputs):
+            return super().loss(outputs, truth)
+        return -float(self._column(outputs, MEAN_LOSS).mean())
+
+    def printed_loss(self, loss: float) -> float:
+        """Perplexity: exp of the mean over rows."""
+        return math.exp(min(loss, 500.0))
 
     def compared(self, outputs: Floats) -> Floats:
         """The leading signal alone: others stand in other units."""

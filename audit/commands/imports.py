@@ -69,6 +69,9 @@ def import_command(
         str | None,
         typer.Option(metavar="PATH", help="Of a model that saw neither forget nor held-out rows; calibrates losses."),
     ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Where hf asks the models: auto, cpu, cuda, cuda:0, ... Default: cpu.")
+    ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write; it must not exist, or be empty.")] = Path(
         "case"
     ),
@@ -79,7 +82,8 @@ def import_command(
 
     Rows are joined by id. A row that is null or missing in one model is dropped in all, and counted. Signals that tell
     members by low values there and high values here are turned, and that is said. Nothing is unpickled or run. The
-    folder is readable by you alone; texts stand in its private/ only, and the digests of all logs in import.json.
+    folder is readable by you alone; ids, authors and texts stand in its private/ only, and the digests of all logs in
+    import.json.
     """
     from audit.imports.importing import Order, import_logs, models_of
 
@@ -93,6 +97,7 @@ def import_command(
         group_key,
         groups,
         reference,
+        device,
     )
     found, said = import_logs(order, out)
     console = human()

@@ -38,7 +38,7 @@ def log_probabilities(
     """Log-probability of each row's tokens from ``begins`` on, with mean and variance over the vocabulary.
 
     Args:
-        logits: tokens (b, t) and mask (b, t) -> logits (b, t, vocabulary); padding stands at the end.
+        logits: tokens (b, t) and mask (b, t) -> logits (b, t, vocabulary), on any device; padding stands at the end.
         rows: token ids of each row.
         begins: position of the first token that is judged, > 0: the first token of a row has no probability.
         vocabulary: size.
@@ -56,7 +56,7 @@ def log_probabilities(
                 tokens[k, : lengths[i]] = torch.tensor(rows[i])
                 mask[k, : lengths[i]] = 1
             logp = torch.log_softmax(logits(tokens, mask)[:, :-1].float(), dim=-1)
-            own = logp.gather(2, tokens[:, 1:, None])[:, :, 0]
+            own = logp.gather(2, tokens[:, 1:, None].to(logp.device))[:, :, 0]
             p = logp.exp()
             mean = (p * logp).nan_to_num(0.0).sum(-1)  # 0 * log 0 = 0
             second = (p * logp.square()).nan_to_num(0.0).sum(-1)

@@ -9,7 +9,7 @@ from typing import ClassVar
 from attacks.tasks.scores import HIGHER
 from audit.errors import brief
 
-from .layout import Layout, Log, Rows, mapping, number, read_lines
+from .layout import Layout, Log, Rows, mapping, number, read_lines, within
 
 
 class EveryEvalEver(Layout):
@@ -33,7 +33,7 @@ class EveryEvalEver(Layout):
             log.sets[role] = Rows(origin={"score": "evaluation.score, as it is", "correct": "evaluation.is_correct"})
         held: set[str] = set()
         for file in files:
-            for where, sample in read_lines(file, log):
+            for where, sample in read_lines(file, log, within(file, path)):
                 held.add(str(sample.get("evaluation_name")))
                 for role in roles.get(str(sample.get("evaluation_name")), ()):
                     _add(log.sets[role], sample, where, group_key)

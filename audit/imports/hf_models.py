@@ -6,16 +6,17 @@ continuation of the prompt, as long as the text. A text without a prompt is cont
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from attacks.scorers.tokens import rouge_l
 from audit.errors import CouldNotRun
+from audit.inputs.device import full_precision
 from audit.inputs.naming import listed
 from audit.record.digest import sha256_path
 
 from .causal import log_probabilities
+from .continuation import extraction
 from .layout import Layout, Log
 from .texts import FILES, OWN, Text, finite, read_texts, rows_of
 
@@ -29,32 +30,50 @@ class HuggingFace(Layout):
     sets: ClassVar = FILES
     meaning = "file of texts, a line each: id, text, optional prompt, paraphrase, perturbed"
 
+    def __init__(self, device: str = "cpu") -> None:
+        self._device = device
+
     def read(self, source: str, names: Mapping[str, str], group_key: str | None) -> Log:
         """Ask the model for every set."""
         log = Log(own=dict(OWN))
-        model, tokenizer = _load(Path(source))
+        model, tokenizer = _load(Path(source), self._device)
         for role, name in names.items():
-            texts = read_texts(Path(name), log, group_key)
+            texts = read_texts(Path(name), role, log, group_key)
             pairs = [_tokens(tokenizer, text, answer, model) for text in texts for answer in text.answers]
-            flat = log_probabilities(
-                lambda tokens, mask: model(input_ids=tokens, attention_mask=mask).logits,
-                [row for row, _ in pairs],
-                [begin for _, begin in pairs],
-                model.config.vocab_size,
-            )
+            with full_precision():
+                flat = log_probabilities(
+                    lambda tokens, mask: (
+                        model(input_ids=tokens.to(model.device), attention_mask=mask.to(model.device)).logits
+                    ),
+                    [row for row, _ in pairs],
+                    [begin for _, begin in pairs],
+                    model.config.vocab_size,
+                )
             for i, one in enumerate(flat):
                 finite(one.logprobs, f"{source}: {role}, answer {i}")
             taken = iter(zip(pairs, flat, strict=True))
             own = [[next(taken) for _ in text.answers] for text in texts]
-            said = [_continued(model, tokenizer, *row[0][0]) for row in own]
-            log.sets[role] = rows_of(texts, [[one for _, one in row] for row in own], [rouge for rouge, _ in said])
+            with full_precision():
+                said = extraction(model, tokenizer, [row[0][0] for row in own])
+            log.sets[role] = rows_of(texts, [[one for _, one in row] for row in own], said)
             exact = sum(same for _, same in said)
             log.said.append(f"{Path(source).name} continues {exact} of {len(texts)} {role} texts word for word")
-        log.digests[Path(source).resolve().name] = sha256_path(Path(source))
+        log.keep(Path(source).resolve().name, sha256_path(Path(source)))
         return log
 
 
-def _load(path: Path) -> tuple[Any, Any]:
+def device_of(name: str) -> str:
+    """The device that is meant; ``auto`` = a GPU where torch can use one. Raises ValueError, with the remedy."""
+    import torch
+
+    from audit.inputs.models import check_device
+
+    device = ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+    check_device(device)
+    return device
+
+
+def _load(path: Path, device: str) -> tuple[Any, Any]:
     if not path.is_dir():
         raise ValueError(f"{path} is no folder: name the one that save_pretrained wrote, on this disk")
     try:
@@ -83,7 +102,7 @@ def _load(path: Path) -> tuple[Any, Any]:
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id
     )
     model.train(mode=False)
-    return model, tokenizer
+    return model.to(device), tokenizer
 
 
 def _tokens(tokenizer: Any, text: Text, answer: str, model: Any) -> tuple[list[int], int]:
@@ -98,22 +117,3 @@ def _tokens(tokenizer: Any, text: Text, answer: str, model: Any) -> tuple[list[i
         allowed = f"2 to {most}" if most else "2 or more"
         raise ValueError(f"row {text.key!r} has {len(before) + len(own)} tokens, {allowed} will do: divide the text")
     return [*before, *own], begin
-
-
-def _continued(model: Any, tokenizer: Any, row: Sequence[int], begin: int) -> tuple[float, bool]:
-    """ROUGE-L of the greedy continuation of the prompt, and whether it is the text token for token."""
-    import torch
-
-    start = begin if begin > 1 else max(1, len(row) // 2)
-    asked = torch.tensor([row[:start]])
-    with torch.no_grad():
-        found = model.generate(
-            asked,
-            attention_mask=torch.ones_like(asked),
-            max_new_tokens=len(row) - start,
-            do_sample=False,
-            num_beams=1,
-            pad_token_id=tokenizer.pad_token_id or tokenizer.eos_token_id or 0,
-        )[0].tolist()
-    words, text = (tokenizer.decode(part, skip_special_tokens=True) for part in (found[start:], list(row[start:])))
-    return rouge_l(words, text), found[start:] == list(row[start:])

@@ -12,7 +12,7 @@ from audit.inputs.naming import shown
 
 from .every_eval_ever import EveryEvalEver
 from .grouping import add_groups, refuse_ungrouped
-from .hf_models import HuggingFace
+from .hf_models import HuggingFace, device_of
 from .joined import Joined, join
 from .layout import Layout, Log, Rows
 from .leakpro import LeakPro
@@ -29,6 +29,7 @@ LAYOUTS: dict[str, type[Layout]] = {
     for kind in (OpenUnlearning, Tofu, Muse, LmEval, EveryEvalEver, PrivacyMeter, LeakPro, HuggingFace, TokenFiles)
 }
 REFERENCE, CALIBRATED = "reference", "reference_nll"
+LOSSES = ("nll", "nll_sum")  # the first of them that a log has
 #: sets of scores; concepts have no score
 SETS = ("forget", "retain", "holdout", "test", "auxiliary")
 
@@ -45,6 +46,7 @@ class Order:
         group_key: field of a row that names its author.
         groups: file of JSON, ``{set: {id: author}}``.
         reference: log of a model that saw neither forget nor never-seen rows: losses are calibrated by its.
+        device: where models are asked (``auto``, ``cpu``, ``cuda``, ...); None = ``cpu``. Logs have none.
     """
 
     layout: str
@@ -54,6 +56,7 @@ class Order:
     group_key: str | None = None
     groups: Path | None = None
     reference: str | None = None
+    device: str | None = None
 
 
 def import_logs(order: Order, folder: Path) -> tuple[Joined, list[str]]:
@@ -68,7 +71,7 @@ def import_logs(order: Order, folder: Path) -> tuple[Joined, list[str]]:
     """
     if order.layout not in LAYOUTS:
         raise UsageError(f"there is no layout {order.layout!r}: use {', '.join(LAYOUTS)}.")
-    layout, names = LAYOUTS[order.layout](), _names(order)
+    layout, names = _layout(order), _names(order)
     logs: dict[str, Log] = {}
     problems = []
     asked = {**order.models, **({REFERENCE: order.reference} if order.reference else {})}
@@ -93,6 +96,18 @@ def import_logs(order: Order, folder: Path) -> tuple[Joined, list[str]]:
     return found, said
 
 
+def _layout(order: Order) -> Layout:
+    kind = LAYOUTS[order.layout]
+    if order.device is None:
+        return kind()
+    if not issubclass(kind, HuggingFace):
+        raise UsageError(f"--device: {order.layout} asks no model, so there is nothing to run on it: leave it out.")
+    try:
+        return kind(device_of(order.device))
+    except ValueError as error:
+        raise InputError([str(error)]) from None
+
+
 def _calibrate(logs: Mapping[str, Log], reference: Log) -> None:
     """Losses less those of a reference model, which take out how hard a text is in itself (2012.07805)."""
     for log in logs.values():
@@ -101,11 +116,18 @@ def _calibrate(logs: Mapping[str, Log], reference: Log) -> None:
             if CALIBRATED in rows.signals:
                 raise InputError([f"{role}: the log holds {CALIBRATED} already: leave --reference out"])
             other = reference.sets.get(role, Rows())
-            usual, own = other.signals.get("nll", {}), rows.signals.get("nll", {})
+            usual, own = (_losses(found) for found in (other, rows))
             found = {key: _less(value, usual[key]) for key, value in own.items() if key in usual}
             if any(rows.checks.get(key) != other.checks.get(key) for key in found):
                 raise InputError([f"{role}: the reference model was asked for other documents: use the same data"])
-            rows.add(CALIBRATED, found, "nll less that of the reference model")
+            rows.add(CALIBRATED, found, "the loss less that of the reference model")
+    if not any(CALIBRATED in rows.signals for log in logs.values() for rows in log.sets.values()):
+        raise InputError([f"--reference calibrates {' or '.join(LOSSES)}, which the logs lack: leave it out"])
+
+
+def _losses(rows: Rows) -> dict[str, float | None]:
+    """By id; of no row where the log has none."""
+    return next((rows.signals[name] for name in LOSSES if name in rows.signals), {})
 
 
 def _less(value: float | None, usual: float | None) -> float | None:

@@ -127,8 +127,8 @@ def _join_set(role: str, models: Mapping[str, Rows], names: list[str], found: Jo
         return
     differing = [key for key in kept if len({rows.checks.get(key, "") for rows in models.values()}) > 1]
     if differing:
-        problems.append(f"{role}, row {shown(differing[0])} and {len(differing) - 1} more are other documents in other "
-                        "models' logs: evaluate all models on the same data")  # fmt: skip
+        problems.append(f"{role}, row {shown(differing[0])} and {len(differing) - 1} more are other documents, or "
+                        "asked otherwise, in other models' logs: evaluate all models on the same data")  # fmt: skip
     found.ids[role] = kept
     found.texts[role] = [first.texts.get(key, "") for key in kept]
     found.groups[role] = [first.groups.get(key, "") for key in kept]

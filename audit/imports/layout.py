@@ -47,7 +47,8 @@ class Log:
 
     Attributes:
         sets: rows by set.
-        digests: SHA-256 of each file that was read, by its name.
+        digests: SHA-256 of each file that was read, by its place in the folder that was given, ``<set>/<name>`` where
+            a set has a file of its own, else its name: nothing of the user's other directories.
         said: what was left out, and why, or noticed, one line each.
         own: direction of signals that are not of the vocabulary.
     """
@@ -56,6 +57,11 @@ class Log:
     digests: dict[str, str] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
     own: dict[str, str] = field(default_factory=dict)
+
+    def keep(self, name: str, digest: str) -> None:
+        """The digest of a file. Raises ValueError where another one has that name already."""
+        if self.digests.setdefault(name, digest) != digest:
+            raise ValueError(f"{shown(name)} changed while it was read, or two files have that name: rename one")
 
 
 class Layout(ABC):
@@ -89,8 +95,8 @@ class Layout(ABC):
         """
 
 
-def read_bytes(path: Path, log: Log) -> bytes:
-    """The bytes of a file; its digest is kept.
+def read_bytes(path: Path, log: Log, name: str = "") -> bytes:
+    """The bytes of a file; its digest is kept under ``name``, by default that of the file.
 
     Raises:
         ValueError: it cannot be read.
@@ -101,29 +107,29 @@ def read_bytes(path: Path, log: Log) -> bytes:
         raise ValueError(f"{shown(str(path))} cannot be read ({error.strerror}): name a readable file") from None
     if len(content) > LARGEST:
         raise ValueError(f"{shown(str(path))} is larger than 2 GiB: divide it by sets or leave generations out")
-    log.digests[path.name] = sha256_of(content)
+    log.keep(name or path.name, sha256_of(content))
     return content
 
 
-def read_json(path: Path, log: Log) -> dict[str, Any]:
+def read_json(path: Path, log: Log, name: str = "") -> dict[str, Any]:
     """A file that holds one object of JSON.
 
     Raises:
         ValueError: it does not.
     """
-    found = parsed(read_bytes(path, log), shown(str(path)))
+    found = parsed(read_bytes(path, log, name), shown(str(path)))
     if not isinstance(found, dict):
         raise ValueError(f"{shown(str(path))} holds no object of JSON, but {brief(found)}: name the log itself")
     return found
 
 
-def read_lines(path: Path, log: Log) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_lines(path: Path, log: Log, name: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     """The objects of a file with one a line (JSON Lines), each with the place for messages.
 
     Raises:
         ValueError: a line is no object.
     """
-    for number, line in enumerate(read_bytes(path, log).splitlines(), 1):
+    for number, line in enumerate(read_bytes(path, log, name).splitlines(), 1):
         if line.strip():
             where = f"{shown(str(path))}, line {number}"
             found = parsed(line, where)
@@ -179,6 +185,11 @@ def mapping(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"{where} is {brief(value)}, no object: name the file as the tool wrote it")
     return value
+
+
+def within(path: Path, folder: Path) -> str:
+    """The place of a file in the folder that was given, for the record; its name where the file itself was given."""
+    return path.name if path == folder else path.relative_to(folder).as_posix()
 
 
 def the_file(source: str, *names: str) -> Path:

@@ -15,8 +15,8 @@ import numpy as np
 from attacks.tasks.scores import HIGHER
 from audit.errors import brief
 
-from .layout import Layout, Log, number, read_json
-from .positions import add, positions_of
+from .layout import Layout, Log, Rows, number, read_json
+from .positions import positions_of
 
 NEVER = "non-members"
 
@@ -45,12 +45,10 @@ class LeakPro(Layout):
             if label not in (0, 1):
                 raise ValueError(f"{path}, row {position}: true_labels is {brief(label)}, 0 or 1 is expected")
         read = [number(value, f"{path}, row {position}, signal_values") for position, value in enumerate(signal)]
-        values = np.array([np.nan if value is None else value for value in read])
         known = {NEVER: np.flatnonzero(np.array(labels) == 0)}
         for role, index in positions_of(names, known, len(labels), log).items():
-            kept = index[np.isfinite(values[index])]
-            add(log, role, "signal", values, kept, "row", "signal_values, as it is")
-            column = log.sets[role].signals["signal"]
-            column.update({f"row{i}": None for i in np.setdiff1d(index, kept).tolist()})
+            column = {f"row{i}": read[i] for i in index.tolist()}
+            log.sets[role] = Rows()
+            log.sets[role].add("signal", column, "signal_values, as it is")
             log.sets[role].checks = {f"row{i}": f"{len(labels)} rows, label {labels[i]}" for i in index.tolist()}
         return log

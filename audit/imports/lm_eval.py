@@ -13,11 +13,17 @@ from typing import Any, ClassVar
 
 from audit.errors import brief
 
-from .layout import Layout, Log, Rows, number, read_lines
+from .layout import Layout, Log, Rows, number, read_lines, within
 
 FILE = re.compile(r"samples_(?P<task>.+?)_\d{4}-\d\d-\d\dT[\d.:-]+\.jsonl")
 ACCURACY = ("acc", "exact_match")
-TRUTH = ("1", "true")
+HASHES = ("doc_hash", "prompt_hash", "target_hash")  # of the row, of what was asked and of the right answer
+#: of each signal, what it is read from
+ORIGIN = {
+    "nll_sum": "minus the log-likelihood of the right answer",
+    "margin": "log-likelihood of the right answer less that of the best other one",
+    "correct": "acc or exact_match, as it is",
+}
 
 
 class LmEval(Layout):
@@ -34,7 +40,7 @@ class LmEval(Layout):
         for role, name in names.items():
             if name not in tasks:
                 raise ValueError(f"{source} holds no samples of {name}: it holds {', '.join(sorted(tasks)) or 'none'}")
-            log.sets[role] = _rows(tasks[name], log, group_key)
+            log.sets[role] = _rows(tasks[name], within(tasks[name], Path(source)), log, group_key)
         return log
 
 
@@ -49,41 +55,31 @@ def _tasks(path: Path) -> dict[str, Path]:
     return found
 
 
-def _rows(path: Path, log: Log, group_key: str | None) -> Rows:
-    nll: dict[str, float | None] = {}
-    margin: dict[str, float | None] = {}
-    correct: dict[str, float | None] = {}
+def _rows(path: Path, place: str, log: Log, group_key: str | None) -> Rows:
+    columns: dict[str, dict[str, float | None]] = {name: {} for name in ORIGIN}
     rows = Rows()
-    for where, sample in read_lines(path, log):
+    for where, sample in read_lines(path, log, place):
         key = str(sample.get("doc_id", ""))
         if not key or key in rows.checks:
             raise ValueError(f"{where}: doc_id {brief(sample.get('doc_id'))} is absent or stands twice: one row a doc")
-        rows.checks[key] = str(sample.get("doc_hash", ""))
+        rows.checks[key] = " ".join(str(sample.get(name, "")) for name in HASHES)
         of_right, best_other = _likelihoods(sample, where)
-        if of_right is not None:
-            nll[key] = -of_right
-        if of_right is not None and best_other is not None:
-            margin[key] = of_right - best_other
+        columns["nll_sum"][key] = None if of_right is None else -of_right
+        columns["margin"][key] = None if of_right is None or best_other is None else of_right - best_other
         told = next((name for name in ACCURACY if name in sample), None)
-        if told:
-            correct[key] = number(sample[told], f"{where}, {told}")
+        columns["correct"][key] = number(sample[told], f"{where}, {told}") if told else None
         document = sample.get("doc")
         if isinstance(document, dict):
             rows.texts[key] = str(document)
             if group_key and group_key in document:
                 rows.groups[key] = str(document[group_key])
-    count = len(rows.checks)
-    for name, values, origin in (
-        ("nll", nll, "minus the log-likelihood of the right answer"),
-        ("margin", margin, "log-likelihood of the right answer less that of the best other one"),
-        ("correct", correct, "acc or exact_match, as it is"),
-    ):
-        rows.add(name, values if len(values) == count else {}, origin)
+    for name, values in columns.items():  # generated text has no log-likelihood, a single request no margin
+        rows.add(name, values if set(values.values()) != {None} else {}, ORIGIN[name])
     return rows
 
 
 def _likelihoods(sample: Mapping[str, Any], where: str) -> tuple[float | None, float | None]:
-    """Of the right answer and of the best other one; None where there is none."""
+    """Of the right answer and of the best other one; None where there is none, or null."""
     found = sample.get("filtered_resps", sample.get("resps"))
     if not isinstance(found, list) or not found:
         raise ValueError(f"{where}: no resps: run lm_eval with --log_samples")
@@ -92,13 +88,11 @@ def _likelihoods(sample: Mapping[str, Any], where: str) -> tuple[float | None, f
     if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
         return None, None  # generated text
     values = [number(pair[0], f"{where}, resps") for pair in pairs]
-    if any(value is None for value in values):
-        return None, None
-    known = [value for value in values if value is not None]
-    if len(known) == 1:
-        return known[0], None
+    if len(values) == 1:
+        return values[0], None
     target = str(sample.get("target", ""))
-    if not target.isdecimal() or int(target) >= len(known):
-        raise ValueError(f"{where}: target is {brief(sample.get('target'))}, no position among {len(known)} answers")
-    right = int(target)
-    return known[right], max(value for i, value in enumerate(known) if i != right)
+    if not target.isdecimal() or int(target) >= len(values):
+        raise ValueError(f"{where}: target is {brief(sample.get('target'))}, no position among {len(values)} answers")
+    right = values.pop(int(target))
+    others = [value for value in values if value is not None]
+    return right, max(others) if len(others) == len(values) else None

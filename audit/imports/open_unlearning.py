@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from attacks.scorers.tokens import truth_ratio
 from attacks.tasks.scores import LOWER
 from audit.errors import brief
+from audit.inputs.naming import shown
 
 from .layout import Layout, Log, Rows, mapping, number, read_json, the_file
 
@@ -45,41 +46,57 @@ class OpenUnlearning(Layout):
         document = read_json(path, log)
         if document and not any(isinstance(value, dict) for value in document.values()):
             raise ValueError(f"{path} holds averages alone: name TOFU_EVAL.json, which has a value for each row")
+        read: set[str] = set()
         for role, name in names.items():
-            log.sets[role] = _rows(document, name, log)
+            log.sets[role] = _rows(document, name, log, read)
+        unread = sorted(shown(metric) for metric, value in document.items() if metric not in read and _by_row(value))
+        if unread:
+            log.said.append(f"metrics with a value for each row that are not read: {', '.join(unread)}")
         return log
 
 
-def _rows(document: dict[str, Any], name: str, log: Log) -> Rows:
+def _by_row(metric: Any) -> bool:
+    """It, or a section of it, has a value for each row."""
+    parts = [metric, *metric.values()] if isinstance(metric, dict) else []
+    return any(isinstance(part, dict) and any(key in part for key in INDEXED) for part in parts)
+
+
+def _rows(document: dict[str, Any], name: str, log: Log, read: set[str]) -> Rows:
+    """The rows of a set; ``read`` takes the names of the metrics that were."""
     rows = Rows()
     for metric, (signal, turned) in MIA.items():
         section = document.get(metric)
         if isinstance(section, dict) and name in section:
+            read.add(metric)
             values = _column(section[name], f"{metric}.{name}", "score")
             if turned:
                 values = {key: None if value is None else -value for key, value in values.items()}
             why = "turned: there higher = less like a member" if turned else "as it is"
             rows.add(signal, values, f"{metric}.{name}.score, {why}")
     if (metric := f"{name}_Q_A_Prob") in document:
+        read.add(metric)
         rows.add("nll", _column(document[metric], metric, "avg_loss"), f"{metric}.avg_loss, as it is")
     for kind in ROUGE:
         if (metric := f"{name}_{kind}") in document:
+            read.add(metric)
             values = _column(document[metric], metric, "rougeL_recall")
             rows.add("rouge_l", values, f"{metric}.rougeL_recall, as it is")
             rows.texts |= _texts(document[metric], metric)
-    _add_truth_ratio(rows, document, name, log)
+    _add_truth_ratio(rows, document, name, log, read)
     return rows
 
 
-def _add_truth_ratio(rows: Rows, document: dict[str, Any], name: str, log: Log) -> None:
+def _add_truth_ratio(rows: Rows, document: dict[str, Any], name: str, log: Log, read: set[str]) -> None:
     right, wrong = f"{name}_Q_A_PARA_Prob", f"{name}_Q_A_PERT_Prob"
+    metric = f"{name}_Truth_Ratio"
     if right in document and wrong in document:
+        read |= {right, wrong, metric}
         above, below = _column(document[wrong], wrong, "avg_loss"), _column(document[right], right, "avg_loss")
         origin = f"exp({right}.avg_loss - mean of {wrong}.avg_loss), computed here"
         rows.add("truth_ratio", {key: _ratio(above[key], below[key]) for key in above if key in below}, origin)
         return
-    metric = f"{name}_Truth_Ratio"
     if metric in document and "nll" in rows.signals:
+        read.add(metric)
         values, losses = _column(document[metric], metric, "score"), rows.signals["nll"]
         if set(values) == set(losses) and None not in losses.values():
             rows.add("truth_ratio", values, f"{metric}.score, as it is")

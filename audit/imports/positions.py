@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from attacks.base import Floats, Ints
-from audit.inputs.indices import read_indices
+from audit.inputs.indices import read_index_file
 
 from .layout import Log, Rows, number
 
@@ -22,7 +22,7 @@ def positions_of(names: Mapping[str, str], known: Mapping[str, Ints], rows: int,
         names: by set, a word of ``known`` or the file of a list (``.npy``, ``.json``, ``.txt``, ``.csv``).
         known: what the log itself tells, by word; rows that a list names are taken out of it.
         rows: how many there are.
-        log: what was understood is said there.
+        log: what was understood is said there; it keeps the digest of each list.
 
     Raises:
         ValueError: a list cannot be read, names rows that are not there, or rows stand in two sets.
@@ -30,7 +30,8 @@ def positions_of(names: Mapping[str, str], known: Mapping[str, Ints], rows: int,
     found: dict[str, Ints] = {}
     for role, name in names.items():
         if name not in known:
-            found[role], said = read_indices(Path(name), rows, f"--set {role}")
+            found[role], said, digest = read_index_file(Path(name), rows, f"--set {role}")
+            log.keep(f"{role}/{Path(name).name}", digest)
             log.said += said
     listed = np.concatenate([np.zeros(0, dtype=np.int64), *found.values()])
     if len(np.unique(listed)) < len(listed):

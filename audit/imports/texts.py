@@ -18,7 +18,7 @@ from .layout import Log, Rows, read_lines
 
 #: where texts stand unless the user says otherwise, by set
 FILES = {"forget": "forget.jsonl", "retain": "retain.jsonl", "holdout": "holdout.jsonl"}
-OWN = {"extraction_rouge_l": HIGHER}
+OWN = {"extraction_rouge_l": HIGHER, "extraction_exact": HIGHER}  # of a greedy continuation
 FORM = '{"id": ..., "text": ..., optional "prompt", "paraphrase", "perturbed": [...]}'
 
 
@@ -63,14 +63,14 @@ class Tokens:
     variance: Floats | None = None
 
 
-def read_texts(path: Path, log: Log, group_key: str | None) -> list[Text]:
-    """The rows of a file.
+def read_texts(path: Path, role: str, log: Log, group_key: str | None) -> list[Text]:
+    """The rows of a set's file.
 
     Raises:
         ValueError: with the line and the remedy.
     """
     found, seen = [], set()
-    for where, row in read_lines(path, log):
+    for where, row in read_lines(path, log, f"{role}/{path.name}"):
         key = str(row.get("id", ""))
         if not key or key in seen:
             raise ValueError(f"{where}: id {brief(row.get('id'))} is absent or stands twice; a line is {FORM}")
@@ -93,13 +93,16 @@ def _word(row: dict[str, Any], name: str, where: str) -> str:
     return value
 
 
-def rows_of(texts: Sequence[Text], asked: Sequence[Sequence[Tokens]], extraction: Sequence[float] | None) -> Rows:
+def rows_of(
+    texts: Sequence[Text], asked: Sequence[Sequence[Tokens]], extraction: Sequence[tuple[float, bool]] | None
+) -> Rows:
     """The signals of each text.
 
     Args:
         texts: the rows.
         asked: of each row, what the model says of its ``answers``, or of the text alone.
-        extraction: of each row, ROUGE-L of the greedy continuation of its prompt; None = nobody asked.
+        extraction: of each row, ROUGE-L of the greedy continuation of its prompt, and whether it is the text token
+            for token; None = nobody asked.
     """
     columns: dict[str, dict[str, float | None]] = {}
     rows = Rows()
@@ -116,7 +119,7 @@ def rows_of(texts: Sequence[Text], asked: Sequence[Sequence[Tokens]], extraction
             right, *wrong = [tokens.nll(answer.logprobs) for answer in answers[1:]]
             found["truth_ratio"] = tokens.truth_ratio(right, wrong)
         if extraction is not None:
-            found["extraction_rouge_l"] = extraction[i]
+            found["extraction_rouge_l"], found["extraction_exact"] = extraction[i][0], float(extraction[i][1])
         for name, value in found.items():
             columns.setdefault(name, {})[text.key] = value
         rows.texts[text.key] = f"{text.prompt} {text.text}".strip()

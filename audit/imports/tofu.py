@@ -35,13 +35,18 @@ class Tofu(Layout):
         together = read_json(path, log) if not path.is_dir() else None
         for role, name in names.items():
             if together is None:
-                document = read_json(path / name, log)
+                document = read_json(path / name, log, _place(role, name))
             elif name in together:
                 document = mapping(together[name], f"{path}: {name}")
             else:
                 raise ValueError(f"{path} holds no {name}: it holds {', '.join(map(brief, together))}")
             log.sets[role] = _rows(document, name)
         return log
+
+
+def _place(role: str, name: str) -> str:
+    inside = not Path(name).is_absolute() and ".." not in Path(name).parts
+    return Path(name).as_posix() if inside else f"{role}/{Path(name).name}"
 
 
 def _rows(document: dict[str, Any], name: str) -> Rows:

@@ -33,7 +33,7 @@ class TokenFiles(Layout):
         log, path = Log(), Path(source)
         arrays = npz_of(io.BytesIO(read_bytes(path, log)), path)
         for role, name in names.items():
-            texts = read_texts(Path(name), log, group_key)
+            texts = read_texts(Path(name), role, log, group_key)
             rows = _ragged(arrays, role, len(texts), str(path))
             log.sets[role] = rows_of(texts, [[row] for row in rows], None)
         return log

@@ -1,6 +1,7 @@
-"""What an import writes: data files, scores files, `audit.toml`, where it all came from, and texts in ``private/``.
+"""What an import writes: scores files, `audit.toml`, where it all came from; data files and texts in ``private/``.
 
-The folder and everything in it can be read by its owner alone: ids and texts are personal data.
+Ids, authors and texts are personal data: they stand in ``private/`` alone, which can be left behind when the rest is
+handed on. The folder and everything in it can be read by its owner alone.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from audit.record.version import VERSION
 from .joined import Joined
 from .layout import Log
 
+PRIVATE = "private"
 CONFIG, ORIGIN, TEXTS = "audit.toml", "import.json", "texts.jsonl"
 FIRST_LINE = "# Written by `audit import`; `audit run --config` with this file audits what was imported.\n"
 
@@ -40,7 +42,7 @@ def write(folder: Path, layout: str, found: Joined, logs: Mapping[str, Log], sai
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is not empty: name another folder with --out.")
     try:
-        (folder / "private").mkdir(parents=True, mode=0o700)
+        (folder / PRIVATE).mkdir(parents=True, mode=0o700)
         folder.chmod(0o700)
     except OSError as error:
         raise CouldNotRun(f"cannot write {folder} ({error.strerror}): name a writable folder with --out.") from error
@@ -49,7 +51,7 @@ def write(folder: Path, layout: str, found: Joined, logs: Mapping[str, Log], sai
         arrays = {"ids": np.array(ids)}
         if all(found.groups[role]):
             arrays["group"] = np.array(found.groups[role])
-        digests[f"{role}.npz"] = save_arrays(folder / f"{role}.npz", arrays)
+        digests[_data(role)] = save_arrays(folder / _data(role), arrays)
     for model, values in found.values.items():
         digests[f"{model}.npz"] = save_arrays(folder / f"{model}.npz", {k: np.array(v) for k, v in values.items()})
     write_private(folder / CONFIG, _config(found).encode())
@@ -60,7 +62,7 @@ def write(folder: Path, layout: str, found: Joined, logs: Mapping[str, Log], sai
         if text
     ]
     if lines:
-        write_private(folder / "private" / TEXTS, ("\n".join(lines) + "\n").encode())
+        write_private(folder / PRIVATE / TEXTS, ("\n".join(lines) + "\n").encode())
     origin = {
         "layout": layout,
         "version": VERSION,
@@ -74,6 +76,11 @@ def write(folder: Path, layout: str, found: Joined, logs: Mapping[str, Log], sai
     write_private(folder / ORIGIN, (json.dumps(origin, indent=1, sort_keys=True) + "\n").encode())
 
 
+def _data(role: str) -> str:
+    """Where the data file of a set stands: it says who the rows are."""
+    return f"{PRIVATE}/{role}.npz"
+
+
 def _config(found: Joined) -> str:
     models = [model for model in found.values if model.startswith("retrained")]
     lines = [
@@ -81,7 +88,7 @@ def _config(found: Joined) -> str:
         'task = "scores"',
         "",
         "[data]",
-        *(f'{role} = "{role}.npz"' for role in found.ids),
+        *(f'{role} = "{_data(role)}"' for role in found.ids),
         "",
         "[model]",
     ]

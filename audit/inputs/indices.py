@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from attacks.base import Ints
-from audit.record.readonce import read_once
+from audit.record.readonce import read_once, sha256_of
 
 from .archive import Unsound, check_weights
 from .formats.npy import npy_of
@@ -33,8 +33,15 @@ def read_indices(source: object, rows: int, where: str) -> tuple[Ints, list[str]
     Raises:
         ValueError: with the remedy.
     """
-    values = _from_file(source, where) if isinstance(source, Path) else _from_object(source, where)
-    return positions_of(values, rows, where)
+    if isinstance(source, Path):
+        return read_index_file(source, rows, where)[:2]
+    return positions_of(_from_object(source, where), rows, where)
+
+
+def read_index_file(path: Path, rows: int, where: str) -> tuple[Ints, list[str], str]:
+    """As ``read_indices`` of a file, and the SHA-256 of the bytes that were read."""
+    values, digest = _from_file(path, where)
+    return *positions_of(values, rows, where), digest
 
 
 def positions_of(values: np.ndarray[Any, Any], rows: int, where: str) -> tuple[Ints, list[str]]:
@@ -81,7 +88,7 @@ def _from_object(source: object, where: str) -> np.ndarray[Any, Any]:
     return array_of(list(source) if isinstance(source, (set, frozenset, range)) else source, where)
 
 
-def _from_file(path: Path, where: str) -> np.ndarray[Any, Any]:
+def _from_file(path: Path, where: str) -> tuple[np.ndarray[Any, Any], str]:
     check_name(path)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
@@ -98,7 +105,7 @@ def _from_file(path: Path, where: str) -> np.ndarray[Any, Any]:
     if len(content) > LONGEST:
         raise ValueError(f"{where}: {path} is larger than {LONGEST >> 20} MiB: give row numbers alone")
     try:
-        return _READERS[suffix](content)
+        return _READERS[suffix](content), sha256_of(content)
     except Unsound as error:
         raise ValueError(f"{where}: {path} {error}") from None
     except (ValueError, RecursionError, OverflowError, UnicodeDecodeError) as error:

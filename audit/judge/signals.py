@@ -2,7 +2,8 @@
 
 Scores stand beside nothing that they could be held against. What can be seen of a broken file is seen here, and blocks
 a PASS: rows of one model in another order than those of the others, rows without an order among themselves, and a trace
-in a signal that does not lead. None of it makes a FAIL, whose error rate belongs to the leading signal.
+in a signal that does not lead (`events`: where it is 0 or 1, and rare). None of it makes a FAIL, whose error rate
+belongs to the leading signal.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from audit.policy.policy import Policy
 from audit.record.findings import Gate
 from audit.statistics.intervals import auc_components
 
+from .events import counted, is_event, is_rare, is_silent
 from .families import run_families
 from .scoring import Scoring, score
 
@@ -84,18 +86,27 @@ def _trace(name: str, run: AttackRun, evidence: Evidence, scoring: Scoring, poli
     }
     led = Evidence(evidence.facts, evidence.arrays, signals)
     gate = {"name": f"scores ({name})", "effect": "blocks PASS"}
-    if np.ptp(np.concatenate([signals[ATTACK, "unlearned"][role] for role in SIDES])) == 0:
+    by_model = {model: found for (_, model), found in signals.items()}
+    rare = is_event(by_model.values()) and is_rare(by_model)
+    if np.ptp(np.concatenate([by_model["unlearned"][role] for role in SIDES])) == 0:
+        if rare and is_silent(by_model):
+            reason = "no trace: it is the same for all rows, as it is for nearly all of the references'"
+            return [Gate(**gate, ok=True, reason=reason)]
         return [Gate(**gate, ok=False, reason="cannot be tested: the audited model's scores are all equal")]
     try:
         scored = score(scoring.classes[ATTACK], run, led)
         families = run_families([scored], led, policy)
     except ValueError as error:  # no scale: equal scores
+        if rare:
+            return [counted(gate, by_model, led, policy.alpha)]
         return [Gate(**gate, ok=False, reason=f"cannot be tested: {error}")]
     told = f"AUC {_auc(scored.require_sides()):.3f}"
     if (control := scored.sides(control=True)) is not None:
         told += f", the original's {_auc(control):.3f}"
     rejected = any(family.rejected for family in families.records)
     if scored.subject.invalid and not rejected:  # silence of scores that are out of line says nothing
+        if rare:
+            return [counted(gate, by_model, led, policy.alpha)]
         return [Gate(**gate, ok=False, reason=f"cannot be tested: {scored.subject.invalid}")]
     if not families.tested:
         return [Gate(**gate, ok=False, reason=f"{told}; no family may test")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,16 @@ def test_scores_and_subjects(tmp_path: Path, imported: Any) -> None:
     assert saved(folder, "unlearned")["forget.score"][5] == 1 / (1 + losses("unlearned", "forget")[5])
     assert len(set(saved(folder, "forget")["group"])) == 12
     assert 'score = "higher"' in (folder / "audit.toml").read_text()
+
+
+def test_files_of_one_name_in_two_folders_keep_their_digests(tmp_path: Path, imported: Any) -> None:
+    rows = samples("unlearned")
+    (tmp_path / "logs").mkdir()
+    files = [save(tmp_path / "logs" / "a", rows[:9]), save(tmp_path / "logs" / "b", rows[9:])]
+    folder, _, _ = imported("every-eval-ever", {"unlearned": tmp_path / "logs"}, sets=SETS)
+    kept = json.loads((folder / "import.json").read_text())["sources"]["unlearned"]
+    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    assert kept == dict(zip(("a/0b6f_samples.jsonl", "b/0b6f_samples.jsonl"), digests, strict=True))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
-from audit.errors import InputError
+from audit.errors import InputError, UsageError
 from tests.imports.conftest import saved
 
 pytestmark = pytest.mark.slow
@@ -77,9 +77,16 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Path], dic
 def test_what_was_trained_on_is_told_by_every_signal(case: Any, imported: Any) -> None:
     sources, sets = case
     folder, found, said = imported("hf", sources, sets=sets)
-    assert list(found.signals) == ["nll", "min_k_pp", "min_k", "zlib_nll", "truth_ratio", "extraction_rouge_l"]
+    assert list(found.signals) == [
+        "nll", "min_k_pp", "min_k", "zlib_nll", "truth_ratio", "extraction_rouge_l", "extraction_exact"
+    ]  # fmt: skip
     original, honest = saved(folder, "original"), saved(folder, "unlearned")
+    assert original["forget.extraction_exact"].mean() > 0.5
+    np.testing.assert_array_equal(honest["forget.extraction_exact"], 0.0)
+    assert 'extraction_exact = "higher"' in (folder / "audit.toml").read_text()
     for name, way in found.signals.items():
+        if name == "extraction_exact":  # no row of an honest model: a median of 0 or 1 is looked at above
+            continue
         sign = 1 if way == "higher" else -1
         known, unknown = (sign * np.median(scores[f"forget.{name}"]) for scores in (original, honest))
         assert known > unknown, name
@@ -103,6 +110,78 @@ def test_losses_are_those_of_transformers(case: Any, imported: Any) -> None:
     with torch.no_grad():
         loss = float(model(input_ids=ids, labels=labels).loss)
     assert saved(folder, "original")["forget.nll"][3] == pytest.approx(loss, abs=1e-4)
+
+
+def test_losses_are_calibrated_by_a_reference_model(case: Any, imported: Any) -> None:
+    """The model without the forget set stands in for one that saw neither."""
+    sources, sets = case
+    folder, found, _ = imported("hf", sources, sets=sets, reference=str(sources["unlearned"]))
+    assert found.signals["reference_nll"] == "lower"
+    original, reference = saved(folder, "original"), saved(folder, "unlearned")
+    for role in ("forget", "retain", "holdout"):
+        expected = original[f"{role}.nll"] - reference[f"{role}.nll"]
+        np.testing.assert_allclose(original[f"{role}.reference_nll"], expected, atol=1e-6)
+        np.testing.assert_allclose(reference[f"{role}.reference_nll"], 0.0, atol=1e-6)
+    assert original["forget.reference_nll"].mean() < original["holdout.reference_nll"].mean()
+    kept = json.loads((folder / "import.json").read_text())["sources"]
+    assert kept["reference"] == kept["unlearned"]
+    assert set(kept["original"]) == {"original", *(f"{role}/{role}.jsonl" for role in sets)}
+
+
+class Counted:
+    """A model that tells how many rows it was asked to continue at once."""
+
+    def __init__(self, model: Any) -> None:
+        self.config, self.device, self._model = model.config, model.device, model
+        self.sizes: list[int] = []
+
+    def generate(self, asked: Any, **more: Any) -> Any:
+        self.sizes.append(len(asked))
+        return self._model.generate(asked, **more)
+
+
+@pytest.mark.parametrize("end", [None, 7])
+def test_continuations_in_batches_are_those_of_rows_alone(
+    case: Any, monkeypatch: pytest.MonkeyPatch, end: int | None
+) -> None:
+    """Prompts and texts of several lengths, and a token that ends a text within a batch."""
+    from audit.imports import causal, hf_models
+    from audit.imports.continuation import _greedy, extraction
+
+    model, tokenizer = hf_models._load(case[0]["original"], "cpu")
+    tokenizer.eos_token = None if end is None else tokenizer.convert_ids_to_tokens(end)
+    model.generation_config.eos_token_id = end
+    rng = np.random.default_rng(1)
+    texts = [
+        line["prompt"] + " " + line["text"]
+        for line in map(json.loads, Path(case[1]["forget"]).read_text().splitlines())
+    ]
+    known = [list(tokenizer(text)["input_ids"]) for text in texts]
+    rows = [(row, int(rng.integers(3, 8))) for row in known]
+    rows += [(rng.integers(2, 62, size=int(rng.integers(9, 16))).tolist(), int(rng.integers(1, 7))) for _ in range(30)]
+    monkeypatch.setattr(causal.batches, "__defaults__", (3 * 4 * model.config.vocab_size * 60,))  # 60 tokens
+    counted = Counted(model)
+    together = extraction(counted, tokenizer, rows)
+    assert together == [extraction(model, tokenizer, [row])[0] for row in rows]
+    assert 1 < max(counted.sizes) <= 60 // 9
+    assert len(counted.sizes) < len(rows)
+    assert any(exact for _, exact in together)
+    alike = [row for row, _ in rows]
+    alone = [_greedy(model, tokenizer, [row], 4)[0] for row in alike]
+    assert _greedy(model, tokenizer, alike, 4) == alone
+    ended = [len(said) < len(row) - 4 for said, row in zip(alone, alike, strict=True)]
+    assert any(ended) == (end is not None)  # else another token must end texts here
+    assert not all(ended)
+
+
+def test_devices_that_there_are_not_are_refused_and_logs_have_none(case: Any, imported: Any) -> None:
+    sources, sets = case
+    with pytest.raises(InputError, match="--device nowhere cannot be used"):
+        imported("hf", {"unlearned": sources["unlearned"]}, sets=sets, device="nowhere")
+    with pytest.raises(UsageError, match="--device: tofu asks no model"):
+        imported("tofu", {"unlearned": "log"}, device="cpu")
+    folder, _, _ = imported("hf", {"unlearned": sources["unlearned"]}, sets=sets, device="auto")
+    assert (folder / "audit.toml").is_file()
 
 
 def test_what_cannot_be_loaded_or_is_too_long_is_refused(case: Any, imported: Any, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from audit.errors import InputError
 from tests.imports.conftest import SIZES, losses, saved
 
+HASHES = ("doc_hash", "prompt_hash", "target_hash")
 TASKS = {"forget": "wmdp_bio", "retain": "mmlu", "holdout": "held_out"}
 
 
@@ -26,7 +27,7 @@ def samples(model: str, role: str, *, several: bool) -> list[dict[str, Any]]:
             "target": "1" if several else "text",
             "resps": [others[0], right, *others[1:]] if several else [right],
             "filtered_resps": [r[0] for r in ([others[0], right, *others[1:]] if several else [right])],
-            "doc_hash": f"{role}{i}",
+            **{name: f"{name} {role}{i}" for name in HASHES},
             "acc": 1.0,
         }
         found.append(row)
@@ -48,21 +49,29 @@ def test_likelihoods_margins_and_groups(tmp_path: Path, imported: Any, several: 
         for m in ("original", "unlearned")
     }
     folder, found, _ = imported("lm-eval", sources, sets=TASKS, group_key="author")
-    assert list(found.signals) == (["nll", "margin", "correct"] if several else ["nll", "correct"])
+    assert list(found.signals) == (["nll_sum", "margin", "correct"] if several else ["nll_sum", "correct"])
     values = saved(folder, "unlearned")
-    np.testing.assert_allclose(values["forget.nll"], losses("unlearned", "forget"))
+    np.testing.assert_allclose(values["forget.nll_sum"], losses("unlearned", "forget"))
     if several:
         np.testing.assert_allclose(values["forget.margin"], 2.0)
     assert saved(folder, "forget")["ids"][7] == "wmdp_bio:7"
     assert len(set(saved(folder, "forget")["group"])) == 6
 
 
-def test_other_documents_and_malformed_rows_are_refused_with_the_row(tmp_path: Path, imported: Any) -> None:
+@pytest.mark.parametrize("name", HASHES)
+@pytest.mark.parametrize("other", ["another", None])
+def test_rows_whose_hashes_differ_are_refused(tmp_path: Path, imported: Any, name: str, other: str | None) -> None:
+    """The same document under another prompt, or with another right answer, is another question."""
     rows = {role: samples("unlearned", role, several=True) for role in SIZES}
     good = save(tmp_path / "good", rows)
-    rows["forget"][4]["doc_hash"] = "another"
-    with pytest.raises(InputError, match="forget, row 4 and 0 more are other documents"):
+    rows["forget"][4][name] = other
+    with pytest.raises(InputError, match="forget, row 4 and 0 more are other documents, or asked otherwise"):
         imported("lm-eval", {"original": good, "unlearned": save(tmp_path / "bad", rows)}, sets=TASKS)
+
+
+def test_malformed_rows_are_refused_with_the_row(tmp_path: Path, imported: Any) -> None:
+    rows = {role: samples("unlearned", role, several=True) for role in SIZES}
+    good = save(tmp_path / "good", rows)
     rows["forget"][4]["filtered_resps"][2][0] = "low"
     with pytest.raises(InputError, match="line 5, resps is 'low'"):
         imported("lm-eval", {"unlearned": save(tmp_path / "bad", rows)}, sets=TASKS)
@@ -99,3 +108,35 @@ def test_a_reference_that_was_asked_for_other_documents_is_refused(tmp_path: Pat
     other = save(tmp_path / "other", rows)
     with pytest.raises(InputError, match="retain: the reference model was asked for other documents"):
         imported("lm-eval", {"unlearned": source}, sets=TASKS, reference=str(other))
+
+
+@pytest.mark.parametrize(
+    ("several", "answer"), [(False, 0), (True, 1), (True, 3)], ids=["single", "right answer", "other answer"]
+)
+def test_a_null_in_one_model_drops_that_row_in_all_and_no_signal(
+    tmp_path: Path, imported: Any, several: bool, answer: int
+) -> None:
+    sources = {}
+    for model in ("original", "unlearned"):
+        rows = {role: samples(model, role, several=several) for role in SIZES}
+        if model == "unlearned":
+            rows["forget"][4]["filtered_resps"][answer][0] = None
+            rows["holdout"][7]["acc"] = None
+        sources[model] = save(tmp_path / model, rows)
+    folder, found, said = imported("lm-eval", sources, sets=TASKS)
+    assert list(found.signals) == (["nll_sum", "margin", "correct"] if several else ["nll_sum", "correct"])
+    assert not any("left out" in line for line in said)
+    assert [found.counts[role] for role in ("forget", "holdout")] == [
+        {"rows": SIZES[role] - 1, "null": 1, "missing": 0} for role in ("forget", "holdout")
+    ]
+    assert "wmdp_bio:4" not in saved(folder, "forget")["ids"]
+    np.testing.assert_allclose(saved(folder, "original")["forget.nll_sum"], np.delete(losses("original", "forget"), 4))
+
+
+def test_a_signal_without_any_value_is_left_out(tmp_path: Path, imported: Any) -> None:
+    rows = {role: samples("unlearned", role, several=False) for role in SIZES}
+    for row in rows["forget"]:
+        row["filtered_resps"] = ["generated text"]
+    _, found, said = imported("lm-eval", {"unlearned": save(tmp_path / "unlearned", rows)}, sets=TASKS)
+    assert list(found.signals) == ["correct"]
+    assert "nll_sum is left out: not every log has it for forget" in said

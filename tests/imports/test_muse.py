@@ -49,7 +49,21 @@ def test_logs_of_other_texts_are_refused_and_groups_it_has_no_field_for(tmp_path
         "original": dump(tmp_path / "a" / "log.json", log("original")),
         "unlearned": dump(tmp_path / "log.json", other),
     }
-    with pytest.raises(InputError, match="are other documents in other models' logs"):
+    with pytest.raises(InputError, match="are other documents, or asked otherwise, in other models' logs"):
         imported("muse", sources)
     with pytest.raises(InputError, match="not every layout has a field for it"):
         imported("muse", {"unlearned": sources["original"]}, group_key="author")
+
+
+def test_a_null_of_any_column_drops_its_row_in_all_and_no_signal(tmp_path: Path, imported: Any) -> None:
+    other = log("unlearned")
+    for row, field in enumerate(("PPL", "PPL/zlib", "Min-20%")):
+        other["forget"][row][field] = None
+    sources = {
+        "original": dump(tmp_path / "a" / "log.json", log("original")),
+        "unlearned": dump(tmp_path / "log.json", other),
+    }
+    folder, found, _ = imported("muse", sources)
+    assert list(found.signals) == ["nll", "min_k", "zlib_nll"]
+    assert found.counts["forget"] == {"rows": 57, "null": 3, "missing": 0}
+    assert saved(folder, "forget")["ids"][0] == "forget:3"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 import stat
@@ -58,11 +59,16 @@ def test_the_command_that_it_prints_audits_what_it_wrote(
     assert "min_k is left out: not every log has it for retain" in ended.err
     command = shlex.split(ended.out.strip())
     assert command == ["audit", "run", "--config", "case/audit.toml"]
+    monkeypatch.chdir("case")
+    planned = cli("run", "--dry-run")
+    assert planned.code == 0, planned.err
+    monkeypatch.chdir(tmp_path)
     run = cli(*command[1:], "--quiet")
     assert run.code in (0, 1, 3), run.err
     record = json.loads((Path(run.result["run"]) / "run.json").read_text())
     assert record["task"]["signals"] == {"nll": "lower"}
     assert not leaks(Path(run.result["run"]), (SECRET, "forget:17", "forget-3"), run.out, run.err)
+    assert (tmp_path / "case" / "private" / ".audit").is_dir()
 
 
 def test_ids_values_digests_and_modes_round_trip(tmp_path: Path, imported: Any) -> None:
@@ -82,6 +88,17 @@ def test_ids_values_digests_and_modes_round_trip(tmp_path: Path, imported: Any) 
     for path in folder.rglob("*"):
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
         assert path.name == "texts.jsonl" or path.is_dir() or SECRET.encode() not in path.read_bytes()
+    assert {path.name for path in (folder / "private").iterdir()} == {
+        "texts.jsonl", "forget.npz", "retain.npz", "holdout.npz"
+    }  # fmt: skip
+    for name, digest in origin["written"].items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+    for path in folder.glob("*"):  # what may be handed on says of no row who it is
+        if path.suffix == ".npz":
+            with np.load(path) as archive:
+                assert all(archive[key].dtype.kind == "f" for key in archive.files), path
+        elif path.is_file():
+            assert not any(word in path.read_text() for word in ("forget:17", "forget-1", "holdout:3")), path
 
 
 def test_scores_that_are_higher_for_strangers_are_turned(tmp_path: Path, imported: Any) -> None:

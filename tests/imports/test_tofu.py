@@ -61,3 +61,17 @@ def test_malformed_rows_are_refused_with_the_row(tmp_path: Path, imported: Any) 
     dump(path / FILES["forget"], log("unlearned", "forget"))
     with pytest.raises(InputError, match=r"eval_log.json cannot be read"):
         imported("tofu", {"unlearned": path})
+
+
+def test_a_null_of_any_column_drops_its_row_in_all_and_no_signal(tmp_path: Path, imported: Any) -> None:
+    sources = {model: folder_of(tmp_path, model) for model in ("original", "unlearned")}
+    broken = log("unlearned", "forget")
+    broken["avg_gt_loss"]["4"] = broken["rougeL_recall"]["5"] = broken["avg_paraphrased_loss"]["6"] = None
+    broken["average_perturb_loss"]["7"] = [2.0, None]
+    dump(sources["unlearned"] / FILES["forget"], broken)
+    folder, found, _ = imported("tofu", sources)
+    assert list(found.signals) == ["nll", "truth_ratio", "rouge_l"]
+    assert found.counts["forget"] == {"rows": 56, "null": 4, "missing": 0}
+    np.testing.assert_array_equal(
+        saved(folder, "original")["forget.nll"], np.delete(losses("original", "forget"), [4, 5, 6, 7])
+    )

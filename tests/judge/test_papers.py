@@ -51,10 +51,16 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_every_figure_stands_beside_that_of_the_references(found: Any) -> None:
     result, _ = found
     figures = {figure.name.partition(" ")[0]: figure for figure in result.papers}
-    assert set(figures) == {"UA", "RA", "TA", "Average", "ToW", "AUS", "Forget", "privleak"}
+    assert set(figures) == {"UA", "RA", "TA", "Average", "ToW", "AUS", "Forget", "privleak", "perplexity"}
     assert all(figure.null is not None for figure in result.papers)
     unlearned = scores(1, saw=False, shift=9.0)
     assert figures["UA"].value == pytest.approx(1 - unlearned["forget.correct"].mean())
+    perplexity = {f.name.partition(" on ")[2]: f for f in result.papers if f.name.startswith("perplexity (exp of the")}
+    assert set(perplexity) == {"forget rows", "retain rows", "never-seen rows"}
+    for rows, role in (("forget rows", "forget"), ("retain rows", "retain")):
+        assert perplexity[rows].value == pytest.approx(np.exp(unlearned[f"{role}.nll"].mean()))
+        references = [np.exp(scores(10 + k, saw=False)[f"{role}.nll"].mean()) for k in range(5)]
+        assert perplexity[rows].null == pytest.approx((min(references), max(references)))
     assert figures["UA"].value == 1.0  # over-unlearned: no retrain answers like this
     assert figures["UA"].null[1] < 0.8
     assert figures["ToW"].null[0] > figures["ToW"].value

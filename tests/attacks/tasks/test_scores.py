@@ -58,3 +58,14 @@ def test_only_a_likelihood_is_one() -> None:
     assert "log_likelihood" in Scores({"nll": "lower", "margin": "higher"}).signals
     assert "log_likelihood" not in Scores({"log_density": "higher"}).signals
     assert "features" in Scores({"margin": "higher"}, with_features=True).signals
+
+
+def test_a_sum_over_tokens_is_a_likelihood_and_no_perplexity() -> None:
+    outputs = -np.array([[1.0], [3.0]])
+    mean, total = (Scores({name: "lower"}) for name in ("nll", "nll_sum"))
+    assert mean.printed_loss(mean.loss(outputs, NOTHING)) == pytest.approx(np.exp(2.0))
+    assert "perplexity" in mean.loss_figure
+    assert total.loss_figure == ""
+    np.testing.assert_array_equal(total.log_likelihood(outputs, NOTHING, 0.0), [-1.0, -3.0])
+    beside = Scores({"margin": "higher", "rouge_l": "higher", "nll": "lower"})  # another signal judges
+    assert beside.loss(np.array([[0.0, 0.5, -2.0]]), NOTHING) == 2.0
