@@ -62,7 +62,8 @@ def judge(evidence: Evidence, policy: Policy, policy_sha256: str, scoring: Scori
     checks = gates(evidence, policy, families, measured, findings)
     checks += weaker_levels(scoring.scored, evidence, policy, families)
     checks += signal_gates(evidence, scoring, policy)
-    verdict = decide(evidence, policy, families, findings, checks, measured)
+    silent = frozenset(item.attack.name for item in scoring.scored if item.subject.invalid)
+    verdict = decide(evidence, policy, families, findings, checks, measured, silent)
     verdict = sized(verdict, findings, policy.figures(evidence.facts.claim.kind, evidence.facts.claim.access))
     warnings = cautions(evidence, families, policy)
     facts = evidence.facts

@@ -34,8 +34,11 @@ def decide(
     findings: Sequence[Finding],
     checks: Sequence[Gate],
     measured: UtilityRecord,
+    silent: frozenset[str],
 ) -> Verdict:
     """FAIL wins; PASS needs every mandatory figure and every gate; everything else is INCONCLUSIVE.
+
+    ``silent`` are the attacks whose scores of this model are out of line: that they see nothing says nothing.
 
     Other forms of PASS exist only where the policy admits them: with a trace (a difference was detected, every figure
     lies inside its margin), on transfer (the references are surrogates), identical to a retrain (no figure is needed).
@@ -67,7 +70,7 @@ def decide(
         reasons += no_identity(findings)
         return Verdict(
             outcome=Outcome.INCONCLUSIVE,
-            sentence=f"INCONCLUSIVE: {open_words(findings, checks, CLAIMS[claim.kind])}",
+            sentence=f"INCONCLUSIVE: {open_words(findings, checks, CLAIMS[claim.kind], silent)}",
             scope=scope,
             reasons=tuple(dict.fromkeys(reasons)),
             settle=cheapest_first(settle),

@@ -11,7 +11,9 @@ from .weaker import rejecting
 NEAR = 0.5  # our choice: an estimate beyond this share of its margin is near it
 
 
-def open_words(findings: Sequence[Finding], checks: Sequence[Gate], what: str) -> str:
+def open_words(
+    findings: Sequence[Finding], checks: Sequence[Gate], what: str, silent: frozenset[str] = frozenset()
+) -> str:
     """Which of these it is: a weaker adversary sees a trace, nothing could be tested, a figure is near its margin, or
     what was tested is not precise enough.
 
@@ -19,11 +21,13 @@ def open_words(findings: Sequence[Finding], checks: Sequence[Gate], what: str) -
         findings: of the audit.
         checks: its gates.
         what: the forget set, in words.
+        silent: attacks whose scores of this model are out of line, so that no figure of theirs judges.
     """
     levels = rejecting(checks)
     if levels:
         return f"an adversary with {levels[0]} alone sees a trace of {what}: a claim of that access would be a FAIL."
-    figures = [f for f in findings if f.kind == "equivalence" and f.role == "mandatory" and _sighted(f)]
+    heard = [f for f in findings if f.attack not in silent]
+    figures = [f for f in heard if f.kind == "equivalence" and f.role == "mandatory" and _sighted(f)]
     if not figures:
         return f"nothing could be tested: no attack that is shown to see {what} in the original could judge the model."
     unsettled = [f for f in figures if f.status is not FindingStatus.PASS]

@@ -52,6 +52,13 @@ def test_the_kinds_of_open(findings: list[Finding], said: str) -> None:
     assert ("no leak was detected" in text) is ("nothing could be tested" not in said)
 
 
+def test_an_attack_whose_scores_are_out_of_line_tested_nothing() -> None:
+    silent = frozenset({"membership"})
+    assert "nothing could be tested" in open_words([figure(0.51)], [], WHAT, silent)
+    other = figure(0.51, id="probe.auc", attack="probe")
+    assert "tested, and not precise enough" in open_words([figure(0.59), other], [], WHAT, silent)
+
+
 def test_a_weaker_adversary_comes_first() -> None:
     seen = Gate(name="weaker access: logits", ok=False, effect="blocks PASS", reason="D2 p = 0.0100")
     assert open_words([figure(0.51)], [seen], WHAT).startswith("an adversary with logits alone sees a trace")
