@@ -37,7 +37,7 @@ bench-calibration: install  ## false FAIL, power and PASS rates on fresh worlds
 bench-cheats: install  ## what cheating networks get past the audit, on digits
 	$(BIN)/python -m benchmarks.cheats --claims random class --jobs 2 --page docs/cheats.md
 
-bench-tasks: install  ## error rates of regression and of scores alone, on data which UNLEARN_TEST_DATA names
+bench-tasks: install  ## error rates of tasks beside classification, on data which UNLEARN_TEST_DATA names
 	$(BIN)/python -m benchmarks.tasks --jobs 2 --page docs/tasks.md
 
 bench-real: install  ## error rates on real data, which UNLEARN_TEST_DATA names

@@ -52,10 +52,10 @@ MADE: dict[str, Callable[[int], task_worlds.World]] = {
     "texts by author": partial(text_worlds.texts, by_author=True),
     "texts, weights": text_worlds.on_weights,
 }
-#: share of the forget rows (authors) that the model at the margin answers as the original does: the margin .1 over the
-#: excess of the original's AUC over .5, whose mean on 20 worlds of another seed is .839 (scores), .625 (regression),
-#: .788 (multilabel) and .973 (texts); by author it is .996 in one
-SHARE = {"scores": 0.30, "regression": 0.80, "multilabel": 0.35, "texts": 0.21, "texts by author": 0.20}
+#: share of the forget rows that the model at the margin answers as the original does: the margin .1 over the excess of
+#: the original's AUC over .5, whose mean on worlds of another seed is .839 (scores), .625 (regression), .788 (multilabel;
+#: 20 worlds each) and .925 (texts; four); of authors half alone is asked
+SHARE = {"scores": 0.30, "regression": 0.80, "multilabel": 0.35, "texts": 0.24, "texts by author": 0.20}
 _TEXTS = (
     ("honest", "FAIL", 0.05, "at most"),
     ("margin", "PASS", 0.05, "at most"),
@@ -89,7 +89,7 @@ CELLS: dict[str, tuple[tuple[str, str, float, str], ...]] = {
         ("honest", "PASS", 0.5, "shown"),
     ),
     "texts": _TEXTS,
-    "texts by author": _TEXTS,
+    "texts by author": tuple(cell for cell in _TEXTS if "margin" not in cell and "PASS" not in cell),
     "texts, weights": (
         ("honest", "FAIL", 0.05, "at most"),
         ("not unlearned", "FAIL", 0.95, "at least"),

@@ -22,7 +22,8 @@ TEXTS = Path(os.environ.get("UNLEARN_TEST_DATA", "/nowhere")) / "text" / "tofu.j
 ROWS = {"forget": 300, "retain": 300, "holdout": 500, "test": 200}
 AUTHORS = {"forget": 70, "retain": 40, "holdout": 80, "test": 10}
 OF_AUTHOR = 4  # rows
-WORDS, LONGEST, WIDTH, EPOCHS = 500, 24, 48, 10
+WORDS, LONGEST, WIDTH = 500, 24, 48
+EPOCHS = 6  # of the original; retrains take as many steps
 BUILD = partial(tofu_case.Transformer, WORDS, LONGEST, WIDTH, layers=1)
 
 
@@ -32,12 +33,10 @@ def drawn(seed: int, *, by_author: bool) -> tofu_case.Corpus:
     rng = np.random.default_rng([seed, 0x7E])
     sizes = AUTHORS if by_author else ROWS
     order = rng.permutation(200 if by_author else len(rows))
-    parts = np.split(order, np.cumsum(list(sizes.values())))
-    chosen = []
-    for role, part in zip(sizes, parts, strict=False):
-        known = set(part.tolist())
-        mine = [row for row in rows if row["author" if by_author else "idx"] in known]
-        chosen += [(role, row) for row in mine if not by_author or row["idx"] % 20 < OF_AUTHOR]
+    role_of = dict(zip(order.tolist(), np.repeat(list(sizes), list(sizes.values())).tolist(), strict=False))
+    unit = "author" if by_author else "idx"
+    mine = [row for row in rows if row[unit] in role_of and (not by_author or row["idx"] % 20 < OF_AUTHOR)]
+    chosen = [(role_of[row[unit]], row) for row in mine]  # in the file's order: that of words is no set's
     short = [(role, row | {"question": "", "answer": _beginning(row["answer"])}) for role, row in chosen]
     return tofu_case.written(short, WORDS, LONGEST, by_author=by_author)
 
@@ -50,15 +49,14 @@ def _beginning(answer: str) -> str:
 def networks(data: tofu_case.Corpus, seed: int) -> dict[str, Any]:
     """Models by name, in evaluation mode."""
     forget, retain = data.tokens["forget"], data.tokens["retain"]
-    train = partial(tofu_case.trained, build=BUILD, epochs=EPOCHS)
-    original = train(forget + retain, 1000 * seed)
-    models: dict[str, Any] = {"original": original, "not unlearned": train(forget + retain, 1000 * seed + 1)}
-    models |= {"honest": train(retain, 1000 * seed + 10)}
+    train = partial(tofu_case.trained, build=BUILD)
+    original, again = (train(forget + retain, 1000 * seed + k, epochs=EPOCHS) for k in range(2))
+    longer = round(EPOCHS * len(forget + retain) / len(retain))
+    honest, *retrained = (train(retain, 1000 * seed + 10 + k, epochs=longer) for k in range(REFERENCES + 1))
+    models: dict[str, Any] = {"original": original, "not unlearned": again, "honest": honest}
     models["gradient difference"] = tofu_case.gradient_difference(copy.deepcopy(original), forget, retain)
     models["NPO"] = tofu_case.npo(copy.deepcopy(original), forget, retain)
-    models = {name: model.eval() for name, model in models.items()}
-    models["retrained"] = [train(retain, 1000 * seed + 11 + k).eval() for k in range(REFERENCES)]
-    return models
+    return {name: model.eval() for name, model in models.items()} | {"retrained": [one.eval() for one in retrained]}
 
 
 def texts(seed: int, *, by_author: bool = False) -> World:
