@@ -53,8 +53,8 @@ MADE: dict[str, Callable[[int], task_worlds.World]] = {
     "texts, weights": text_worlds.on_weights,
 }
 #: share of the forget rows that the model at the margin answers as the original does: the margin .1 over the excess of
-#: the original's AUC over .5, whose mean on worlds of another seed is .839 (scores), .625 (regression), .788 (multilabel;
-#: 20 worlds each) and .925 (texts; four); of authors half alone is asked
+#: the original's AUC over .5, whose mean on worlds of another seed is .839 (scores), .625 (regression) and .788
+#: (multilabel), 20 worlds each, and .925 (texts, four); of authors half alone is asked
 SHARE = {"scores": 0.30, "regression": 0.80, "multilabel": 0.35, "texts": 0.24, "texts by author": 0.20}
 _TEXTS = (
     ("honest", "FAIL", 0.05, "at most"),
