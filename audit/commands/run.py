@@ -75,6 +75,14 @@ def run(
         Effort | None,
         typer.Option(help="Budget of the attacks; --dry-run prints what it costs. quick supports no PASS."),
     ] = None,
+    include_samples: Annotated[
+        bool,
+        typer.Option(
+            "--include-samples",
+            help="Show pictures of the forget set beside their reconstructions in the HTML report: such a report is "
+            "personal data.",
+        ),
+    ] = False,
     claim: Annotated[Kind | None, typer.Option(help="What was forgotten; inferred and printed where silent.")] = None,
     split: Annotated[Split | None, typer.Option(help="attested: holdout is a random companion of forget.")] = None,
     access: Annotated[AccessLevel | None, typer.Option(help="What the adversary may have.")] = None,
