@@ -68,11 +68,15 @@ class Interpolation(Attack):
         right: dict[str, list[Floats]] = {role: [] for role in ROLES}
         normalised = False
         for share in shares:
-            between.module.load_state_dict(blended(start, end, float(share)))
-            if 0 < share < 1:
+            inside = 0 < share < 1
+            if inside:
+                between.module.load_state_dict(blended(start, end, float(share)))
                 normalised |= renormalised(between, batches(view, case, "retain", rows["retain"]))
             for role in ROLES:
-                logits = passed(view, between.forward, case, role, rows[role])
+                if inside:
+                    logits = passed(view, between.forward, case, role, rows[role])
+                else:  # the shared forward pass has asked the ends
+                    logits = (view if share else original).logits(role)[rows[role]]
                 right[role].append(correct(logits, case.labels[role][rows[role]]).astype(np.float64))
         gap = [(a - b).double().pow(2).sum().item() for a, b in _pairs(start, end)]
         size = [a.double().pow(2).sum().item() for a, _ in _pairs(start, end)]
