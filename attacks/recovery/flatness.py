@@ -50,6 +50,10 @@ class Flatness(Attack):
         """Rows, not classes."""
         return "compares rows: a class that was never learned has no loss to compare" if case.kind == "class" else ""
 
+    def gradient_rows(self, case: Case) -> int:
+        """Forward passes alone, a third of a gradient row each: every draw at every size, both ways."""
+        return 2 * len(SIZES) * int(self.parameters["draws"]) * sum(len(case.labels[side]) for side in SIDES) // 3
+
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Relative curvature and minus the spread per row and size, (n, sizes, 2)."""
         draws = int(self.parameters["draws"])

@@ -54,6 +54,11 @@ class Interpolation(Attack):
             raise ValueError("interpolation: steps must be >= 2 and max_rows >= 50")
         self.parameters = {"steps": steps, "max_rows": max_rows}
 
+    def gradient_rows(self, case: Case) -> int:
+        """Forward passes alone, a third of a gradient row each, inside the path; BatchNorm adds retain rows."""
+        rows = sum(min(len(case.labels[role]), int(self.parameters["max_rows"])) for role in ROLES)
+        return (int(self.parameters["steps"]) - 1) * rows // 3
+
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:
         """Which rows are right along the path, (steps + 1, rows) a set; distance of the weights.
 

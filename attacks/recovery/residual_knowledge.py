@@ -52,6 +52,10 @@ class ResidualKnowledge(Attack):
             raise ValueError("residual_knowledge: draws must be >= 2")
         self.parameters = {"draws": draws}
 
+    def gradient_rows(self, case: Case) -> int:
+        """Forward passes alone, a third of a gradient row each: every draw at every size."""
+        return len(SIZES) * int(self.parameters["draws"]) * sum(len(case.labels[side]) for side in sides_of(case)) // 3
+
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Share of draws that keep the true label, (n, sizes) a side."""
         draws = int(self.parameters["draws"])

@@ -58,6 +58,12 @@ class Transplant(Attack):
             raise ValueError("transplant: max_rows must be >= 100")
         self.parameters = {"max_rows": max_rows}
 
+    def gradient_rows(self, case: Case) -> int:
+        """Forward passes alone, a third of a gradient row each: both sides at eight depths, with half of the retain
+        rows that BatchNorm would need, since the case does not say what the network is."""
+        rows = min(len(case.labels["retain"]), int(self.parameters["max_rows"]))
+        return MOST * (rows // 2 + sum(len(case.labels[side]) for side in sides_of(case))) // 3
+
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:
         """Signals on both sides by depth, (n, depths); how many depths are stitched, and how many cannot be.
 
