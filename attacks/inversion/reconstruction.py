@@ -8,9 +8,21 @@ from typing import ClassVar
 import numpy as np
 
 from attacks.base import DOTS, Access, Attack, Case, Scores, Signals, View
+from attacks.inputs import unless_continuous
 
 from . import samples
-from .common import CLASS_CLAIM, NO_CHANGE, NO_CHANGE_REMEDY, beside, chance, exposure, shares, too_few_decoys
+from .common import (
+    CLASS_CLAIM,
+    DISCRETE,
+    NO_CHANGE,
+    NO_CHANGE_REMEDY,
+    beside,
+    chance,
+    difference,
+    exposure,
+    shares,
+    too_few_decoys,
+)
 from .inverter import MODES, Inverter, Settings
 
 MOST = 32  # rows that one difference is asked for at most
@@ -86,8 +98,15 @@ class Reconstruction(Attack):
         self.parameters = dict(vars(self.settings))
 
     def applicable(self, case: Case) -> str:
-        """Rows of a deleted class are known by their class; a rank needs decoys."""
-        return CLASS_CLAIM if case.kind == "class" else too_few_decoys(case)
+        """Rows of a deleted class are known by their class; a rank needs decoys, and a distance continuous inputs."""
+        if case.kind == "class":
+            return CLASS_CLAIM
+        return too_few_decoys(case) or unless_continuous(case, DISCRETE)
+
+    def check_models(self, view: View, original: View | None, case: Case) -> None:  # noqa: ARG002
+        """Weights of the original's names and shapes."""
+        assert original is not None
+        difference(view, original)
 
     def gradient_rows(self, case: Case) -> int:
         """Both searches (the rows' and the planted rows'), twice differentiated."""

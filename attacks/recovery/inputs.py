@@ -10,6 +10,7 @@ import numpy as np
 from attacks.base import Case, Floats, Ints, NotApplicable, View
 
 BOX_ROWS = 5000  # our choice: retain rows whose smallest and largest value make the box
+DISCRETE = "needs one array of continuous inputs: a small change of discrete inputs has no meaning"
 BLOCK = 512  # our choice: rows of one forward pass
 
 
@@ -26,7 +27,7 @@ def continuous(case: Case, role: str, rows: Ints) -> Floats:
     """
     x = case.sets[role].batch(rows)
     if not isinstance(x, np.ndarray) or x.dtype.kind != "f":
-        raise NotApplicable("needs one array of continuous inputs: a small change of discrete inputs has no meaning")
+        raise NotApplicable(DISCRETE)
     return np.asarray(x, dtype=np.float64)
 
 

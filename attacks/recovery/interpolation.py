@@ -59,6 +59,11 @@ class Interpolation(Attack):
         rows = sum(min(len(case.labels[role]), int(self.parameters["max_rows"])) for role in ROLES)
         return (int(self.parameters["steps"]) - 1) * rows // 3
 
+    def check_models(self, view: View, original: View | None, case: Case) -> None:  # noqa: ARG002
+        """The original's architecture."""
+        assert original is not None
+        matching(original.network(), view.network())
+
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:
         """Which rows are right along the path, (steps + 1, rows) a set; distance of the weights.
 

@@ -9,9 +9,11 @@ import numpy as np
 
 from attacks.base import Access, Attack, Case, Floats, Plot, Scores, Signals
 from attacks.calibration import OUT_OF_LINE_REMEDY, calibrated, out_of_line
+from attacks.inputs import unless_continuous
 from attacks.signals import contrast
 
 from .descent import Descent
+from .inputs import DISCRETE
 from .sides import sides_of
 from .survival import sentence, surviving
 
@@ -43,6 +45,10 @@ class RadiusSweep(Attack):
         if steps < 1 or restarts < 0 or batch < 1:
             raise ValueError(f"{self.name}: steps must be >= 1, restarts >= 0 and batch >= 1")
         self.parameters = {"steps": steps, "restarts": restarts, "batch": batch}
+
+    def applicable(self, case: Case) -> str:
+        """A change of discrete inputs has no meaning."""
+        return super().applicable(case) or unless_continuous(case, DISCRETE)
 
     def gradient_rows(self, case: Case) -> int:
         """Both sides at every radius above 0."""

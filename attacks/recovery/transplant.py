@@ -64,6 +64,14 @@ class Transplant(Attack):
         rows = min(len(case.labels["retain"]), int(self.parameters["max_rows"]))
         return MOST * (rows // 2 + sum(len(case.labels[side]) for side in sides_of(case))) // 3
 
+    def check_models(self, view: View, original: View | None, case: Case) -> None:  # noqa: ARG002
+        """The original's architecture, and more than one module."""
+        assert original is not None
+        theirs = original.network()
+        matching(theirs, view.network())
+        if not original.layers() and len(groups(theirs.module.state_dict())) < 2:
+            raise NotApplicable("one module alone: there is no depth to cut at")
+
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:
         """Signals on both sides by depth, (n, depths); how many depths are stitched, and how many cannot be.
 
@@ -71,7 +79,7 @@ class Transplant(Attack):
             NotApplicable: another architecture than the original's, outputs alone, or no depth.
         """
         assert original is not None
-        matching(original.network(), view.network())
+        self.check_models(view, original, case)
         rows, _ = fit_rows(case, int(self.parameters["max_rows"]), rng)
         stitched, refused = [], 0
         for layer in original.layers():

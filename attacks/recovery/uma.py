@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from attacks.base import DOTS, Access, Attack, Bools, Case, ChartSpec, Floats, Ints, Plot, Scores, Signals, View
+from attacks.inputs import unless_continuous
 from attacks.signals import contrast, log_softmax
 
 from .descent import Descent, cross_entropy, divergence
 from .fragility import reported
-from .inputs import box_of, continuous, some_rows
+from .inputs import DISCRETE, box_of, continuous, some_rows
 from .masking import TOLERATED, unmasked
 from .survival import first_reached, sentence, surviving
 
@@ -88,6 +89,10 @@ class UnlearningMapping(Attack):
             "reached": reached,
             "batch": batch,
         }
+
+    def applicable(self, case: Case) -> str:
+        """A change of discrete inputs has no meaning."""
+        return super().applicable(case) or unless_continuous(case, DISCRETE)
 
     def gradient_rows(self, case: Case) -> int:
         """Two sides at every radius above 0, the control at one; the soft target, and at most as many for the hard."""

@@ -53,6 +53,11 @@ class Connectivity(Attack):
         """Forward passes alone, a third of a gradient row each; without BatchNorm the ends cost none."""
         return len(POINTS) * min(len(case.labels["retain"]), int(self.parameters["max_rows"])) // 3
 
+    def check_models(self, view: View, original: View | None, case: Case) -> None:
+        """The original's architecture."""
+        assert original is not None
+        Between(view, original, case)
+
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:
         """Mean loss on retain rows at each point."""
         assert original is not None

@@ -60,6 +60,11 @@ class Shallowness(Attack):
         """Forward passes alone, a third of a gradient row each: both directions of at most eight blocks, one end."""
         return (2 * (MOST - 1) + 1) * min(len(case.labels[compared(case)[0]]), int(self.parameters["max_rows"])) // 3
 
+    def check_models(self, view: View, original: View | None, case: Case) -> None:
+        """The original's architecture."""
+        assert original is not None
+        Between(view, original, case)
+
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:
         """Probability of the label per forgotten row with 0 .. L layers put back, from top and bottom."""
         assert original is not None
