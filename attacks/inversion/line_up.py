@@ -112,7 +112,7 @@ class LineUp(Attack):
 
     def _cosines(self, original: View, found: Difference, case: Case, role: str) -> Floats:
         """(n,) cosines of the rows of a set, a batch at a time."""
-        step = max(1, BOUND // found.size)
+        step = max(1, min(case.batch, BOUND // found.size))
         rows = np.arange(len(case.labels[role]))
         with row_by_row():
             parts = [_of_rows(original, found, case, role, rows[at : at + step]) for at in range(0, len(rows), step)]

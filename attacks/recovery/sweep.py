@@ -13,7 +13,7 @@ from attacks.inputs import unless_continuous
 from attacks.signals import contrast
 
 from .descent import Descent
-from .inputs import DISCRETE
+from .inputs import DISCRETE, block
 from .sides import sides_of
 from .survival import sentence, surviving
 
@@ -55,9 +55,10 @@ class RadiusSweep(Attack):
         rows = sum(len(case.labels[role]) for role in sides_of(case))
         return rows * len(RADII) * (int(self.parameters["steps"]) + 1) * (int(self.parameters["restarts"]) + 1)
 
-    def descent(self, view: Any, box: tuple[float, float]) -> Descent:
+    def descent(self, view: Any, box: tuple[float, float], case: Case) -> Descent:
         """A descent of the budget."""
-        return Descent(view, box, steps=int(self.parameters["steps"]), batch=int(self.parameters["batch"]))
+        batch = block(case, int(self.parameters["batch"]))
+        return Descent(view, box, steps=int(self.parameters["steps"]), batch=batch)
 
     def ways(self, shape: tuple[int, ...], rng: np.random.Generator) -> list[Floats]:
         """Directions of the random starts, the same for all rows."""

@@ -13,7 +13,7 @@ from attacks.signals import contrast, log_softmax
 
 from .descent import Descent, cross_entropy, divergence
 from .fragility import reported
-from .inputs import DISCRETE, box_of, continuous, some_rows
+from .inputs import DISCRETE, block, box_of, continuous, some_rows
 from .masking import TOLERATED, unmasked
 from .survival import first_reached, sentence, surviving
 
@@ -77,7 +77,7 @@ class UnlearningMapping(Attack):
             restarts: random starts beside the start at d = 0, >= 0.
             max_rows: at most this many rows on each side, >= 8.
             reached: mean KL in nats, > 0, at which the matched-target control counts as reached (our choice).
-            batch: (row, radius) pairs in one block, >= 1: bounds the memory.
+            batch: (row, radius) pairs in one block, >= 1, at most the user's batch size: bounds the memory.
         """
         super().__init__()
         if steps < 1 or restarts < 0 or max_rows < 8 or reached <= 0 or batch < 1:
@@ -107,7 +107,8 @@ class UnlearningMapping(Attack):
         roles = ("holdout", "test") if case.kind == "class" else ("forget", "holdout")
         limit, starts = int(self.parameters["max_rows"]), int(self.parameters["restarts"])
         focus, other = (_side(view, original, case, role, limit, starts, rng) for role in roles)
-        descent = Descent(view, box_of(case), steps=int(self.parameters["steps"]), batch=int(self.parameters["batch"]))
+        batch = block(case, int(self.parameters["batch"]))
+        descent = Descent(view, box_of(case), steps=int(self.parameters["steps"]), batch=batch)
         signals: dict[str, Floats | Ints] = {}
         masked = np.zeros(2)
         for name, side in (("focus", focus), ("other", other)):

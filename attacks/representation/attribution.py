@@ -120,7 +120,9 @@ class Attribution(Attack):
     def _method(self, view: View, case: Case) -> Attributions:
         bank = inputs_of(case, "retain", np.arange(min(len(case.labels["retain"]), 5_000)))
         baselines = np.stack([np.full(bank.shape[1:], bank.min()), bank.mean(axis=0)])
-        return Attributions(view, baselines, int(self.parameters["n_steps"]), int(self.parameters["batch"]))
+        return Attributions(
+            view, baselines, int(self.parameters["n_steps"]), min(int(self.parameters["batch"]), case.batch)
+        )
 
 
 def inputs_of(case: Case, role: str, rows: Ints) -> Floats:

@@ -107,7 +107,9 @@ class Concepts(Attack):
         for side, role in zip(("focus", "other"), compared(case), strict=True):
             rows = drawn(len(case.labels[role]), limit, rng)
             weights = _weights(case, role)[rows]
-            gradients = layer_gradients(view, case, role, rows, weights, layers, int(self.parameters["batch"]))
+            gradients = layer_gradients(
+                view, case, role, rows, weights, layers, min(int(self.parameters["batch"]), case.batch)
+            )
             sensitive = [g @ vectors.T > 0 for g, (vectors, _) in zip(gradients, found, strict=True)]
             signals[side] = np.stack(sensitive, axis=1).astype(np.float64)
             signals[f"{side}_still"] = np.stack([~g.any(axis=1) for g in gradients], axis=1).astype(np.float64)

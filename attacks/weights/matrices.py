@@ -138,9 +138,10 @@ class Between:
         self.network.module.load_state_dict({**self.mine, **{k: self._mixed(k, s) for k, s in share.items()}})
         with torch.no_grad():
             self._estimate()
+            size = min(ROWS, self.case.batch)
             parts = [
-                _numpy(self.network.forward(self._input(role, rows[start : start + ROWS])))
-                for start in range(0, len(rows), ROWS)
+                _numpy(self.network.forward(self._input(role, rows[start : start + size])))
+                for start in range(0, len(rows), size)
             ]
         return np.concatenate(parts)
 

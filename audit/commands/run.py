@@ -124,7 +124,9 @@ def run(
     executor: references.Executor = None,
     workers: references.Workers = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:0, ...")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Rows per forward pass.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Rows per forward pass at most, those of attacks as well.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the run directories. Default: runs.")] = None,
     config: Annotated[
         Path | None, typer.Option(help="audit.toml. Default: the one in this folder; never one beside the data.")
