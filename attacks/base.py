@@ -158,13 +158,16 @@ class Attack(ABC):
             REGISTRY[cls.name] = cls
 
     def applicable(self, case: Case) -> str:
-        """Why the attack has no meaning for such a case, or "": asked by plan and run alike. Labels alone are read."""
+        """Why the attack has no meaning for such a case, or "": asked by plan and run; reads labels, and one row."""
         return ROWS_ALONE if self.rows_alone and case.kind == "class" else ""
 
     @final
     def refused(self, case: Case) -> str:
         """Why the attack has no meaning for such a task or case, or ""."""
         return case.task.refuses(self.signal) or self.applicable(case)
+
+    def check_models(self, view: View, original: View | None, case: Case) -> None:  # noqa: B027
+        """Raise NotApplicable for models that ``run`` would refuse, in its words: the plan asks before it runs."""
 
     def gradient_rows(self, case: Case) -> int:  # noqa: ARG002
         """Rows that pass forward and backward through one model: the cost beyond the shared forward pass."""

@@ -185,6 +185,7 @@ class Case:
         shadows: shadow models of the attack's ``design``, in ``score`` only.
         task: what outputs mean.
         targets: numbers or flags that rows are labelled with, by set, (n, k); empty where rows have classes.
+        batch: rows of one forward pass at most (``--batch-size``), where blocks do not decide what is computed.
     """
 
     kind: ClaimKind
@@ -196,6 +197,7 @@ class Case:
     shadows: Shadows | None = None
     task: Task = field(default_factory=_classification)
     targets: Mapping[str, Floats] = field(default_factory=dict)
+    batch: int = 512
 
     def truth(self, role: str) -> np.ndarray[Any, Any]:
         """What the rows of a set are labelled with: classes (n,), or numbers or flags (n, k)."""

@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from .base import Case, Ints, View
+
+
+def unless_continuous(case: Case, reason: str) -> str:
+    """``reason`` where the inputs of the case are known to be something else than one array of floats, else ""."""
+    for data in case.sets.values():
+        if len(data):
+            try:
+                x = data.batch(np.arange(1))
+            except ValueError:  # outputs alone: no input is given
+                return ""
+            return "" if isinstance(x, np.ndarray) and x.dtype.kind == "f" else reason
+    return ""
 
 
 def tensors(view: View, case: Case, role: str, index: Ints) -> Any:

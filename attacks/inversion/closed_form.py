@@ -62,12 +62,15 @@ class ClosedForm(Attack):
         """Rows of a deleted class are known by their class; a rank needs decoys."""
         return CLASS_CLAIM if case.kind == "class" else too_few_decoys(case)
 
+    def check_models(self, view: View, original: View | None, case: Case) -> None:  # noqa: ARG002
+        """A head of the original's shape."""
+        assert original is not None
+        _heads(original, view)
+
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Cosine of each forget row and decoy to its nearest reconstruction, with and without the curvature."""
         assert original is not None
-        heads = [np.column_stack(one.head()) for one in (original, view)]
-        if heads[0].shape != heads[1].shape:
-            raise NotApplicable("needs a head of the original's shape: the networks differ in their last layer")
+        heads = _heads(original, view)
         change = (heads[0] - heads[1]).T  # (d + 1, C)
         unseen = np.concatenate([original.features(role) for role in ("test", "auxiliary")])
         own = np.concatenate([view.features(role) for role in ("test", "auxiliary")])
@@ -119,3 +122,15 @@ class ClosedForm(Attack):
         if self.parameters["curvature"] == "moment":
             return np.asarray(before - after)
         return np.asarray(np.exp(log_softmax(before)) - np.exp(log_softmax(after)))
+
+
+def _heads(original: View, view: View) -> list[Floats]:
+    """Weight and bias of both last layers, (C, d + 1).
+
+    Raises:
+        NotApplicable: they differ in shape.
+    """
+    heads = [np.column_stack(one.head()) for one in (original, view)]
+    if heads[0].shape != heads[1].shape:
+        raise NotApplicable("needs a head of the original's shape: the networks differ in their last layer")
+    return heads

@@ -13,6 +13,7 @@ from attacks.base import Case, Floats, Ints, Network, NotApplicable, View
 
 DECOYS = 99  # our choice: a rank among 99 never-seen rows can reach p = .01
 CLASS_CLAIM = "publishing both versions reveals a deleted class whatever the method"
+DISCRETE = "needs one array of continuous inputs: a row is compared with others by its distance"
 NO_CHANGE = "the weights are those of the original in every layer: there is no difference to read"
 NO_CHANGE_REMEDY = ("give the model after unlearning: this file holds the original's weights",)
 
@@ -98,7 +99,7 @@ def inputs(case: Case, role: str, rows: Ints) -> Floats:
     """
     x = case.sets[role].batch(rows)
     if isinstance(x, Mapping) or x.dtype.kind != "f":
-        raise NotApplicable("needs one array of continuous inputs: a row is compared with others by its distance")
+        raise NotApplicable(DISCRETE)
     return np.asarray(x, dtype=np.float64)
 
 

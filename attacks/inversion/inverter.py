@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from attacks.base import Case, Floats, Ints, NotApplicable, View
 from attacks.signals import log_softmax, rows_mask
 
-from . import labels
+from . import labels, samples
 from .common import correlations, difference, inputs, parameters, row_by_row
 from .matching import Search, reconstruct
 from .objective import Problems, Simulation, change_of
@@ -35,6 +36,7 @@ class Settings:
     step_rate: float
     max_rows: int
     mode: str
+    include_samples: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,14 +78,15 @@ class Inverter:
         self.simulation = Simulation(one.steps, one.step_rate)
 
     def signals(self) -> dict[str, Floats]:
-        """Figures alone; zeros where the weights did not move."""
+        """Figures, zeros where the weights did not move; pictures where they are asked for, else none."""
         rows = inputs(self.case, "forget", self.rows["forget"])
         planted = inputs(self.case, self.spare, self.rows[self.spare])[: len(rows)]
         length = self.difference.length
         if self.settings.mode == "difference" and length == 0:
             none = {key: np.zeros(0) for key in ("psnr", "ssim")}
             still = {key: np.zeros(len(of)) for key, of in self._sides(rows, planted).items()}
-            return {**none, **still, "labels": np.zeros(1), "cost": np.ones(1), "length": np.zeros(1)}
+            figures = {"labels": np.zeros(1), "cost": np.ones(1), "length": np.zeros(1)}
+            return {**none, **still, **figures, **self._pictures(lambda: np.zeros((0, 2, 1, 1)))}
         with row_by_row():
             found, guessed, cost = self._found(self._of_forget())
             seeded, _, _ = self._found(self._planted(planted, length))
@@ -92,15 +95,24 @@ class Inverter:
             key: nearest(_flat(seeded if key == "planted" else found), _flat(of), centre)
             for key, of in self._sides(rows, planted).items()
         }
-        one, two = pairs(correlations(_flat(found), _flat(rows), centre))
+        similarity = correlations(_flat(found), _flat(rows), centre)
+        one, two = pairs(similarity)
         span, true = self.search.high - self.search.low, self.case.labels["forget"][self.rows["forget"]]
-        return close | {
+        pictures = self._pictures(
+            lambda: samples.shown(found, rows, similarity, (one, two), (self.search.low, self.search.high))
+        )
+        return {
+            **close,
+            **pictures,
             "psnr": psnr(found[one], rows[two], span),
             "ssim": ssim(found[one], rows[two], span),
             "labels": np.array([(guessed[one] == true[two]).mean()]),
             "cost": cost,
             "length": np.array([length]),
         }
+
+    def _pictures(self, make: Callable[[], Floats]) -> dict[str, Floats]:
+        return {samples.KEY: make()} if self.settings.include_samples else {}
 
     def _sides(self, rows: Floats, planted: Floats) -> dict[str, Floats]:
         return {"forget": rows, "decoys": self.decoys, "planted": planted}

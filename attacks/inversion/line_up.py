@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from attacks.base import PER_EXAMPLE, Access, Attack, Case, Floats, Ints, NotApplicable, Scores, Signals, View
+from attacks.inputs import unless_continuous
 
 from .common import (
     CLASS_CLAIM,
+    DISCRETE,
     NO_CHANGE,
     NO_CHANGE_REMEDY,
     Difference,
@@ -57,8 +59,15 @@ class LineUp(Attack):
         self.parameters = {"resamples": resamples}
 
     def applicable(self, case: Case) -> str:
-        """Rows of a deleted class are known by their class; a rank needs decoys."""
-        return CLASS_CLAIM if case.kind == "class" else too_few_decoys(case)
+        """Rows of a deleted class are known by their class; a rank needs decoys, and a distance continuous inputs."""
+        if case.kind == "class":
+            return CLASS_CLAIM
+        return too_few_decoys(case) or unless_continuous(case, DISCRETE)
+
+    def check_models(self, view: View, original: View | None, case: Case) -> None:  # noqa: ARG002
+        """Weights of the original's names and shapes."""
+        assert original is not None
+        difference(view, original)
 
     def gradient_rows(self, case: Case) -> int:
         """Every forget and holdout row once."""
@@ -103,7 +112,7 @@ class LineUp(Attack):
 
     def _cosines(self, original: View, found: Difference, case: Case, role: str) -> Floats:
         """(n,) cosines of the rows of a set, a batch at a time."""
-        step = max(1, BOUND // found.size)
+        step = max(1, min(case.batch, BOUND // found.size))
         rows = np.arange(len(case.labels[role]))
         with row_by_row():
             parts = [_of_rows(original, found, case, role, rows[at : at + step]) for at in range(0, len(rows), step)]

@@ -1,4 +1,4 @@
-"""How good reconstructions are: matched to rows, in figures alone (no input or reconstruction leaves here)."""
+"""How good reconstructions are: matched to rows, in figures alone."""
 
 from __future__ import annotations
 

@@ -8,8 +8,21 @@ from typing import ClassVar
 import numpy as np
 
 from attacks.base import DOTS, Access, Attack, Case, Scores, Signals, View
+from attacks.inputs import unless_continuous
 
-from .common import CLASS_CLAIM, NO_CHANGE, NO_CHANGE_REMEDY, beside, chance, exposure, shares, too_few_decoys
+from . import samples
+from .common import (
+    CLASS_CLAIM,
+    DISCRETE,
+    NO_CHANGE,
+    NO_CHANGE_REMEDY,
+    beside,
+    chance,
+    difference,
+    exposure,
+    shares,
+    too_few_decoys,
+)
 from .inverter import MODES, Inverter, Settings
 
 MOST = 32  # rows that one difference is asked for at most
@@ -26,7 +39,8 @@ class Reconstruction(Attack):
     cosine to the nearest reconstruction; the same from theta_k - theta_o of each reference is the null. One planted
     ascent step on as many never-seen rows shows whether the search could have found them. Mode ``gradient`` inverts
     each row's own gradient at the model instead, which works on every network, an untrained one too: it tells nothing
-    of forgetting. At most ``objective.BOUND`` numbers of gradients are held at once. Nothing but figures is kept.
+    of forgetting. At most ``objective.BOUND`` numbers of gradients are held at once. Nothing but figures is kept,
+    unless ``include_samples`` asks for pictures of a few rows beside their reconstructions.
     """
 
     name = "reconstruction"
@@ -36,7 +50,7 @@ class Reconstruction(Attack):
     families = frozenset({"D1"})
     source = "Hu et al., Learn What You Want to Unlearn, arXiv 2404.03233; Geiping et al., arXiv 2003.14053"
     efforts: ClassVar = {"quick": {"iterations": 100, "restarts": 2}, "thorough": {"iterations": 1000, "restarts": 5}}
-    charts = (DOTS,)
+    charts = (DOTS, samples.GRID)
 
     def __init__(
         self,
@@ -51,6 +65,7 @@ class Reconstruction(Attack):
         step_rate: float = 0.01,
         max_rows: int = 16,
         mode: str = "difference",
+        include_samples: bool = False,
     ) -> None:
         """Set the budget.
 
@@ -65,6 +80,8 @@ class Reconstruction(Attack):
             step_rate: their step size, > 0.
             max_rows: forget rows sought at most, in [1, 32].
             mode: "difference", or "gradient" for the rows' own gradients (informational).
+            include_samples: keep pictures of at most ``samples.PAIRS`` forget rows and of what came back of them
+                (``--include-samples``): record and report are then personal data.
         """
         super().__init__()
         if min(iterations, restarts, hypotheses, steps) < 1 or not 1 <= max_rows <= MOST:
@@ -73,12 +90,23 @@ class Reconstruction(Attack):
             )
         if min(rate, step_rate) <= 0 or min(tv, l2) < 0 or mode not in MODES:
             raise ValueError(f"reconstruction: rates must be > 0, tv and l2 >= 0, mode one of {MODES}")
-        self.settings = Settings(iterations, restarts, hypotheses, rate, tv, l2, steps, step_rate, max_rows, mode)
+        if include_samples not in (False, True):
+            raise ValueError("reconstruction: include_samples must be true or false")
+        self.settings = Settings(
+            iterations, restarts, hypotheses, rate, tv, l2, steps, step_rate, max_rows, mode, bool(include_samples)
+        )
         self.parameters = dict(vars(self.settings))
 
     def applicable(self, case: Case) -> str:
-        """Rows of a deleted class are known by their class; a rank needs decoys."""
-        return CLASS_CLAIM if case.kind == "class" else too_few_decoys(case)
+        """Rows of a deleted class are known by their class; a rank needs decoys, and a distance continuous inputs."""
+        if case.kind == "class":
+            return CLASS_CLAIM
+        return too_few_decoys(case) or unless_continuous(case, DISCRETE)
+
+    def check_models(self, view: View, original: View | None, case: Case) -> None:  # noqa: ARG002
+        """Weights of the original's names and shapes."""
+        assert original is not None
+        difference(view, original)
 
     def gradient_rows(self, case: Case) -> int:
         """Both searches (the rows' and the planted rows'), twice differentiated."""
@@ -116,8 +144,10 @@ class Reconstruction(Attack):
                 f"{beside(np.array([float(s['labels'][0]) for s in signals]))}; cost at the end "
                 f"{beside(np.array([float(s['cost'].mean()) for s in signals]))}",
                 f"planted one-step ascent on {len(planted)} never-seen rows: mean exposure {planted.mean():.2f} bits",
+                *samples.sentence(signals[0]),
                 *self._meaning(),
             ),
+            plots=samples.plots(signals),
         )
 
     def _meaning(self) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ class Anamnesis(Attack):
         taught, labels = self._taught(view, case, rng)
         steps, batch = int(self.parameters["steps"]), int(self.parameters["batch"])
         order = orders([np.arange(len(own)) for own in labels], steps, batch, rng)
-        clones = Clones(view.network(), len(taught), float(self.parameters["rate"]), case.task)
+        clones = Clones(view.network(), len(taught), float(self.parameters["rate"]), case.task, case.batch)
         marks = np.unique(np.linspace(0, steps, 11).round().astype(int))
         curve, losses = [], []
         for step in range(steps + 1):

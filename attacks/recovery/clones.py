@@ -36,6 +36,7 @@ class Clones:
         copies: how many, >= 1.
         rate: relative step, > 0.
         task: says which loss training lowers.
+        block: rows that are scored at once for each copy, at most ``BLOCK``; batches of training are the attack's own.
 
     Raises:
         NotApplicable: the network has no parameters.
@@ -46,7 +47,7 @@ class Clones:
             and then nothing shows.
     """
 
-    def __init__(self, network: Network, copies: int, rate: float, task: Task = CLASSES) -> None:
+    def __init__(self, network: Network, copies: int, rate: float, task: Task = CLASSES, block: int = BLOCK) -> None:
         import torch
 
         self.network, self.copies, self.task = network, copies, task
@@ -57,7 +58,7 @@ class Clones:
         groups = [{"params": [self.state[name]], "lr": rate * scale} for name, scale in _scales(own).items()]
         self.optimiser = torch.optim.Adam(groups, fused=True)
         self.trained: float | None = None
-        self.block = BLOCK
+        self.block = min(block, BLOCK)
         #: of long rows like those given, how many go through at once, copy by copy; None = as many as there are
         self.rows: Callable[[Any], int] | None = getattr(network, "rows", None)
         self.together = copies > 1 and self.rows is None and not _better_alone(network.module)

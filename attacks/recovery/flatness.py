@@ -8,9 +8,10 @@ import numpy as np
 
 from attacks.base import PER_EXAMPLE, Access, Attack, Case, Scores, Signals, View
 from attacks.calibration import OUT_OF_LINE_REMEDY, adjust, leave_one_out, out_of_line
+from attacks.inputs import unless_continuous
 from attacks.signals import canonical, log_label
 
-from .noise import SIZES, answers
+from .noise import NO_FLOATS, SIZES, answers
 
 SIDES = ("forget", "holdout")
 FLOOR = 0.05  # our choice, in nats: a spread below it is no spread
@@ -47,8 +48,14 @@ class Flatness(Attack):
         self.parameters = {"draws": draws}
 
     def applicable(self, case: Case) -> str:
-        """Rows, not classes."""
-        return "compares rows: a class that was never learned has no loss to compare" if case.kind == "class" else ""
+        """Rows, not classes; noise needs numbers to be added to."""
+        if case.kind == "class":
+            return "compares rows: a class that was never learned has no loss to compare"
+        return unless_continuous(case, NO_FLOATS)
+
+    def gradient_rows(self, case: Case) -> int:
+        """Forward passes alone, a third of a gradient row each: every draw at every size, both ways."""
+        return 2 * len(SIZES) * int(self.parameters["draws"]) * sum(len(case.labels[side]) for side in SIDES) // 3
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Relative curvature and minus the spread per row and size, (n, sizes, 2)."""

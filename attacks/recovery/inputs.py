@@ -10,6 +10,7 @@ import numpy as np
 from attacks.base import Case, Floats, Ints, NotApplicable, View
 
 BOX_ROWS = 5000  # our choice: retain rows whose smallest and largest value make the box
+DISCRETE = "needs one array of continuous inputs: a small change of discrete inputs has no meaning"
 BLOCK = 512  # our choice: rows of one forward pass
 
 
@@ -26,7 +27,7 @@ def continuous(case: Case, role: str, rows: Ints) -> Floats:
     """
     x = case.sets[role].batch(rows)
     if not isinstance(x, np.ndarray) or x.dtype.kind != "f":
-        raise NotApplicable("needs one array of continuous inputs: a small change of discrete inputs has no meaning")
+        raise NotApplicable(DISCRETE)
     return np.asarray(x, dtype=np.float64)
 
 
@@ -44,7 +45,7 @@ def box_of(case: Case) -> tuple[float, float]:
 
 
 def passed(view: View, call: Callable[[Any], Any], case: Case, role: str, rows: Ints | None = None) -> Floats:
-    """What a changed network answers on a set, in blocks of ``BLOCK`` rows, without gradients.
+    """What a changed network answers on a set, in blocks of ``block`` rows, without gradients.
 
     Args:
         view: the model, for the type and the device of its tensors.
@@ -60,13 +61,22 @@ def passed(view: View, call: Callable[[Any], Any], case: Case, role: str, rows: 
 
     rows = np.arange(len(case.labels[role])) if rows is None else rows
     with torch.no_grad():
-        return np.concatenate([call(x).cpu().double().numpy() for x in batches(view, case, role, rows)])
+        return np.concatenate([call(x).cpu().double().numpy() for x in batches(view, case, role, rows, block(case))])
 
 
-def batches(view: View, case: Case, role: str, rows: Ints) -> Iterator[Any]:
-    """Inputs of some rows as tensors, block by block of ``BLOCK``."""
-    for start in range(0, len(rows), BLOCK):
-        yield _tensors(view, case.sets[role].batch(rows[start : start + BLOCK]))
+def batches(view: View, case: Case, role: str, rows: Ints, size: int = BLOCK) -> Iterator[Any]:
+    """Inputs of some rows as tensors, block by block.
+
+    BatchNorm statistics are means over blocks of ``BLOCK`` rows, whatever the user's batch size: others would be other
+    statistics.
+    """
+    for start in range(0, len(rows), size):
+        yield _tensors(view, case.sets[role].batch(rows[start : start + size]))
+
+
+def block(case: Case, most: int = BLOCK) -> int:
+    """Rows of one pass: at most ``most``, and no more than the user's batch size."""
+    return min(most, case.batch)
 
 
 def _tensors(view: View, x: Any) -> Any:

@@ -54,6 +54,16 @@ class Interpolation(Attack):
             raise ValueError("interpolation: steps must be >= 2 and max_rows >= 50")
         self.parameters = {"steps": steps, "max_rows": max_rows}
 
+    def gradient_rows(self, case: Case) -> int:
+        """Forward passes alone, a third of a gradient row each, inside the path; BatchNorm adds retain rows."""
+        rows = sum(min(len(case.labels[role]), int(self.parameters["max_rows"])) for role in ROLES)
+        return (int(self.parameters["steps"]) - 1) * rows // 3
+
+    def check_models(self, view: View, original: View | None, case: Case) -> None:  # noqa: ARG002
+        """The original's architecture."""
+        assert original is not None
+        matching(original.network(), view.network())
+
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:
         """Which rows are right along the path, (steps + 1, rows) a set; distance of the weights.
 
@@ -68,11 +78,15 @@ class Interpolation(Attack):
         right: dict[str, list[Floats]] = {role: [] for role in ROLES}
         normalised = False
         for share in shares:
-            between.module.load_state_dict(blended(start, end, float(share)))
-            if 0 < share < 1:
+            inside = 0 < share < 1
+            if inside:
+                between.module.load_state_dict(blended(start, end, float(share)))
                 normalised |= renormalised(between, batches(view, case, "retain", rows["retain"]))
             for role in ROLES:
-                logits = passed(view, between.forward, case, role, rows[role])
+                if inside:
+                    logits = passed(view, between.forward, case, role, rows[role])
+                else:  # the shared forward pass has asked the ends
+                    logits = (view if share else original).logits(role)[rows[role]]
                 right[role].append(correct(logits, case.labels[role][rows[role]]).astype(np.float64))
         gap = [(a - b).double().pow(2).sum().item() for a, b in _pairs(start, end)]
         size = [a.double().pow(2).sum().item() for a, _ in _pairs(start, end)]

@@ -64,7 +64,9 @@ def recovered_signals(
     truth = case.truth(fit_role)[retained]
     read_off, own = recovered(fit_role, maps[-1])[retained], original.logits(fit_role)[retained]
     hits, best = (case.task.mean_quality(outputs, truth) for outputs in (read_off, own))
-    signals: dict[str, Floats] = {"fit": np.array([hits, best, float(len(rows))])}
+    width = view.features(fit_role).shape[1]
+    few = width if searched(len(rows), width, case) else 0
+    signals: dict[str, Floats] = {"fit": np.array([hits, best, float(len(rows))]), "searched": np.array([few])}
     if case.kind != "class":
         sides = ("forget", "holdout")
         both = np.concatenate([recovered(role, maps[0]) for role in sides])
@@ -90,6 +92,7 @@ def recovered_scores(signals: Sequence[Signals], case: Case, min_fit: float) -> 
     remedy: tuple[str, ...] = BAD_FIT_REMEDY if invalid else OUT_OF_LINE_REMEDY
     details: tuple[str, ...] = (
         f"fit set: {rows:.0f} retain rows, no forget row and no forgotten class",
+        *_searched(signals[0]),
         f"validity: recovered {case.task.figure} {hits:.3f} on never-seen rows (the original: {best:.3f})",
     )
     if case.kind == "class":
@@ -110,6 +113,22 @@ def recovered_scores(signals: Sequence[Signals], case: Case, min_fit: float) -> 
     labels = np.concatenate([case.labels["forget"], case.labels["holdout"]])
     examples = calibrated(values, labels)
     return Scores(examples=examples, invalid=invalid or out_of_line(examples), remedy=remedy, details=details)
+
+
+def searched(rows: int, width: int, case: Case) -> bool:
+    """The penalty of a map is searched: its rows are few for its features, and class claims have a fixed one."""
+    return case.kind != "class" and rows < WELL_POSED * width
+
+
+def _searched(signals: Signals) -> tuple[str, ...]:
+    """A sentence where the audited model's map is under-determined; signals of earlier versions do not say."""
+    rows, width = int(signals["fit"][2]), int(signals.get("searched", np.zeros(1))[0])
+    if not width:
+        return ()
+    return (
+        f"under-determined: {rows} fit rows for {width} features, fewer than {WELL_POSED} a feature; the map's penalty "
+        "was searched by cross-validation",
+    )
 
 
 def _excess(recovered: Sequence[Floats], case: Case) -> tuple[Floats, Floats]:

@@ -68,7 +68,7 @@ class MemoryJog(Attack):
         steps, batch = int(self.parameters["steps"]), int(self.parameters["batch"])
         order = orders([np.flatnonzero(part) for part in taught], steps, batch, rng)
         inputs = joined([tensors(view, case, role, np.arange(len(case.labels[role]))) for role in SIDES])
-        clones = Clones(view.network(), len(taught), float(self.parameters["rate"]), case.task)
+        clones = Clones(view.network(), len(taught), float(self.parameters["rate"]), case.task, case.batch)
         for step in range(steps):
             clones.step(rows_of(inputs, order[:, step]), truth[order[:, step]])
         logits = clones.logits(lambda part: rows_of(inputs, np.arange(len(truth))[part]), len(truth))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from attacks.base import Floats, View
 
+NO_FLOATS = "needs one array of continuous inputs: noise is added to them"
 SIZES = (0.1, 0.2, 0.5)  # our choice, in units of the inputs' standard deviation; label_only asks two draws of each
 
 

@@ -77,7 +77,7 @@ class Relearning(Attack):
         steps, copies = int(self.parameters["steps"]), int(self.parameters["copies"])
         rows, _ = fit_rows(case, len(case.labels["retain"]), rng)
         order = orders([rows] * copies, steps, int(self.parameters["batch"]), rng)
-        clones = Clones(view.network(), copies, float(self.parameters["rate"]), case.task)
+        clones = Clones(view.network(), copies, float(self.parameters["rate"]), case.task, case.batch)
         roles = NEVER_SEEN if case.kind == "class" else SIDES
         path = [_scored({role: view.logits(role)[None] for role in roles}, case)]
         for step in range(steps):

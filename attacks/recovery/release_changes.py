@@ -50,6 +50,11 @@ class ReleaseChanges(Attack):
             raise ValueError("release_changes: max_rows must be >= 100")
         self.parameters = {"max_rows": max_rows}
 
+    def gradient_rows(self, case: Case) -> int:
+        """Forward passes alone, a third of a gradient row each: both sides and retain rows after every change."""
+        retained = min(len(case.labels["retain"]), int(self.parameters["max_rows"]))
+        return len(CHANGES) * (retained + sum(len(case.labels[side]) for side in sides_of(case))) // 3
+
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Confidence (or class excess) per row as given and after each change, (n, 1 + changes); the accuracy lost."""
         network = view.network()

@@ -9,9 +9,10 @@ from scipy import special
 
 from attacks.base import PER_EXAMPLE, Access, Attack, Case, ChartSpec, Floats, Plot, Scores, Signals, View
 from attacks.calibration import OUT_OF_LINE_REMEDY, calibrated, out_of_line
+from attacks.inputs import unless_continuous
 from attacks.signals import contrast, correct
 
-from .noise import SIZES, answers
+from .noise import NO_FLOATS, SIZES, answers
 from .sides import sides_of
 
 RARE = 0.02  # our choice: below this rate of the references a ratio explodes, and the difference stands for it
@@ -51,6 +52,14 @@ class ResidualKnowledge(Attack):
         if draws < 2:
             raise ValueError("residual_knowledge: draws must be >= 2")
         self.parameters = {"draws": draws}
+
+    def applicable(self, case: Case) -> str:
+        """Noise needs numbers to be added to."""
+        return super().applicable(case) or unless_continuous(case, NO_FLOATS)
+
+    def gradient_rows(self, case: Case) -> int:
+        """Forward passes alone, a third of a gradient row each: every draw at every size."""
+        return len(SIZES) * int(self.parameters["draws"]) * sum(len(case.labels[side]) for side in sides_of(case)) // 3
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Share of draws that keep the true label, (n, sizes) a side."""

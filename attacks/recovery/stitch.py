@@ -9,7 +9,7 @@ import numpy as np
 
 from attacks.base import Case, Floats, Network, NotApplicable, View
 
-from .inputs import BLOCK, batches
+from .inputs import batches, block
 
 PROBED = 8  # rows on which it is seen where a layer is read
 
@@ -77,9 +77,9 @@ def continued(view: View, network: Network, case: Case, role: str, layer: str, p
     """
     import torch
 
-    module, found = dict(network.module.named_modules())[layer], []
-    for at, x in enumerate(batches(view, case, role, np.arange(len(values)))):
-        now = view.tensor(values[at * BLOCK : (at + 1) * BLOCK])
+    module, found, size = dict(network.module.named_modules())[layer], [], block(case)
+    for at, x in enumerate(batches(view, case, role, np.arange(len(values)), size)):
+        now = view.tensor(values[at * size : (at + 1) * size])
         handle = _replacing(module, place, now)
         try:
             with torch.no_grad():

@@ -9,9 +9,11 @@ import numpy as np
 
 from attacks.base import Access, Attack, Case, Floats, Plot, Scores, Signals
 from attacks.calibration import OUT_OF_LINE_REMEDY, calibrated, out_of_line
+from attacks.inputs import unless_continuous
 from attacks.signals import contrast
 
 from .descent import Descent
+from .inputs import DISCRETE, block
 from .sides import sides_of
 from .survival import sentence, surviving
 
@@ -44,14 +46,19 @@ class RadiusSweep(Attack):
             raise ValueError(f"{self.name}: steps must be >= 1, restarts >= 0 and batch >= 1")
         self.parameters = {"steps": steps, "restarts": restarts, "batch": batch}
 
+    def applicable(self, case: Case) -> str:
+        """A change of discrete inputs has no meaning."""
+        return super().applicable(case) or unless_continuous(case, DISCRETE)
+
     def gradient_rows(self, case: Case) -> int:
         """Both sides at every radius above 0."""
         rows = sum(len(case.labels[role]) for role in sides_of(case))
         return rows * len(RADII) * (int(self.parameters["steps"]) + 1) * (int(self.parameters["restarts"]) + 1)
 
-    def descent(self, view: Any, box: tuple[float, float]) -> Descent:
+    def descent(self, view: Any, box: tuple[float, float], case: Case) -> Descent:
         """A descent of the budget."""
-        return Descent(view, box, steps=int(self.parameters["steps"]), batch=int(self.parameters["batch"]))
+        batch = block(case, int(self.parameters["batch"]))
+        return Descent(view, box, steps=int(self.parameters["steps"]), batch=batch)
 
     def ways(self, shape: tuple[int, ...], rng: np.random.Generator) -> list[Floats]:
         """Directions of the random starts, the same for all rows."""

@@ -13,7 +13,7 @@ from attacks.signals import contrast
 
 from .blend import matching, renormalised
 from .inputs import batches, passed
-from .mapping import maps_of
+from .mapping import WELL_POSED, maps_of, searched
 from .sides import beside, side_signals, sides_of
 from .stitch import continued, entry_of, groups, spaced, swapped
 
@@ -58,6 +58,20 @@ class Transplant(Attack):
             raise ValueError("transplant: max_rows must be >= 100")
         self.parameters = {"max_rows": max_rows}
 
+    def gradient_rows(self, case: Case) -> int:
+        """Forward passes alone, a third of a gradient row each: both sides at eight depths, with half of the retain
+        rows that BatchNorm would need, since the case does not say what the network is."""
+        rows = min(len(case.labels["retain"]), int(self.parameters["max_rows"]))
+        return MOST * (rows // 2 + sum(len(case.labels[side]) for side in sides_of(case))) // 3
+
+    def check_models(self, view: View, original: View | None, case: Case) -> None:  # noqa: ARG002
+        """The original's architecture, and more than one module."""
+        assert original is not None
+        theirs = original.network()
+        matching(theirs, view.network())
+        if not original.layers() and len(groups(theirs.module.state_dict())) < 2:
+            raise NotApplicable("one module alone: there is no depth to cut at")
+
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:
         """Signals on both sides by depth, (n, depths); how many depths are stitched, and how many cannot be.
 
@@ -65,19 +79,20 @@ class Transplant(Attack):
             NotApplicable: another architecture than the original's, outputs alone, or no depth.
         """
         assert original is not None
-        matching(original.network(), view.network())
+        self.check_models(view, original, case)
         rows, _ = fit_rows(case, int(self.parameters["max_rows"]), rng)
-        stitched, refused = [], 0
+        stitched, refused, searching = [], 0, 0
         for layer in original.layers():
             try:
                 stitched.append(_stitched(view, original, case, rows, layer))
+                searching += searched(len(rows), view.activations("retain", layer).shape[1], case)
             except NotApplicable:
                 refused += 1
         depths = [*stitched, *_plain(view, original, case, rows)]
         if not depths:
             raise NotApplicable("one module alone: there is no depth to cut at")
         found = {side: np.stack([depth[i] for depth in depths], axis=1) for i, side in enumerate(sides_of(case))}
-        return found | {"fit": np.array([len(stitched), refused, len(rows)])}
+        return found | {"fit": np.array([len(stitched), refused, len(rows)]), "searched": np.array([searching])}
 
     def combine(self, signals: Sequence[Signals], case: Case) -> Scores:
         """Mean over the depths."""
@@ -90,6 +105,7 @@ class Transplant(Attack):
         details = (
             f"{stitched} layers stitched with maps fitted on {rows} retain rows, {refused} left out (they have "
             f"positions); {gaps.shape[1] - stitched} plain transplants",
+            *_searched(signals[0], rows),
             *(f"{name}: {sides[0]} minus {sides[1]} rows {beside(gaps[:, i], '+.2f')}" for i, name in enumerate(names)),
         )
         if case.kind == "class":
@@ -100,6 +116,17 @@ class Transplant(Attack):
         examples = np.mean([calibrated(values[:, :, i], labels) for i in range(values.shape[2])], axis=0)
         invalid = out_of_line(examples)
         return Scores(examples=examples, invalid=invalid, remedy=OUT_OF_LINE_REMEDY, plots=plots, details=details)
+
+
+def _searched(signals: Signals, rows: int) -> tuple[str, ...]:
+    """A sentence where maps of the audited model are under-determined; signals of earlier versions do not say."""
+    count = int(signals.get("searched", np.zeros(1))[0])
+    if not count:
+        return ()
+    return (
+        f"under-determined: {count} of the maps have fewer than {WELL_POSED} fit rows a unit ({rows} rows); their "
+        "penalties were searched by cross-validation",
+    )
 
 
 def _stitched(view: View, original: View, case: Case, rows: Ints, layer: str) -> list[Floats]:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from attacks.base import DOTS, Access, Attack, Bools, Case, ChartSpec, Floats, Ints, Plot, Scores, Signals, View
+from attacks.inputs import unless_continuous
 from attacks.signals import contrast, log_softmax
 
 from .descent import Descent, cross_entropy, divergence
 from .fragility import reported
-from .inputs import box_of, continuous, some_rows
+from .inputs import DISCRETE, block, box_of, continuous, some_rows
 from .masking import TOLERATED, unmasked
 from .survival import first_reached, sentence, surviving
 
@@ -76,7 +77,7 @@ class UnlearningMapping(Attack):
             restarts: random starts beside the start at d = 0, >= 0.
             max_rows: at most this many rows on each side, >= 8.
             reached: mean KL in nats, > 0, at which the matched-target control counts as reached (our choice).
-            batch: (row, radius) pairs in one block, >= 1: bounds the memory.
+            batch: (row, radius) pairs in one block, >= 1, at most the user's batch size: bounds the memory.
         """
         super().__init__()
         if steps < 1 or restarts < 0 or max_rows < 8 or reached <= 0 or batch < 1:
@@ -88,6 +89,10 @@ class UnlearningMapping(Attack):
             "reached": reached,
             "batch": batch,
         }
+
+    def applicable(self, case: Case) -> str:
+        """A change of discrete inputs has no meaning."""
+        return super().applicable(case) or unless_continuous(case, DISCRETE)
 
     def gradient_rows(self, case: Case) -> int:
         """Two sides at every radius above 0, the control at one; the soft target, and at most as many for the hard."""
@@ -102,7 +107,8 @@ class UnlearningMapping(Attack):
         roles = ("holdout", "test") if case.kind == "class" else ("forget", "holdout")
         limit, starts = int(self.parameters["max_rows"]), int(self.parameters["restarts"])
         focus, other = (_side(view, original, case, role, limit, starts, rng) for role in roles)
-        descent = Descent(view, box_of(case), steps=int(self.parameters["steps"]), batch=int(self.parameters["batch"]))
+        batch = block(case, int(self.parameters["batch"]))
+        descent = Descent(view, box_of(case), steps=int(self.parameters["steps"]), batch=batch)
         signals: dict[str, Floats | Ints] = {}
         masked = np.zeros(2)
         for name, side in (("focus", focus), ("other", other)):

@@ -52,7 +52,7 @@ class ErrorMapping(RadiusSweep):
         known = continuous(case, "retain", np.arange(min(len(case.labels["retain"]), BOX_ROWS)))
         scaled = _Scaled(view, known, np.asarray(unit))
         inside = scaled.standard(known)
-        descent = self.descent(scaled, (float(inside.min()), float(inside.max())))
+        descent = self.descent(scaled, (float(inside.min()), float(inside.max())), case)
         ways = self.ways(known.shape[1:], rng)
         found: dict[str, Floats | Ints] = {}
         for role in SIDES:

@@ -43,7 +43,7 @@ class TrueLabelMapping(RadiusSweep):
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Mean reached margin per row, and the position of the first radius at which the label is said."""
-        descent = self.descent(view, box_of(case))
+        descent = self.descent(view, box_of(case), case)
         found: dict[str, Floats | Ints] = {}
         ways = self.ways(continuous(case, "retain", np.arange(1)).shape[1:], rng)
         for role in sides_of(case):

@@ -5,8 +5,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from attacks.base import Case, Efforts, Inputs, Ints, NotApplicable, View
+from attacks.inputs import unless_continuous
 
 from .relearning import Relearning
+
+NO_ENTRIES = "needs one array of continuous inputs: entries of others cannot change places"
 
 
 class RelearningUnrelated(Relearning):
@@ -27,6 +30,10 @@ class RelearningUnrelated(Relearning):
         """Set the budget; see `Relearning`. The rate is a quarter of its: another task moves more (our choice)."""
         super().__init__(steps=steps, batch=batch, copies=copies, rate=rate)
 
+    def applicable(self, case: Case) -> str:
+        """Entries of discrete inputs cannot change places."""
+        return super().applicable(case) or unless_continuous(case, NO_ENTRIES)
+
     def taught(self, view: View, case: Case, index: Ints, rng: np.random.Generator) -> tuple[Any, Ints]:
         """Permuted inputs and random labels of the rows ``index``."""
         inputs = _one_array(case.sets["retain"].batch(index.reshape(-1)))
@@ -38,5 +45,5 @@ class RelearningUnrelated(Relearning):
 
 def _one_array(inputs: Inputs) -> np.ndarray[Any, Any]:
     if not isinstance(inputs, np.ndarray) or inputs.dtype.kind != "f":
-        raise NotApplicable("needs one array of continuous inputs: entries of others cannot change places")
+        raise NotApplicable(NO_ENTRIES)
     return inputs

@@ -9,12 +9,14 @@ import numpy as np
 
 from attacks.base import DOTS, Access, Attack, Case, ChartSpec, Floats, Ints, NotApplicable, Plot, Scores, Signals, View
 from attacks.describe import beside, by_layer
+from attacks.inputs import unless_continuous
 from attacks.representation.gradients import Attributions, Maps
 from attacks.representation.layers import compared, drawn, profiles
 from attacks.signals import contrast
 
 COMPLETE = 0.05  # our choice: largest completeness error of a map that counts
 INCOMPLETE = 0.2  # our choice: share of maps that may be left out
+NO_PATH = "needs one array of continuous inputs: discrete inputs have no path from a baseline"
 TOO_ROUGH = "raise n_steps of this attack under [attacks.parameters.attribution]"
 
 
@@ -55,6 +57,10 @@ class Attribution(Attack):
         if n_steps < 10 or max_rows < 16 or batch < 8:
             raise ValueError("attribution: n_steps must be >= 10, max_rows >= 16 and batch >= 8")
         self.parameters = {"n_steps": n_steps, "max_rows": max_rows, "batch": batch}
+
+    def applicable(self, case: Case) -> str:
+        """Discrete inputs have no path from a baseline."""
+        return super().applicable(case) or unless_continuous(case, NO_PATH)
 
     def gradient_rows(self, case: Case) -> int:
         """Both sides, two baselines, every step, through the model and the original."""
@@ -114,7 +120,9 @@ class Attribution(Attack):
     def _method(self, view: View, case: Case) -> Attributions:
         bank = inputs_of(case, "retain", np.arange(min(len(case.labels["retain"]), 5_000)))
         baselines = np.stack([np.full(bank.shape[1:], bank.min()), bank.mean(axis=0)])
-        return Attributions(view, baselines, int(self.parameters["n_steps"]), int(self.parameters["batch"]))
+        return Attributions(
+            view, baselines, int(self.parameters["n_steps"]), min(int(self.parameters["batch"]), case.batch)
+        )
 
 
 def inputs_of(case: Case, role: str, rows: Ints) -> Floats:
@@ -125,7 +133,7 @@ def inputs_of(case: Case, role: str, rows: Ints) -> Floats:
     """
     x = case.sets[role].batch(rows)
     if not isinstance(x, np.ndarray) or x.dtype.kind != "f":
-        raise NotApplicable("needs one array of continuous inputs: discrete inputs have no path from a baseline")
+        raise NotApplicable(NO_PATH)
     return np.asarray(x, dtype=np.float64)
 
 

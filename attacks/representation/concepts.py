@@ -24,7 +24,7 @@ from attacks.base import (
 from attacks.describe import beside
 from attacks.representation.concept_vectors import concept_vectors, draw
 from attacks.representation.layer_gradients import layer_gradients
-from attacks.representation.layers import compared, drawn
+from attacks.representation.layers import compared, drawn, hidden_layers
 from attacks.signals import contrast
 
 ROLE = "concepts"
@@ -94,18 +94,22 @@ class Concepts(Attack):
         """Both sides, one pass for all layers."""
         return sum(min(len(case.labels[role]), int(self.parameters["max_rows"])) for role in compared(case))
 
+    def check_models(self, view: View, original: View | None, case: Case) -> None:  # noqa: ARG002
+        """A hidden layer."""
+        hidden_layers(view)
+
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Accuracy of each concept (layers, k); per row and side whether it is sensitive (n, layers, k + randoms)."""
-        layers, limit = view.layers(), int(self.parameters["max_rows"])
-        if not layers:
-            raise NotApplicable("the network has no hidden layer before its features (name some with --layers)")
+        layers, limit = hidden_layers(view), int(self.parameters["max_rows"])
         draws = draw(case.labels[ROLE], limit, int(self.parameters["randoms"]), rng)
         found = [concept_vectors(view.activations(ROLE, layer), draws) for layer in layers]
         signals: dict[str, Floats] = {"accuracy": np.stack([accuracy for _, accuracy in found])}
         for side, role in zip(("focus", "other"), compared(case), strict=True):
             rows = drawn(len(case.labels[role]), limit, rng)
             weights = _weights(case, role)[rows]
-            gradients = layer_gradients(view, case, role, rows, weights, layers, int(self.parameters["batch"]))
+            gradients = layer_gradients(
+                view, case, role, rows, weights, layers, min(int(self.parameters["batch"]), case.batch)
+            )
             sensitive = [g @ vectors.T > 0 for g, (vectors, _) in zip(gradients, found, strict=True)]
             signals[side] = np.stack(sensitive, axis=1).astype(np.float64)
             signals[f"{side}_still"] = np.stack([~g.any(axis=1) for g in gradients], axis=1).astype(np.float64)

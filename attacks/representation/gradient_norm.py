@@ -35,7 +35,7 @@ class GradientNorm(Attack):
     With phi the logit-scaled confidence, grad(loss) = -sigmoid(-phi) grad(phi): the norm is taken of grad(phi) and the
     first factor from the logits, so that no confident row underflows. Calibrated on the references like the membership
     score; higher = pulls less, like a member. The contrast by weight matrix stands in the details. Gradients of single
-    rows by torch.func, at most ``HELD`` entries at once.
+    rows by torch.func, at most ``HELD`` entries, and as many rows as the batch size, at once.
     """
 
     name = "gradient_norm"
@@ -97,7 +97,7 @@ class _Gradients:
     def squares(self, case: Case, role: str) -> Floats:
         """(n, L): squared norms; biases and scales count with the weight matrix before them."""
         count = len(case.labels[role])
-        chunk = max(1, HELD // max(1, sum(p.numel() for p in self.state.values())))
+        chunk = max(1, min(case.batch, HELD // max(1, sum(p.numel() for p in self.state.values()))))
         parts = [
             self._chunk(case, role, np.arange(start, min(start + chunk, count))) for start in range(0, count, chunk)
         ]

@@ -9,6 +9,7 @@ from attacks.base import Case, ChartSpec, Efforts, Floats, NotApplicable, Plot, 
 from attacks.calibration import FEATURES_REMEDY, calibrated, out_of_line
 from attacks.fits import fit_rows
 
+from .layers import hidden_layers
 from .probe import SIDES, Probe, confidence_by_side
 
 
@@ -37,11 +38,13 @@ class LayerProbe(Probe):
         ),
     )
 
+    def check_models(self, view: View, original: View | None, case: Case) -> None:  # noqa: ARG002
+        """A hidden layer."""
+        hidden_layers(view)
+
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Probe confidence in the label, (n, layers)."""
-        layers = view.layers()
-        if not layers:
-            raise NotApplicable("the network has no hidden layer before its features (name some with --layers)")
+        layers = hidden_layers(view)
         rows, _ = fit_rows(case, int(self.parameters["max_rows"]), rng)
         found: dict[str, list[Floats]] = {role: [] for role in SIDES}
         for layer in layers:

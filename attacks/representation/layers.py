@@ -37,6 +37,18 @@ def readable(view: View) -> tuple[str, ...]:
         return (FEATURES,)
 
 
+def hidden_layers(view: View) -> tuple[str, ...]:
+    """Hidden layers in the order of their calls, one at least.
+
+    Raises:
+        NotApplicable: there is none, or no network.
+    """
+    found = view.layers()
+    if not found:
+        raise NotApplicable("the network has no hidden layer before its features (name some with --layers)")
+    return found
+
+
 def read(view: View, role: str, layer: str) -> Floats:
     """Activations (n, d) of a layer of ``readable``."""
     return view.features(role) if layer == FEATURES else view.activations(role, layer)

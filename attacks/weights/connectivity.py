@@ -21,8 +21,8 @@ class Connectivity(Attack):
 
     Barrier: the largest excess of the loss over the straight line between its ends. A model without a barrier lies in
     the original's basin, where what was forgotten is a short walk away. Statistic: minus the barrier, in nats; higher =
-    nearer to the original. BatchNorm statistics are re-estimated on retain rows at every point, the ends included.
-    Descriptive.
+    nearer to the original. BatchNorm statistics are re-estimated on retain rows at every point, the ends included;
+    without BatchNorm the ends are read from the shared forward pass. Descriptive.
     """
 
     name = "connectivity"
@@ -50,8 +50,13 @@ class Connectivity(Attack):
         self.parameters = {"max_rows": max_rows}
 
     def gradient_rows(self, case: Case) -> int:
-        """Forward passes alone, a third of a gradient row each."""
+        """Forward passes alone, a third of a gradient row each; without BatchNorm the ends cost none."""
         return len(POINTS) * min(len(case.labels["retain"]), int(self.parameters["max_rows"])) // 3
+
+    def check_models(self, view: View, original: View | None, case: Case) -> None:
+        """The original's architecture."""
+        assert original is not None
+        Between(view, original, case)
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:
         """Mean loss on retain rows at each point."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from attacks.base import DOTS, Access, Attack, Case, ChartSpec, Floats, NotApplicable, Plot, Scores, Signals, View
 from attacks.describe import beside, by_layer
-from attacks.weights.matrices import ANCESTRY, layers_of
+from attacks.weights.matrices import ANCESTRY, Layer, layers_of
 
 SIDE = 8  # our choice: smallest window whose eigenvalues say anything of a tail
 
@@ -42,12 +42,15 @@ class HeavyTails(Attack):
             raise ValueError("heavy_tails: windows must be >= 1")
         self.parameters = {"windows": windows}
 
+    def check_models(self, view: View, original: View | None, case: Case) -> None:  # noqa: ARG002
+        """The original's weight matrices, some of them large enough."""
+        assert original is not None
+        _large(view, original)
+
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Tail index of each layer, of the model and of the original."""
         assert original is not None
-        layers = [m for m in layers_of(view, original) if min(len(m.before), m.before.shape[1] // m.kernel) >= SIDE]
-        if not layers:
-            raise NotApplicable(f"needs a weight matrix of at least {SIDE} x {SIDE}")
+        layers = _large(view, original)
         most = int(self.parameters["windows"])
         return {
             side: np.array([tail_index(getattr(m, side), m.kernel, most) for m in layers])
@@ -69,6 +72,18 @@ class HeavyTails(Attack):
             ),
             plots={"alpha": Plot(alpha, ticks=names)},
         )
+
+
+def _large(view: View, original: View) -> list[Layer]:
+    """Weight matrices with a window of the least size.
+
+    Raises:
+        NotApplicable: there is none, or another architecture than the original's.
+    """
+    layers = [m for m in layers_of(view, original) if min(len(m.before), m.before.shape[1] // m.kernel) >= SIDE]
+    if not layers:
+        raise NotApplicable(f"needs a weight matrix of at least {SIDE} x {SIDE}")
+    return layers
 
 
 def tail_index(matrix: Floats, kernel: int, most: int) -> float:

@@ -33,6 +33,11 @@ class LayerProfile(Attack):
         DOTS,
     )
 
+    def check_models(self, view: View, original: View | None, case: Case) -> None:  # noqa: ARG002
+        """The original's weight matrices."""
+        assert original is not None
+        layers_of(view, original)
+
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Relative and symmetric change of each layer."""
         assert original is not None

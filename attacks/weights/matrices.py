@@ -81,6 +81,12 @@ def _numpy(tensor: Any) -> Floats:
     return np.asarray(tensor.detach().cpu().double().numpy())
 
 
+def _batch_norms(network: Network) -> list[Any]:
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    return [m for m in network.module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+
+
 class Between:
     """Networks whose weights lie between those of a model and of the original, one at a time.
 
@@ -94,12 +100,13 @@ class Between:
     """
 
     def __init__(self, view: View, original: View, case: Case) -> None:
-        self.view, self.case, self.network = view, case, view.network()
+        self.view, self.original, self.case, self.network = view, original, case, view.network()
         self.mine = {k: v.detach().clone() for k, v in self.network.module.state_dict().items()}
         self.theirs = {k: v.detach().clone() for k, v in original.network().module.state_dict().items()}
         shapes = [{k: tuple(v.shape) for k, v in state.items()} for state in (self.mine, self.theirs)]
         if shapes[0] != shapes[1]:
             raise NotApplicable("needs the same names and shapes of weights in the model and the original")
+        self._norms = _batch_norms(self.network)
 
     def blocks(self) -> list[list[str]]:
         """State-dict names by module in the order of definition, at most ``MOST`` blocks of neighbours.
@@ -119,18 +126,36 @@ class Between:
         return [[name for k in part for name in blocks[k]] for part in parts]
 
     def logits(self, share: Mapping[str, float], role: str, rows: Ints) -> Floats:
-        """Logits (m, C) on ``rows`` of a set; weights are (1 - s) mine + s theirs, ``share`` gives s by name."""
+        """Logits (m, C) on ``rows`` of a set; weights are (1 - s) mine + s theirs, ``share`` gives s by name.
+
+        The model without any share, and both ends of networks without BatchNorm, were asked by the shared forward pass.
+        """
         import torch
 
+        known = self._known(share)
+        if known is not None:
+            return known.logits(role)[rows]
         self.network.module.load_state_dict({**self.mine, **{k: self._mixed(k, s) for k, s in share.items()}})
         with torch.no_grad():
-            if share:  # of a network between two, or for comparison with one
-                self._estimate()
+            self._estimate()
+            size = min(ROWS, self.case.batch)
             parts = [
-                _numpy(self.network.forward(self._input(role, rows[start : start + ROWS])))
-                for start in range(0, len(rows), ROWS)
+                _numpy(self.network.forward(self._input(role, rows[start : start + size])))
+                for start in range(0, len(rows), size)
             ]
         return np.concatenate(parts)
+
+    def _known(self, share: Mapping[str, float]) -> View | None:
+        """The view whose stored logits are those of this network; None where it must be asked."""
+        if not share:
+            return self.view
+        if self._norms:  # their statistics are taken anew, at the ends as well
+            return None
+        if not any(share.values()):
+            return self.view
+        whole = share.keys() >= self.mine.keys() and all(s == 1 for s in share.values())
+        counters = [k for k, v in self.mine.items() if not v.is_floating_point()]
+        return self.original if whole and all(self.mine[k].equal(self.theirs[k]) for k in counters) else None
 
     def _mixed(self, name: str, share: float) -> Any:
         """A tensor between the two networks; integers (counters) stay as they are."""
@@ -139,16 +164,13 @@ class Between:
 
     def _estimate(self) -> None:
         """BatchNorm statistics of one pass over retain rows: those of either network fit neither."""
-        from torch.nn.modules.batchnorm import _BatchNorm
-
-        norms = [m for m in self.network.module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
-        for module in norms:
+        for module in self._norms:
             module.reset_running_stats()
             module.momentum = None  # the plain average
             module.train()
-        if norms:
+        if self._norms:
             self.network.forward(self._input("retain", np.arange(min(ROWS, len(self.case.labels["retain"])))))
-        for module in norms:
+        for module in self._norms:
             module.eval()
 
     def _input(self, role: str, rows: Ints) -> Any:

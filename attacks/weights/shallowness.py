@@ -57,8 +57,13 @@ class Shallowness(Attack):
         self.parameters = {"max_rows": max_rows}
 
     def gradient_rows(self, case: Case) -> int:
-        """Forward passes alone, a third of a gradient row each: both directions of at most eight blocks."""
-        return 2 * (MOST + 1) * min(len(case.labels[compared(case)[0]]), int(self.parameters["max_rows"])) // 3
+        """Forward passes alone, a third of a gradient row each: both directions of at most eight blocks, one end."""
+        return (2 * (MOST - 1) + 1) * min(len(case.labels[compared(case)[0]]), int(self.parameters["max_rows"])) // 3
+
+    def check_models(self, view: View, original: View | None, case: Case) -> None:
+        """The original's architecture."""
+        assert original is not None
+        Between(view, original, case)
 
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:
         """Probability of the label per forgotten row with 0 .. L layers put back, from top and bottom."""
@@ -69,13 +74,18 @@ class Shallowness(Attack):
         rows = drawn(len(case.labels[role]), int(self.parameters["max_rows"]), rng)
         labels = case.labels[role][rows]
 
+        def probability(share: dict[str, float]) -> Floats:
+            return np.asarray(np.exp(log_label(between.logits(share, role, rows), labels)))
+
+        ends = probability({}), probability(dict.fromkeys(between.mine, 1.0))  # those of either direction
+
         def curve(order: Sequence[list[str]]) -> Floats:
             share: dict[str, float] = {}
-            found = [np.exp(log_label(between.logits(share, role, rows), labels))]
-            for block in order:
+            inner = []
+            for block in order[:-1]:
                 share |= dict.fromkeys(block, 1.0)
-                found.append(np.exp(log_label(between.logits(share, role, rows), labels)))
-            return np.stack(found, axis=1)
+                inner.append(probability(share))
+            return np.stack([ends[0], *inner, ends[1]], axis=1)
 
         return {
             "top": curve(blocks[::-1]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from attacks.tasks import Task
 from audit.engine.crew import Crew
@@ -82,7 +83,7 @@ def collect(
     unchecked = refuse_meaningless(case, views)
     look = count_look()
     structure = _structure(case)
-    attack_case = case.attack_case()
+    attack_case = replace(case.attack_case(), batch=batch_size)
     context = unit_context(case, seed)
     deadline = None if minutes is None else time.monotonic() + 60 * minutes
     units = Units(

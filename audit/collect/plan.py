@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attacks.base import Attack, Case
 from audit.inputs.case import LoadedCase
 from audit.inputs.config import TrainingSection
 from audit.inputs.outputs import PrecomputedOutputs
 from audit.policy.policy import COVERED, Policy
 from audit.statistics.sample_size import detectable_auc, detectable_shift, remainder_bound, remainder_rows
 
+from .foreseen import refusal, unasked_views
 from .pricing import (
     asked_rows,
     seconds_a_gradient_row,
@@ -22,7 +22,6 @@ from .pricing import (
     statistics_seconds,
 )
 from .suite import Suite, gates
-from .units import NO_SHADOWS
 
 #: upper tail rates of an original, in multiples of the policy's: weak and ordinary; the own one is not known yet
 TAILS = (3, 6)
@@ -114,9 +113,9 @@ def make_plan(case: LoadedCase, policy: Policy, suite: Suite, training: Training
     claim = case.claim
     a_row, models = seconds_a_row(case), len(case.models) + training.references
     a_gradient = seconds_a_gradient_row(case, a_row)
-    steps = []
+    steps, views = [], unasked_views(case)
     for attack in suite.chosen:
-        note, gradients = _note(attack, case, training, attack_case), attack.gradient_rows(attack_case)
+        note, gradients = refusal(attack, case, training, attack_case, views), attack.gradient_rows(attack_case)
         asked = 0 if note or not a_row else asked_rows(attack, attack_case)
         step = Step(
             attack=attack.name,
@@ -148,19 +147,6 @@ def ruled_out(case: LoadedCase, policy: Policy) -> tuple[str, ...]:
     """What already rules out a PASS, whatever the attacks find."""
     sets = {role: len(chosen.rows) for role, chosen in case.selection.items()}
     return _missing(case, policy, sets, len(case.references))
-
-
-def _note(attack: Attack, case: LoadedCase, training: TrainingSection, attack_case: Case) -> str:
-    shadows = {"trained": training.shadows, "unlearned": training.pipelines}
-    if attack.design and not shadows[attack.design]:
-        return f"will be skipped: {NO_SHADOWS[attack.design]}"
-    grants = min(model.access for model in case.models.values())
-    if attack.access > grants:
-        return f"will be skipped: needs {attack.access.name.lower()} access"
-    if attack.needs_original and "original" not in case.models:
-        return "will be skipped: needs the original model"
-    reason = attack.refused(attack_case)
-    return f"will be skipped: {reason}" if reason else ""
 
 
 def _independent(case: LoadedCase) -> tuple[int, int, str]:

@@ -103,6 +103,7 @@ class Site:
             queries=tuple(header["queries"]),
             task=task_named(*header["task"]),
             targets={role: data.targets for role, data in sets.items() if data.targets is not None},
+            batch=header["batch"],
         )
         layers = Layers(header["layers"], tuple(header["named layers"]))
         self._arrays = InMemory()

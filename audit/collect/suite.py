@@ -16,6 +16,7 @@ from audit.record.attack_record import LEFT_OUT, NOTHING
 from audit.record.inputs import ClaimRecord
 
 WORDS = ("default", "gated", "all")  # the first two say the same; ``default`` stands in earlier configurations
+SAMPLES = "include_samples"  #: the parameter of attacks that can keep pictures of rows (--include-samples)
 LAYERS = "layers"  #: stands among the parameters of a run where the user named hidden layers (--layers)
 
 
@@ -59,7 +60,7 @@ def choose(
     given: Collection[str] = (),
 ) -> Suite:
     """The attacks that are asked for: by default those that can change the verdict, and those that something was given
-    for: shadow models, or data that no other attack reads.
+    for: shadow models, data that no other attack reads, or pictures of rows.
 
     Args:
         classes: every attack there is, by name.
@@ -74,25 +75,30 @@ def choose(
     _check_names(classes, [*section.run, *section.skip, *section.parameters], section)
     chosen, left_out = [], {}
     for name, attack in classes.items():
-        parameters = {**attack.efforts.get(section.effort, {}), **section.parameters.get(name, {})}
+        shows = section.include_samples and SAMPLES in inspect.signature(attack).parameters
+        asked = {SAMPLES: True} if shows else {}
+        parameters = {**attack.efforts.get(section.effort, {}), **asked, **section.parameters.get(name, {})}
         made = _made(attack, parameters)  # wrong parameters are told of what is left out, too
-        called_for = attack.design in given or attack.reads in given
+        called_for = shows or attack.design in given or attack.reads in given
         reason = _reason(attack, section, needed=needed(attack, claim, policy) or called_for)
         if reason:
             left_out[name] = LEFT_OUT + reason
         else:
             chosen.append(made)
+    if section.include_samples and not any(attack.parameters.get(SAMPLES) for attack in chosen):
+        raise UsageError("--include-samples: no attack runs that keeps pictures: add reconstruction to --attacks.")
     return Suite(classes, tuple(chosen), left_out)
 
 
 def changed(attack: type[Attack], parameters: Mapping[str, object]) -> tuple[str, ...]:
     """Names of the parameters that are not the defaults, with which the error rates were measured.
 
-    A thorough effort asks for all that the default does and more, so it counts as no change. Hidden layers that the
+    A thorough effort asks for all that the default does and more, so it counts as no change, and neither do pictures
+    that are kept beside the figures. Hidden layers that the
     user named count as one: whoever publishes a model could name those that say nothing.
     """
     usual, more = attack().parameters, attack.efforts.get("thorough", {})
-    others = [n for n, v in usual.items() if parameters.get(n, v) not in (v, more.get(n, v))]
+    others = [n for n, v in usual.items() if n != SAMPLES and parameters.get(n, v) not in (v, more.get(n, v))]
     return (*others, *([LAYERS] if parameters.get(LAYERS) and LAYERS not in usual else []))
 
 

@@ -75,6 +75,14 @@ def run(
         Effort | None,
         typer.Option(help="Budget of the attacks; --dry-run prints what it costs. quick supports no PASS."),
     ] = None,
+    include_samples: Annotated[
+        bool,
+        typer.Option(
+            "--include-samples",
+            help="Show pictures of the forget set beside their reconstructions in the HTML report: such a report is "
+            "personal data.",
+        ),
+    ] = False,
     claim: Annotated[Kind | None, typer.Option(help="What was forgotten; inferred and printed where silent.")] = None,
     split: Annotated[Split | None, typer.Option(help="attested: holdout is a random companion of forget.")] = None,
     access: Annotated[AccessLevel | None, typer.Option(help="What the adversary may have.")] = None,
@@ -116,7 +124,9 @@ def run(
     executor: references.Executor = None,
     workers: references.Workers = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:0, ...")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Rows per forward pass.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Rows per forward pass at most, those of attacks as well.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the run directories. Default: runs.")] = None,
     config: Annotated[
         Path | None, typer.Option(help="audit.toml. Default: the one in this folder; never one beside the data.")

@@ -137,6 +137,7 @@ class AttacksSection(Section):
     run: tuple[str, ...] = Field(default=("gated",), min_length=1)
     skip: tuple[str, ...] = ()
     effort: Effort = "standard"
+    include_samples: bool = False
     parameters: dict[str, dict[str, bool | int | float | str]] = {}
 
     @field_validator("run", "skip", mode="before")

@@ -53,7 +53,7 @@ OPTIONS: dict[str, tuple[str, str]] = (
     | {key: ("training", key) for key in ("max_references", "store")}
     | {key: ("engine", key) for key in ("executor", "workers")}
     | {"attacks": ("attacks", "run")}
-    | {key: ("attacks", key) for key in ("skip", "effort")}
+    | {key: ("attacks", key) for key in ("skip", "effort", "include_samples")}
     | {key: ("", key) for key in ("policy", "seed", "device", "out", "batch_size", "task")}
 )
 SECTIONS = ("data", "model", "scores", "recipe", "training", "attacks", "claim", "engine", "certificate")

@@ -28,11 +28,12 @@ class Options(TypedDict, total=False):
     model; ``probabilities``: models give nothing else; ``layers``: modules that are read as hidden layers.
     ``policy``: screening, standard,
     strict, or a file. ``out``: folder of the run directories, by default ``runs``. ``sign_key``: signs the certificate.
-    ``attacks``, ``skip``: names, or ``default``, ``gated``, ``all``; ``effort``: their budget. ``train_references``,
-    ``train_shadows``, ``train_pipelines``, ``max_minutes``, ``max_references``, ``store``: models that the audit
-    trains by the recipe of ``config``. ``label``: column of the labels in tables; ``classes``: the labels in the order
-    of the outputs; ``scale``, ``channels``, ``preprocess``: how inputs become those of the network. ``executor``,
-    ``workers``: where units run (docs/scale.md).
+    ``attacks``, ``skip``: names, or ``default``, ``gated``, ``all``; ``effort``: their budget; ``include_samples``:
+    the HTML report shows pictures of the forget set beside their reconstructions and is then personal data.
+    ``train_references``, ``train_shadows``, ``train_pipelines``, ``max_minutes``, ``max_references``, ``store``:
+    models that the audit trains by the recipe of ``config``. ``label``: column of the labels in tables;
+    ``classes``: the labels in the order of the outputs; ``scale``, ``channels``, ``preprocess``: how inputs become
+    those of the network. ``executor``, ``workers``: where units run (docs/scale.md).
     """
 
     provenance: Literal["exact", "checkpoint", "surrogate"]
@@ -60,6 +61,7 @@ class Options(TypedDict, total=False):
     attacks: str | Sequence[str]
     skip: str | Sequence[str]
     effort: Literal["quick", "standard", "thorough"]
+    include_samples: bool
     train_references: int
     train_shadows: int
     train_pipelines: int

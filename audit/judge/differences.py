@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from attacks.base import Floats
 from audit.policy.policy import Policy
 from audit.record.findings import Finding, FindingStatus, Interval, Null
 from audit.statistics.contrast import contrast
@@ -15,6 +16,15 @@ from .equivalence import Context
 from .families import Families
 from .primaries import ModelTestOf
 from .scored import Scored
+
+COINCIDE = (
+    0.01  # our choice: references whose statistics lie nearer than this share of its sampling error are one model
+)
+ROUNDING = 1e-9  # the same of a statistic without such an error, as a share of its size
+ONE_MODEL = (
+    "supplementary, without a p-value: the references coincide, since training leaves nothing to chance or all of them "
+    "score alike; one model is no null"
+)
 
 
 def differences(item: Scored, context: Context) -> list[Finding]:
@@ -127,7 +137,10 @@ def _d1_finding(item: Scored, context: Context, adjusted: float | None, families
         else ("Forget minus holdout contrast differs from retrained models")
     )
     reason = _direction(estimate.value, rejected)
-    if adjusted is None:
+    alike = adjusted is None and coincide(references, floor)
+    if alike:
+        reason = ONE_MODEL
+    elif adjusted is None:
         reason = "supplementary: not part of the verdict for this claim and access"
     return Finding(
         id=f"{item.attack.name}.d1",
@@ -139,7 +152,7 @@ def _d1_finding(item: Scored, context: Context, adjusted: float | None, families
         role="primary" if adjusted is not None else "supplementary",
         access=item.attack.access.name.lower(),
         estimate=estimate.value,
-        interval=Interval(low=estimate.low, high=estimate.high, level=0.95),
+        interval=None if alike else Interval(low=estimate.low, high=estimate.high, level=0.95),
         unit=item.subject.unit or "score units",
         n_forget=item.sizes(context.evidence)[0],
         n_holdout=item.sizes(context.evidence)[1],
@@ -147,13 +160,23 @@ def _d1_finding(item: Scored, context: Context, adjusted: float | None, families
         counted="subjects" if item.unit == "subjects" and item.subject.statistic is None else "rows",
         control=None if control is None else float(control[0][0] - references.mean()),
         null=Null(source="references", mean=0.0, sd=float(references.std(ddof=1)), n=len(references)),
-        p=p,
+        p=None if alike else p,
         p_adjusted=adjusted,
         status=FindingStatus.NOTE
         if adjusted is None
         else (FindingStatus.FAIL if rejected else FindingStatus.NOT_DETECTED),
         reason=reason,
     )
+
+
+def coincide(references: Floats, floor: float) -> bool:
+    """Statistics of references (K,) that are one number to rounding: no spread between trainings can be read off.
+
+    Args:
+        references: K >= 2 of them.
+        floor: the statistic's sampling error over the rows, >= 0.
+    """
+    return float(np.ptp(references)) <= max(COINCIDE * floor, ROUNDING * float(np.abs(references).max()))
 
 
 def _rejected(family: str, adjusted: float, families: Families, policy: Policy) -> bool:

@@ -56,7 +56,7 @@ class Bench:
         run.create()
         arrays = SealedArrays(self.loaded.key)
         store = Observations(run.observations, self.loaded.files, self.loaded.fingerprints, batch_size, arrays)
-        self.case: Case = self.loaded.attack_case()
+        self.case: Case = replace(self.loaded.attack_case(), batch=batch_size)
         self.views = {
             name: ModelView(model, f"model-{i}-".ljust(64, "0"), store, self.loaded.selection)
             for i, (name, model) in enumerate(self.loaded.models.items())

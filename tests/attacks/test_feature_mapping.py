@@ -127,3 +127,20 @@ def test_fit_set_is_capped_alike_for_every_model_and_refuses_one_class() -> None
 def test_needs_the_original() -> None:
     with pytest.raises(NotApplicable, match="original"):
         FeatureMapping().observe(ORIGINAL, None, CLASS, np.random.default_rng(0))
+
+
+def test_a_map_with_few_rows_for_its_features_is_named() -> None:
+    case, rng = gaussian_case("random"), np.random.default_rng(0)
+    rows = len(fit_rows(case, 100, np.random.default_rng(0))[0])
+    for width, named in ((rows // 10, False), (rows // 10 + 1, True)):
+        wide = {role: rng.normal(size=(len(data), width)) for role, data in case.sets.items()}
+        view = linear_view(case, np.eye(3) * 2, np.zeros(3))
+        original = linear_view(case, np.eye(3) * 2, np.zeros(3))
+        signals = FeatureMapping(max_rows=100).observe(
+            StubView(view.logit_sets, wide), original, case, np.random.default_rng(0)
+        )
+        details = FeatureMapping(max_rows=100).score([signals], case).details
+        sentence = f"under-determined: {rows} fit rows for {width} features"
+        assert any(line.startswith(sentence) for line in details) is named
+        earlier = {key: value for key, value in signals.items() if key != "searched"}
+        assert not any("under-determined" in line for line in FeatureMapping().score([earlier], case).details)

@@ -11,9 +11,10 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from attacks.base import Case, NotApplicable
+from attacks.base import Attack, Case, NotApplicable
 from attacks.inversion import labels
 from attacks.inversion.common import parameters, plain_attention
+from attacks.inversion.line_up import LineUp
 from attacks.inversion.matching import Search, is_picture, reconstruct, variation
 from attacks.inversion.objective import Layerwise, Problems, Simulation, by_vmap, change_of, cosine
 from attacks.inversion.quality import psnr, ssim
@@ -122,6 +123,44 @@ def test_one_deleted_row_comes_back(original: nn.Module) -> None:
     assert signals[0]["psnr"][0] > 20
     assert all(value.ndim == 1 for value in signals[0].values())  # figures, no pictures
     assert "1 of 1 forget rows" in scores.details[0]
+
+
+class Rooted(nn.Module):
+    """Finite answers, and no number as the gradient of every row: a root at 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.off, self.head = nn.Linear(64, 8), nn.Linear(64, 8), nn.Linear(8, 10)
+        with torch.no_grad():
+            self.off.weight.zero_()
+            self.off.bias.zero_()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.tanh(self.stem(x)) + self.off(x).abs().sqrt())
+
+
+@pytest.mark.parametrize("attack", [Reconstruction(iterations=2, restarts=1), LineUp()], ids=lambda a: a.name)
+@pytest.mark.parametrize("rows", [1, 3])
+def test_gradients_that_are_no_numbers_are_named_and_never_scored(attack: Attack, rows: int) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        broken, other = Rooted().eval(), Rooted().eval()
+    case = DIGITS.case(slice(0, rows))
+    views = [ModuleView(model, case.sets) for model in (other, broken)]
+    assert np.isfinite(views[1].logits("forget")).all()
+    with pytest.raises(NotApplicable, match=r"gradients of (gradients|the loss at the original) are not finite"):
+        attack.observe(views[0], views[1], case, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("layered", [True, False])
+def test_a_match_that_is_no_number_is_named(original: nn.Module, layered: bool) -> None:
+    given = problems(original if layered else Reused().eval(), DIGITS, 1, 1, 1, Simulation())
+    start = torch.rand((1, 1, 64), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert Layerwise(given).fits(start, Simulation()) is layered
+    name = next(iter(given.targets))
+    given.targets[name][0].flatten()[0] = torch.nan
+    with pytest.raises(NotApplicable, match="not finite"):
+        reconstruct(given, start, Search(2, 0.04, 0.0, 1.0), Simulation())
 
 
 def test_several_rows_are_sought_at_once(original: nn.Module) -> None:

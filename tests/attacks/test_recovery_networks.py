@@ -1,11 +1,14 @@
-"""Every recovery attack of this package on a CNN with BatchNorm and dropout and on a transformer."""
+"""Attacks on a CNN with BatchNorm and dropout and on a transformer: recovery, probes, training on, the head's rows."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import numpy as np
 import pytest
 
 from attacks.base import Attack, NotApplicable, discover
+from attacks.recovery.clones import REACHED
 from fixtures.cases.digits_world import pictures
 from fixtures.cases.networks import NETWORKS
 
@@ -19,7 +22,18 @@ SMALL: dict[str, dict[str, int]] = {
     "flatness": {"draws": 2},
     "release_changes": {},
     "interpolation": {"steps": 2},
+    "feature_mapping": {},
+    "probe": {},
+    "layer_probe": {},
+    "head_rows": {},
+    "relearning": {"steps": 3, "copies": 2, "batch": 8},
+    "memory_jog": {"steps": 2, "halvings": 1, "batch": 8},
+    "anamnesis": {"steps": 10, "batch": 8, "shots": 5},
+    "relearning_unrelated": {"steps": 3, "copies": 2, "batch": 8},
 }
+#: attacks whose training reaches every number of the network, whatever it is made of
+TRAINED = ("relearning", "memory_jog", "anamnesis", "relearning_unrelated")
+COSTLY = ("anamnesis", "relearning_unrelated")
 
 
 def made(name: str) -> Attack:
@@ -27,7 +41,12 @@ def made(name: str) -> Attack:
     return attack(**SMALL[name])  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("name", SMALL)
+def marked(names: Iterable[str]) -> list[object]:
+    """The costly ones among the slow tests."""
+    return [pytest.param(name, marks=[pytest.mark.slow] if name in COSTLY else []) for name in names]
+
+
+@pytest.mark.parametrize("name", marked(SMALL))
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("kind", ["random", "class"])
 def test_runs_on(name: str, network: str, kind: str) -> None:
@@ -39,6 +58,21 @@ def test_runs_on(name: str, network: str, kind: str) -> None:
     assert scores.statistic is not None or scores.examples is not None
     for key, value in world.model("retrain").state_dict().items():
         np.testing.assert_array_equal(before[key].numpy(), value.numpy(), err_msg=key)
+
+
+@pytest.mark.parametrize("name", marked(TRAINED))
+@pytest.mark.parametrize("network", NETWORKS)
+def test_training_on_reaches_the_whole_network_and_keeps_its_statistics(name: str, network: str) -> None:
+    """BatchNorm stays in eval mode and dropout is off, so that copies of one order are one network."""
+    world, attack = pictures(NETWORKS[network], "random"), made(name)
+    one, two = (
+        attack.observe(world.view("retrain"), world.view("original"), world.case, np.random.default_rng(1))
+        for _ in range(2)
+    )
+    assert one["trained"][0] >= REACHED
+    for key, value in one.items():
+        np.testing.assert_array_equal(value, two[key], err_msg=key)
+        assert np.isfinite(value).all()
 
 
 def test_batchnorm_is_taken_anew_inside_the_path() -> None:

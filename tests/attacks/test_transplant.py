@@ -64,3 +64,12 @@ def test_digits() -> None:
 def test_parameters() -> None:
     with pytest.raises(ValueError, match="transplant"):
         Transplant(max_rows=3)
+
+
+def test_maps_with_few_rows_for_their_units_are_named() -> None:
+    world = digits("random")
+    for attack, named in ((Transplant(max_rows=100), True), (Transplant(), True)):
+        (scores,) = world.score(attack, "retrain")
+        assert any(line.startswith("under-determined: 1 of the maps") for line in scores.details) is named
+    (scores,) = digits("class").score(Transplant(), "head_mask")  # their penalty is fixed
+    assert not any("under-determined" in line for line in scores.details)
