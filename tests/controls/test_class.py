@@ -98,11 +98,9 @@ def test_public_layers_are_no_structural_finding(one_class: DigitsCase, tmp_path
     assert any(f.id == "structure.public" for f in result.findings)
 
 
-@pytest.mark.parametrize(
-    ("access", "count"),
-    [("weights", 1), pytest.param("weights", 4, marks=SLOW), pytest.param("features", 4, marks=SLOW)],
-)
-def test_common_ancestry_without_the_forget_set_is_not_failed(tmp_path: Path, access: str, count: int) -> None:
+@SLOW
+@pytest.mark.parametrize("access", ["features", "weights"])
+def test_common_ancestry_without_the_forget_set_is_not_failed(tmp_path: Path, access: str) -> None:
     """A checkpoint from before the forget data came, continued on everything (original) and on retain (unlearned).
 
     What compares with the original's weights must not decide: `transplant` failed the models of this seed.
@@ -114,6 +112,6 @@ def test_common_ancestry_without_the_forget_set_is_not_failed(tmp_path: Path, ac
     demo.save_model(
         tmp_path / "original.safetensors", demo.train(case.data, everything, 1379, start=ancestor, steps=400)
     )
-    candidates = [demo.train(case.data, retain, 1381 + seed, start=ancestor, steps=400) for seed in range(count)]
+    candidates = [demo.train(case.data, retain, 1381 + seed, start=ancestor, steps=400) for seed in range(4)]
     outcomes = [case.audit(candidate, access=access).verdict.outcome for candidate in candidates]
-    assert outcomes.count(Outcome.FAIL) <= count // 4
+    assert outcomes.count(Outcome.FAIL) <= 1

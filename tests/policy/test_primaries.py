@@ -42,6 +42,15 @@ def test_built_in_primaries_are_few_and_whole(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
+def test_nothing_that_compares_with_the_originals_weights_decides(name: str) -> None:
+    """Honest models with an ancestor of the original have its weights, and references from scratch have not."""
+    policy = load_policy(name)[0]
+    kin = {"transplant", "line_up", "layer_profile", "shallowness", "connectivity", "interpolation"}
+    assert not [(kind, level) for kind in KINDS for level in LEVELS if policy.attacks(kind, level) & kin]
+    assert "transplant" in load_policy(f"{name}@3")[0].attacks("class", "weights")
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
 def test_the_first_edition_gates_every_attack_alike(name: str) -> None:
     policy = load_policy(f"{name}@1")[0]
     assert policy.name == name
