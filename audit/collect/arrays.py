@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from attacks.base import Access, Case
+from attacks.base import Access, Case, Floats
 from audit.inputs.data import Arrays
 from audit.inputs.sets import Selection
 from audit.inputs.spool import steps
@@ -141,5 +141,11 @@ def _correctness(name: str, view: ModelView, case: Case, roles: tuple[str, ...])
         f"correct_retain/{name}": task.quality(view.stored("retain"), case.truth("retain")),
         f"correct_forget/{name}": task.quality(view.stored("forget"), case.truth("forget")),
         f"loss/{name}": np.array([task.loss(view.stored(role), case.truth(role)) for role in LOSSES]),
+        f"further_retain/{name}": _means(task.further(view.stored("retain"), case.truth("retain"))),
     }
     return {key: values for key, values in found.items() if values is not None}
+
+
+def _means(further: Mapping[str, Floats]) -> Floats | None:
+    """Mean of each signal that does not lead, in its order; None where there is none."""
+    return np.array([values.mean() for values in further.values()]) if further else None

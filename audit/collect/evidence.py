@@ -86,12 +86,14 @@ class Evidence:
         arrays: ``labels/<set>`` (n,), ``group/<set>`` (n,) subject codes, ``correct/<model>`` (n,) booleans on
             never-seen rows with ``task/labels`` and, where known, ``task/group`` of those rows,
             ``correct_retain/<model>`` booleans on retain rows, ``correct_forget/<model>`` on forget rows (not in a run
-            of an older version), ``blind/forget`` and ``blind/holdout`` scores of the shift check, ``ids/forget`` and
-            ``names/forget`` (n_F,) strings; of the shadow models ``member/<design>`` (S, n_F + n_H) booleans and
-            ``accuracy/<design>`` (S,) on the test set; ``closer`` (5,) of `audit.collect.closer`, not in a run of an
-            older version; where the audited model gives probabilities alone, ``saturated/forget`` and
-            ``saturated/holdout`` booleans of the rows tied at 0 or 1; ``as_original`` (2,) retain and test rows with
-            the original's very answers, and all of them; ``as_original_references`` (K,) the former of each reference.
+            of an older version), ``further_retain/<model>`` means of the signals that do not lead on retain rows (where
+            there are such signals; not in a run of an older version), ``blind/forget`` and ``blind/holdout`` scores of
+            the shift check, ``ids/forget`` and ``names/forget`` (n_F,) strings; of the shadow models
+            ``member/<design>`` (S, n_F + n_H) booleans and ``accuracy/<design>`` (S,) on the test set; ``closer`` (5,)
+            of `audit.collect.closer`, not in a run of an older version; where the audited model gives probabilities
+            alone, ``saturated/forget`` and ``saturated/holdout`` booleans of the rows tied at 0 or 1; ``as_original``
+            (2,) retain and test rows with the original's very answers, and all of them; ``as_original_references`` (K,)
+            the former of each reference.
         signals: (attack, model) -> signals.
     """
 

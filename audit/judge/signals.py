@@ -17,7 +17,7 @@ from audit.policy.policy import Policy
 from audit.record.findings import Gate
 from audit.statistics.intervals import auc_components
 
-from .events import counted, is_event, is_rare, is_silent
+from .events import counted, dead, is_event, is_rare, is_usual
 from .families import run_families
 from .scoring import Scoring, score
 
@@ -88,10 +88,11 @@ def _trace(name: str, run: AttackRun, evidence: Evidence, scoring: Scoring, poli
     gate = {"name": f"scores ({name})", "effect": "blocks PASS"}
     by_model = {model: found for (_, model), found in signals.items()}
     rare = is_event(by_model.values()) and is_rare(by_model)
+    if rare and (reason := dead(name, evidence)):
+        return [Gate(**gate, ok=False, reason=f"cannot be tested: {reason}")]
     if np.ptp(np.concatenate([by_model["unlearned"][role] for role in SIDES])) == 0:
-        if rare and is_silent(by_model):
-            reason = "no trace: it is the same for all rows, as it is for nearly all of the references'"
-            return [Gate(**gate, ok=True, reason=reason)]
+        if rare and is_usual(by_model):
+            return [counted(gate, by_model, led, policy.alpha)]
         return [Gate(**gate, ok=False, reason="cannot be tested: the audited model's scores are all equal")]
     try:
         scored = score(scoring.classes[ATTACK], run, led)

@@ -41,13 +41,21 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Gate]:
         audit.run(**build(3).given())
     evidence, scoring, policy = seen
 
-    def run(authors: int = 0, **columns: Column) -> Gate:
+    def run(authors: int = 0, retain: dict[str, float] | None = None, **columns: Column) -> Gate:
+        task = evidence.facts.task
+        facts = evidence.facts.model_copy(
+            update={"task": task.model_copy(update={"signals": {**task.signals, "seen": "higher"}})}
+        )
+        shares = dict.fromkeys(MODELS, 0.8) | (retain or {})
+        kept_of_retain = {
+            f"further_retain/{m}": np.array([0.0] * (len(task.signals) - 1) + [s]) for m, s in shares.items()
+        }
         groups = {f"group/{role}": np.arange(n) // authors for role, n in SIZES.items()} if authors else {}
         more = {("membership", m): dict(evidence.signals["membership", m]) for m in MODELS}
         for model in MODELS:
             sides = columns.get(model.replace("/", "_"), column())
             more["membership", model] |= {"forget.seen": sides[0], "holdout.seen": sides[1]}
-        changed = Evidence(evidence.facts, {**evidence.arrays, **groups}, {**evidence.signals, **more})
+        changed = Evidence(facts, {**evidence.arrays, **groups, **kept_of_retain}, {**evidence.signals, **more})
         attack = next(run for run in scoring.runs if run.name == "membership")
         (found,) = signals._trace("seen", attack, changed, scoring, policy)
         return found
@@ -74,6 +82,30 @@ def test_a_constant_that_is_neither_0_nor_1_still_blocks(gate: Callable[..., Gat
     found = gate(unlearned=half)
     assert not found.ok
     assert "all equal" in found.reason
+
+
+def test_a_column_that_is_dead_on_retain_rows_shows_nothing(gate: Callable[..., Gate]) -> None:
+    """It is 0 on forget and never-seen rows as most of the retrains' are, and would be so had it leaked."""
+    for retain in ({"unlearned": 0.0}, {"unlearned": 0.05}, {"unlearned": 1.0}):
+        found = gate(retain=retain, original=column(50), retrained_2=column(1))
+        assert not found.ok
+        assert "dead column" in found.reason
+    nobody = dict.fromkeys(MODELS, 0.0)
+    assert gate(retain=nobody).ok
+    assert not gate(retain=nobody, unlearned=column(9)).ok
+
+
+def test_what_is_missing_from_forget_rows_is_a_trace_and_so_are_other_rows_than_the_retrains(
+    gate: Callable[..., Gate],
+) -> None:
+    """Six rows that every retrain has and the audited model has not; six others in their place, as many in all."""
+    usual = {f"retrained_{k}": column(6, 8) for k in range(5)}
+    others = ((np.arange(FORGET) // 6 == 1).astype(float), column(6, 8)[1])
+    assert gate(original=column(50), unlearned=column(6, 8), **usual).ok
+    for unlearned in (column(0, 8), others):
+        found = gate(original=column(50), unlearned=unlearned, **usual)
+        assert not found.ok
+        assert "a trace of the forget set" in found.reason
 
 
 @pytest.mark.parametrize("others", [{}, {"retrained_0": column(1, 1)}], ids=["no reference", "one reference"])
