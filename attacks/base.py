@@ -39,6 +39,7 @@ from .case import (
     View,
 )
 from .charts import DOTS, HISTOGRAM, PER_EXAMPLE, ROC, ChartKind, ChartSpec, Plot
+from .frozen import Malformed, frozen
 from .plugins import load_plugins
 
 __all__ = [
@@ -111,6 +112,9 @@ ROWS_ALONE = (
     "compares rows of the forgotten class with each other and says nothing about the class: see membership, probe and "
     "feature_mapping"
 )
+INPUTS_ALONE = (
+    "the network has no layer before its head: its features are the inputs, which are the same in every model"
+)
 REGISTRY: dict[str, type[Attack]] = {}
 
 
@@ -138,6 +142,8 @@ class Attack(ABC):
     reads: ClassVar[str] = ""
     #: Compares single rows, and so says nothing about a class as a whole.
     rows_alone: ClassVar[bool] = False
+    #: Its figures are of the features alone: they say nothing where all models have the same (``View.reads_inputs``).
+    features_alone: ClassVar[bool] = False
     #: Reads hidden layers (``View.activations``), which the shared forward pass then keeps.
     reads_layers: ClassVar[bool] = False
     #: Parameters under ``--effort quick`` and ``--effort thorough``, where they differ from the defaults.
@@ -166,6 +172,11 @@ class Attack(ABC):
         """Why the attack has no meaning for such a task or case, or ""."""
         return case.task.refuses(self.signal) or self.applicable(case)
 
+    @final
+    def featureless(self, view: View) -> str:
+        """Why a model's features say nothing to the attack, or "": asked by plan and run."""
+        return INPUTS_ALONE if self.features_alone and view.reads_inputs() else ""
+
     def check_models(self, view: View, original: View | None, case: Case) -> None:  # noqa: B027
         """Raise NotApplicable for models that ``run`` would refuse, in its words: the plan asks before it runs."""
 
@@ -193,9 +204,9 @@ class Attack(ABC):
             raise NotApplicable(f"needs {self.access.name.lower()} access, the model grants {view.access.name.lower()}")
         if self.needs_original and original is None:
             raise NotApplicable("needs the original model, none was given")
-        if reason := self.refused(case):
+        if reason := self.refused(case) or self.featureless(view):
             raise NotApplicable(reason)
-        return {key: _frozen(self.name, key, value) for key, value in self.run(view, original, case, rng).items()}
+        return {key: frozen(self.name, key, value) for key, value in self.run(view, original, case, rng).items()}
 
     @final
     def score(self, signals: Sequence[Signals], case: Case) -> Scores:
@@ -222,21 +233,6 @@ class Attack(ABC):
         for plot in scores.plots.values():
             plot.check(models)
         return scores
-
-
-NO_SIGNAL = "a signal is not finite numbers"
-
-
-class Malformed(ValueError):
-    """An attack returned what is no signal or score. The text is ours and quotes no data."""
-
-
-def _frozen(attack: str, key: str, value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    array = np.array(value)
-    if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
-        raise Malformed(f"{attack}: signal {key!r} is not finite numbers" if key.isidentifier() else NO_SIGNAL)
-    array.setflags(write=False)
-    return array
 
 
 PACKAGES = ("attacks.membership", "attacks.recovery", "attacks.representation", "attacks.inversion", "attacks.weights")

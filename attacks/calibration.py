@@ -52,7 +52,9 @@ def leave_one_out(signal: Floats) -> tuple[Floats, Floats]:
     pooled = variance.mean(axis=1, keepdims=True)
     scale = _sum_of_others((signal**2).mean(axis=1, keepdims=True)) / others
     if (pooled <= np.finfo(float).eps * scale).any():  # rounding alone leaves more than 0
-        raise ValueError("the references agree exactly: they are no independent retrains")
+        raise ValueError(
+            "the references agree exactly: they are no independent retrains, or all have what this attack reads"
+        )
     weight = (1 + 1 / others) / (PRIOR_DF + others - 1)
     shrunk = PRIOR_DF * weight * pooled + (others - 1) * weight * variance
     return (signal - mu) / np.sqrt(shrunk), mu

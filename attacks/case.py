@@ -115,6 +115,9 @@ class View(Protocol):
     def features(self, role: str) -> Floats:
         """Penultimate features (the head's input) on a set, shape (n, d)."""
 
+    def reads_inputs(self) -> bool:
+        """No parameter stands before the head: the features are those of the inputs, the same in every model."""
+
     def head(self) -> tuple[Floats, Floats]:
         """The final linear layer: weight (C, d), bias (C,)."""
 

@@ -260,11 +260,11 @@ def _record_and_certify(
     from .record.result import to_json
 
     content = to_json(result).encode("ascii")
-    run.replace_result(content, signed=signer.key is not None)
+    run.replace_result(content, signed=signer.key is not None, private=result.shows_rows)
     now = datetime.now(UTC)
     issued = foreseen(result, signer, commitments, at=now, run_json=content)
     report = render_bytes(result, "html", Options(run=run, run_json=content, issued=issued))
-    write_bytes(run.report, report)
+    write_bytes(run.report, report, private=result.shows_rows)
     certificate = issue(run, result, signer, commitments, at=now, run_json=content, report=report)
     run.log(event, verdict=result.verdict.outcome.value, **fields)
     return Finished(result, run, certificate)

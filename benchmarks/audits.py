@@ -94,6 +94,9 @@ class ArrayView:
     def features(self, role: str) -> Floats:
         return self._features[role]
 
+    def reads_inputs(self) -> bool:
+        return False
+
     def layers(self) -> tuple[str, ...]:
         return tuple(f"hidden {i}" for i in range(len(self._hidden)))
 

@@ -15,7 +15,6 @@ from attacks.base import (
     Case,
     Data,
     Floats,
-    NotApplicable,
     Scores,
     Signals,
     View,
@@ -60,12 +59,20 @@ class QuantileRegression(Attack):
         super().__init__()
         self._known: tuple[Mapping[str, Data], Mapping[str, Floats]] | None = None
 
+    def applicable(self, case: Case) -> str:
+        """Enough auxiliary rows, and inputs of numbers; no row but the first of a set is read."""
+        if reason := super().applicable(case):
+            return reason
+        size = len(case.labels.get("auxiliary", ()))
+        if not _carried(size):
+            return f"needs {MIN_TAIL / LEVELS[-1]:.0f} auxiliary rows, there are {size}: give more"
+        reasons = (_no_inputs(case.sets[role]) for role in (*SIDES, "auxiliary"))
+        return next((reason for reason in reasons if reason), "")
+
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Standardised confidences, and the check on held-out auxiliary rows."""
         size = len(case.labels["auxiliary"])
-        carried = [level for level in LEVELS if size * level >= MIN_TAIL]
-        if not carried:
-            raise NotApplicable(f"needs {MIN_TAIL / LEVELS[-1]:.0f} auxiliary rows, there are {size}: give more")
+        carried = _carried(size)
         inputs = self._inputs_of(case)
         unit, confidence = unit_of(view, case), case.task.confidence
         own = confidence(view.logits("auxiliary"), case.truth("auxiliary"), unit)
@@ -136,11 +143,7 @@ def _fitted(x: Floats, target: Floats, alpha: float) -> Predictor:
 
 
 def _inputs(case: Case) -> dict[str, Floats]:
-    """Flattened inputs, reduced where wide, with the label as indicators: (n, d) by role.
-
-    Raises:
-        NotApplicable: no inputs (precomputed outputs), or inputs that are no numbers.
-    """
+    """Flattened inputs, reduced where wide, with the label as indicators: (n, d) by role."""
     flat = {role: _flat(case.sets[role]) for role in (*SIDES, "auxiliary")}
     if flat["auxiliary"].shape[1] > COLUMNS:
         from sklearn.decomposition import PCA
@@ -151,15 +154,29 @@ def _inputs(case: Case) -> dict[str, Floats]:
     return {role: np.column_stack([x, case.task.columns(case.truth(role), case.n_classes)]) for role, x in flat.items()}
 
 
-def _flat(data: Data) -> Floats:
+def _carried(size: int) -> list[float]:
+    """The rates that so many auxiliary rows carry, smallest first."""
+    return [level for level in LEVELS if size * level >= MIN_TAIL]
+
+
+def _no_inputs(data: Data) -> str:
+    """Why a set has no inputs to predict from (those of outputs have none, others are no numbers), or ""."""
     try:
-        inputs = data.batch(np.arange(len(data)))
+        parts = _parts(data, min(1, len(data)))
     except ValueError as error:
-        raise NotApplicable(f"needs the inputs of the rows: {error}") from error
-    parts = list(inputs.values()) if isinstance(inputs, Mapping) else [inputs]
-    if any(part.dtype.kind not in "fiub" for part in parts):
-        raise NotApplicable("needs inputs that are numbers")
+        return f"needs the inputs of the rows: {error}"
+    return "needs inputs that are numbers" if any(part.dtype.kind not in "fiub" for part in parts) else ""
+
+
+def _flat(data: Data) -> Floats:
+    parts = _parts(data, len(data))
     return np.column_stack([part.reshape(len(part), -1).astype(np.float64) for part in parts])
+
+
+def _parts(data: Data, rows: int) -> list[np.ndarray]:
+    """Inputs of the first rows, one array a name."""
+    inputs = data.batch(np.arange(rows))
+    return list(inputs.values()) if isinstance(inputs, Mapping) else [inputs]
 
 
 def _expected(shifting: int, checking: int, alpha: float) -> tuple[int, int]:

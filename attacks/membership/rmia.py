@@ -41,9 +41,12 @@ class _Rmia(Attack):
             raise ValueError(f"{self.name}: temperature must be > 0, got {temperature}")
         self.parameters = {"a": a, "temperature": temperature}
 
+    def applicable(self, case: Case) -> str:
+        """Rows that nobody saw, enough of them and apart from those that are scored."""
+        return super().applicable(case) or _no_population(case)
+
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Log-likelihoods at a common temperature, in nats."""
-        _check_population(case)
         unit, scale = unit_of(view, case), float(self.parameters["temperature"])
         population = case.task.log_likelihood(view.logits("auxiliary"), case.truth("auxiliary"), unit, scale)
         sides = case.task.log_likelihood(side_logits(view), side_truth(case), unit, scale)
@@ -105,15 +108,17 @@ class RmiaOnline(_Rmia):
         return Scores(examples=examples, invalid=_constant(examples), details=details)
 
 
-def _check_population(case: Case) -> None:
-    found = len(case.labels["auxiliary"])
+def _no_population(case: Case) -> str:
+    """Why the auxiliary rows are no population, or ""."""
+    found = len(case.labels.get("auxiliary", ()))
     if found < MIN_POPULATION:
-        raise NotApplicable(f"needs {MIN_POPULATION} auxiliary rows as population, there are {found}: give more")
+        return f"needs {MIN_POPULATION} auxiliary rows as population, there are {found}: give more"
     ids = case.sets["auxiliary"].ids
     for role in SIDES:
         others = case.sets[role].ids
         if ids is not None and others is not None and np.isin(ids, others).any():
-            raise NotApplicable(f"auxiliary rows stand in the {role} set as well: the population must be apart")
+            return f"auxiliary rows stand in the {role} set as well: the population must be apart"
+    return ""
 
 
 def _constant(examples: Floats) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from attacks.base import Access, Attack, Case, Floats, NotApplicable, Scores, Signals, View
+from attacks.base import Access, Attack, Case, Floats, Scores, Signals, View
 from attacks.signals import log_label
 
 LEAST = 10
@@ -36,14 +36,17 @@ class SvcMia(Attack):
             raise ValueError(f"svc_mia: max_rows must be >= {LEAST}")
         self.parameters = {"max_rows": max_rows}
 
+    def applicable(self, case: Case) -> str:
+        """Rows of both sides to fit on."""
+        few = min(len(case.labels.get(role, ())) for role in ("retain", "test")) < LEAST
+        return f"needs {LEAST} retain and {LEAST} test rows" if few else ""
+
     def run(self, view: View, original: View | None, case: Case, rng: np.random.Generator) -> Signals:  # noqa: ARG002
         """Which forget rows are called members."""
         confidence = {
             role: np.exp(log_label(view.logits(role), case.labels[role])) for role in ("forget", "retain", "test")
         }
         rows = min(len(confidence["retain"]), len(confidence["test"]), int(self.parameters["max_rows"]))
-        if rows < LEAST:
-            raise NotApplicable(f"needs {LEAST} retain and {LEAST} test rows")
         sample = [rng.choice(confidence[role], rows, replace=False) for role in ("retain", "test")]
         member = np.repeat([1, 0], rows)
         from sklearn.svm import SVC

@@ -30,6 +30,7 @@ class FeatureMapping(Attack):
     title = "Performance recovery by feature mapping"
     version = "3"
     access = Access.FEATURES
+    features_alone = True
     signal = "truth"
     needs_original = True
     symmetric = False  # the original's head was trained on the forget set and not on the holdout set

@@ -32,6 +32,7 @@ class Prototypes(Attack):
     name = "prototypes"
     title = "Prototypical relearning from a few shots"
     access = Access.FEATURES
+    features_alone = True
     families = frozenset({"D1"})
     source = "Unlearning's Blind Spots: Over-Unlearning and Prototypical Relearning Attack, arXiv 2506.01318"
     efforts = {"quick": {"draws": 10}, "thorough": {"draws": 100}}  # noqa: RUF012

@@ -32,6 +32,7 @@ class Contraction(Attack):
     name = "contraction"
     title = "Contraction of the features of forget rows"
     access = Access.FEATURES
+    features_alone = True
     signal = "features"
     families = frozenset({"D1"})
     source = "Papyan et al. 2020, arXiv 2008.08186 (class collapse); Roy & Vetterli 2007 (effective rank); use is ours"

@@ -26,6 +26,7 @@ class LayerProbe(Probe):
     version = "1"
     title = "Linear probes on hidden layers"
     reads_layers = True
+    features_alone = False  # it reads what comes before them
     rows_alone = True
     efforts: ClassVar[Efforts] = {"quick": {"max_rows": 1_000}}
     charts = (

@@ -41,6 +41,7 @@ class Neighbourhood(Attack):
     name = "neighbourhood"
     title = "Cosine to the nearest retained rows"
     access = Access.FEATURES
+    features_alone = True
     signal = "features"
     symmetric = True
     reads_layers = True

@@ -29,6 +29,7 @@ class Probe(Attack):
     version = "2"  # 2: units that hardly vary on the fit rows, clipped features
     title = "Linear probe on the penultimate features"
     access = Access.FEATURES
+    features_alone = True
     signal = "truth"
     symmetric = True
     source = "Alain & Bengio, Understanding intermediate layers using linear classifier probes, arXiv 1610.01644"

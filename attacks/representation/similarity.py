@@ -31,6 +31,7 @@ class Similarity(Attack):
     name = "similarity"
     title = "Representation similarity to the original (CKA, Procrustes)"
     access = Access.FEATURES
+    features_alone = True
     signal = "features"
     needs_original = True
     families = frozenset({"D1"})

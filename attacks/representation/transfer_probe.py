@@ -36,6 +36,7 @@ class TransferProbe(Attack):
     name = "transfer_probe"
     title = "Transfer of frozen features (nearest neighbours)"
     access = Access.FEATURES
+    features_alone = True
     symmetric = True
     source = "Are We Truly Forgetting?, arXiv 2503.06991, for the task; the margin is ours"
     charts = (*PER_EXAMPLE, DOTS)

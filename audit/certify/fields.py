@@ -6,6 +6,8 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+from audit.policy.policy import Policy
+
 from .certificate import TIME_FORMAT
 from .envelope import ASK, CertificateError
 
@@ -33,6 +35,16 @@ def policy_of(configuration: list[Any], extension: dict[str, Any]) -> tuple[str,
     if name is None and isinstance(annotations, dict):  # before version 1.2
         name = annotations.get("title")
     return (name if isinstance(name, str) else ""), digests[0]
+
+
+def version_of(extension: dict[str, Any], known: Policy | None) -> int | None:
+    """Version of the policy: of the one that ships with the tool, else as the signer stated it, or None."""
+    if known is not None:
+        return known.version
+    named = extension.get("policy")
+    values = named.get("values") if isinstance(named, dict) else None
+    stated = values.get("version") if isinstance(values, dict) else None
+    return stated if type(stated) is int else None
 
 
 def time_of(extension: dict[str, Any], key: str) -> datetime:

@@ -29,7 +29,7 @@ from .certificate import (
 )
 from .consistency import ADMITTED, contradiction, denied_by
 from .envelope import ASK, CertificateError, open_envelope, parse_json
-from .fields import check_dates, field, policy_of, time_of
+from .fields import check_dates, field, policy_of, time_of, version_of
 from .keys import key_id, public_key
 
 QUALIFIERS = ("", *ADMITTED)
@@ -49,6 +49,7 @@ class Verified:
         expires: when a PASS or INCONCLUSIVE stops to hold; a FAIL does not.
         policy: name of the policy that judged, as the signer stated it; "" in a certificate that names none.
         policy_sha256: digest of its file; "" where the certificate names none or several.
+        policy_version: of that policy, as it ships or as the signer stated it; None where nobody says it.
         contradiction: why the policy does not pass what a PASS says was found; "" where it does. Certificates from
             version 1.3 on are refused for it; one of an earlier version is authentic, and its PASS is worth nothing.
     """
@@ -60,6 +61,7 @@ class Verified:
     expires: datetime
     policy: str
     policy_sha256: str
+    policy_version: int | None = None
     contradiction: str = ""
 
     @property
@@ -129,7 +131,8 @@ def verify_certificate(
     issued, expires = time_of(extension, "issuedOn"), time_of(extension, "expiresOn")
     if verdict is not Outcome.FAIL:
         check_dates(issued, expires, max_age_days, now)
-    return Verified(verdict, qualifier, statement, key_id(key), expires, policy, digest, broken)
+    version = version_of(extension, built_in(digest))
+    return Verified(verdict, qualifier, statement, key_id(key), expires, policy, digest, version, broken)
 
 
 def _check_types(statement: object) -> tuple[dict[str, Any], dict[str, Any]]:

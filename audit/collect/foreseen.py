@@ -48,9 +48,11 @@ def _of_models(attack: Attack, attack_case: Case, views: Views) -> str:
     try:
         with contained("the network, or the attack,"):
             for view in views.values():
+                if reason := attack.featureless(view):
+                    return reason
                 attack.check_models(view, views.get("original"), attack_case)
-    except NotApplicable as reason:
-        return skip(reason, type(attack), "on a model").reason
+    except NotApplicable as refused:
+        return skip(refused, type(attack), "on a model").reason
     except Meddling:
         raise
     except Exception:  # noqa: BLE001 - the user's network, or a plug-in: it is told where it runs

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from attacks.base import Access, Floats, NotApplicable
+from audit.inputs.heads import nothing_before
 from audit.inputs.network import PrivateNetwork
 from audit.inputs.sets import Selection
 from audit.inputs.spool import pick
@@ -51,6 +52,14 @@ class ModelView:
         if features is None:
             raise ValueError("precomputed outputs have no features")
         return features[chosen.rows].astype(np.float64)
+
+    def reads_inputs(self) -> bool:
+        """No parameter stands before the head of the network; False of outputs alone, whatever their features are."""
+        target = self.target
+        if not isinstance(target, TorchTarget) or not target.featured:
+            return False
+        row = next(iter(self._observations.files.values())).batch(np.arange(1))
+        return nothing_before(target.module, target.find_head(row))
 
     def augmented(self, role: str, query: str) -> Floats:
         """Logits on a set whose inputs were changed by a query, (n, C), float64."""

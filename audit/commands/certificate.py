@@ -106,7 +106,10 @@ def verify(
     until = "" if verified.verdict == "FAIL" else f", valid until {verified.expires:%Y-%m-%d}"  # a FAIL does not expire
     typer.echo(f"authentic, signed with key {verified.key_id}{until}")
     known = "" if verified.built_in else ", which does not ship with this version of the tool"
-    typer.echo(f"judged by the policy {verified.policy!a} (SHA-256 {verified.policy_sha256 or 'not stated'}){known}")
+    version = "" if verified.policy_version is None else f", version {verified.policy_version}"
+    typer.echo(
+        f"judged by the policy {verified.policy!a}{version} (SHA-256 {verified.policy_sha256 or 'not stated'}){known}"
+    )
     qualifier = f" ({verified.qualifier})" if verified.qualifier else ""
     typer.echo(f"verdict for this model: {verified.verdict}{qualifier}")
     if policy is None and (verified.qualifier or not verified.built_in) and verified.verdict == "PASS":

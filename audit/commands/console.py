@@ -12,9 +12,15 @@ if TYPE_CHECKING:
     from audit.inputs.config import Config
     from audit.run import Prepared
 
+PERSONAL = (
+    "personal data: --include-samples keeps pictures of deleted rows in run.json and report.html. Only you may read "
+    "those files, and audit purge does not take the pictures out"
+)
+
 
 def print_inputs(console: Console, settings: Config, origin: dict[str, str], prepared: Prepared) -> None:
     """Every resolved input with where it came from, the claim, and what was assumed."""
+    from audit.collect.suite import SAMPLES
     from audit.inputs.config import DATA_ROLES
 
     data, model = settings.data, settings.model
@@ -43,6 +49,8 @@ def print_inputs(console: Console, settings: Config, origin: dict[str, str], pre
     claim = prepared.case.claim
     classes = f", classes {list(claim.classes)}" if claim.classes else ""
     console.print(f"claim: {claim.kind}{classes}, split {claim.split}, access {claim.access}")
+    if any(attack.parameters.get(SAMPLES) for attack in prepared.suite.chosen):
+        console.print(PERSONAL, soft_wrap=True)
     for line in (*claim.inferred, *prepared.case.assumptions):
         console.print(f"  assumed: {line}", soft_wrap=True)
     for overlap in prepared.case.overlaps:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show, check and compare policies.")
 
 Name = Annotated[
-    str, typer.Argument(metavar="POLICY", help="screening, standard, strict (@1 to @3: earlier), or a file.")
+    str, typer.Argument(metavar="POLICY", help="screening, standard, strict (@1 to @4: that version), or a file.")
 ]
 _TABLES = ("mandatory", "primary", "composites")
 
@@ -100,15 +100,20 @@ def _strictness(policy: Policy, wanted: Policy) -> None:
     from audit.policy.policy import COVERED
     from audit.policy.primaries import KINDS
 
-    values = policy.model_dump(mode="json")
+    values, mine, theirs = policy.model_dump(mode="json"), _named(policy), _named(wanted)
     for kind in KINDS:
         gaps: dict[str, list[str]] = {}
         for access, levels in COVERED.items():
             gaps.setdefault(weaker(values, wanted, kind, levels), []).append(access)
         for gap, accesses in gaps.items():
-            said = f"weaker than {wanted.name}: {gap}" if gap else f"at least as strict as {wanted.name}"
+            said = f"weaker than {theirs}: {gap}" if gap else f"at least as strict as {theirs}"
             at = "" if len(gaps) == 1 else f" at {', '.join(accesses)} access"
-            typer.echo(f"{kind} claims{at}: {said}")
+            typer.echo(f"{kind} claims{at}: {mine}, is {said}")
+
+
+def _named(policy: Policy) -> str:
+    """A policy and its version: those of one name differ by it."""
+    return f"{policy.name}, version {policy.version}"
 
 
 def _gated(policy: Policy) -> dict[str, Any]:

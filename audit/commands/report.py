@@ -83,5 +83,5 @@ def report(
     if target is None:
         typer.echo(content, nl=False)
         return
-    (write_bytes if output is None else write_output)(target, content)
+    (write_bytes if output is None else write_output)(target, content, private=result.shows_rows)
     typer.echo(target)

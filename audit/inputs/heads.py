@@ -149,6 +149,12 @@ def parameters_of(module: torch.nn.Module, head: Head) -> frozenset[str]:
     return frozenset(key for key in module.state_dict() if key.startswith(inside) or ("" in names and "." not in key))
 
 
+def nothing_before(module: torch.nn.Module, head: Head) -> bool:
+    """A network holds no parameter and no buffer outside its head, which then reads the inputs, or what a fixed rule
+    makes of them."""
+    return not module.state_dict().keys() - parameters_of(module, head)
+
+
 def matching(calls: Sequence[Call], output: torch.Tensor) -> Call | None:
     """The last call whose output is the network's, but for what a softmax does not see."""
     import torch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attacks.base import GRANTS, Access, Attack
+from attacks.base import GRANTS, INPUTS_ALONE, Access, Attack
 from attacks.plugins import distribution_of
 from audit.collect.evidence import AttackRun, Evidence
 from audit.collect.suite import changed, gates
@@ -69,6 +69,8 @@ def _repair(run: AttackRun, attack: type[Attack], evidence: Evidence) -> tuple[s
         return ("run the suite as it is: leave --attacks and --skip out",)
     if run.status == "error":
         return ("repair what the reason names or refers to and run the same command again",)
+    if run.reason == INPUTS_ALONE and GRANTS[evidence.facts.claim.access] > Access.LOGITS:
+        return ("claim --access logits: a model without a layer before its head admits no more",)
     asked = attack.access > Access.LOGITS or evidence.facts.claim.access == "labels"  # queries need a network, too
     if asked and any(i.kind == "outputs" for i in evidence.facts.inputs):
         return ("give the networks in place of precomputed outputs (state dicts and --arch), or claim --access logits",)

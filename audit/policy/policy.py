@@ -18,9 +18,12 @@ from .primaries import COMPOSITE, KINDS, LEVELS, Kind, Level, Primaries, Table, 
 BUILT_IN = ("screening", "standard", "strict")
 #: by the name that loads them; those of an earlier version stay, so that certificates under them can be verified
 EARLIER = (1, 2, 3)
-FILES = {name: f"{name}.toml" for name in BUILT_IN} | {
-    f"{name}@{version}": f"{name}-{version}.toml" for name in BUILT_IN for version in EARLIER
-}
+PRESENT = 4  #: version of those without a number
+FILES = (
+    {name: f"{name}.toml" for name in BUILT_IN}
+    | {f"{name}@{version}": f"{name}-{version}.toml" for name in BUILT_IN for version in EARLIER}
+    | {f"{name}@{PRESENT}": f"{name}.toml" for name in BUILT_IN}
+)
 FIGURES = ("auc", "tpr_upper", "tpr_lower", "share", "remainder")
 #: levels at which a claim of an access needs mandatory figures
 COVERED: dict[str, tuple[Level, ...]] = {

@@ -99,9 +99,14 @@ def write_bytes(path: Path, content: bytes, *, private: bool = False) -> None:
         stream.write(content)
 
 
-def write_output(path: Path, content: bytes) -> None:
+def write_output(path: Path, content: bytes, *, private: bool = False) -> None:
     """Write where a person asked for it: a file atomically, a link's target and not the link; a device or a pipe is
     written through.
+
+    Args:
+        path: where.
+        content: what.
+        private: a file is readable by its owner only.
 
     Raises:
         CouldNotRun: it cannot be written, or is neither a file nor something to write through.
@@ -110,7 +115,7 @@ def write_output(path: Path, content: bytes) -> None:
         target = path.resolve()
         mode = target.stat().st_mode if target.exists() else stat.S_IFREG
         if stat.S_ISREG(mode):
-            write_bytes(target, content)
+            write_bytes(target, content, private=private)
         elif stat.S_ISCHR(mode) or stat.S_ISFIFO(mode):
             with path.open("wb", buffering=0) as stream:
                 left = memoryview(content)

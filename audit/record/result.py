@@ -129,6 +129,11 @@ class AuditResult(Record):
         default=None, description="keyed digest of all evidence, under the project key; absent before schema 1.3"
     )
 
+    @property
+    def shows_rows(self) -> bool:
+        """A chart holds pictures (``--include-samples``): it is personal data of those whose rows they show."""
+        return any(one.pixels for attack in self.attacks for chart in attack.charts for one in chart.series)
+
     @model_serializer(mode="wrap")
     def _without_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Records of earlier versions have no ``evidence`` and ``papers``, those of classification no ``task``."""

@@ -85,18 +85,19 @@ class RunDir:
             with replacing(self.private / name, private=True) as stream:
                 stream.write(text.encode("utf-8"))
 
-    def replace_result(self, content: bytes, *, signed: bool) -> None:
+    def replace_result(self, content: bytes, *, signed: bool, private: bool = False) -> None:
         """Write ``run.json``; another record that stood there is kept, and a signed certificate that loses its place.
 
         Args:
             content: the record.
             signed: whether its certificate will be signed.
+            private: readable by its owner only: it shows rows.
         """
         if self.result.is_file():
             loses = self.certificate.is_file() and not signed
             if loses or self.result.read_bytes() != content:
                 self.keep_earlier()
-        write_bytes(self.result, content)
+        write_bytes(self.result, content, private=private)
 
     def log(self, event: str, **fields: Any) -> None:
         """Append one event with its time."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
+from stat import S_IMODE
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,7 @@ from audit.record.inputs import ClaimRecord
 from fixtures.cases.deletions import Deletions, ascended
 from fixtures.cases.module_view import ModuleView
 from reports.charts.tiles import png
+from tests.conftest import Cli
 
 FLAT, PICTURES = Deletions(), Deletions(shape=(1, 8, 8))
 BUDGET = "[attacks.parameters.reconstruction]\niterations = 40\nrestarts = 1\nmax_rows = 5\n"
@@ -116,6 +119,21 @@ def test_with_it_record_and_report_show_rows_beside_what_came_back(runs: dict[st
     assert "true 1 (unlearned model): a picture, 8 pixels wide." in page  # what stands for it in words
     assert "personal data" in page
     assert not re.search(r'<image[^>]*href="(?!data:)', page)
+
+
+def test_its_record_and_report_are_for_their_owner_alone(runs: dict[str, audit.AuditRun], cli: Cli) -> None:
+    def mode(path: Path) -> int:
+        return S_IMODE(path.stat().st_mode)
+
+    umask = os.umask(0)
+    os.umask(umask)
+    for name, run in runs.items():
+        wanted = 0o666 & ~umask if name == "without" else 0o600
+        assert [mode(run.path / file) for file in ("run.json", "report.html")] == [wanted] * 2
+    run = runs["again"].path
+    (run / "report.html").chmod(0o644)
+    assert cli("report", run).code == cli("report", run, "-f", "json", "-o", run.parent / "copy.json").code == 0
+    assert mode(run / "report.html") == mode(run.parent / "copy.json") == 0o600
 
 
 def test_the_verdict_does_not_depend_on_it_and_it_gives_the_same_bytes(runs: dict[str, audit.AuditRun]) -> None:

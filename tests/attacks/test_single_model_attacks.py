@@ -12,6 +12,7 @@ from attacks.base import Floats, NotApplicable
 from attacks.membership.label_only import LabelOnly
 from attacks.membership.pair import Pair, degradation
 from attacks.membership.quantile import QuantileRegression
+from attacks.membership.rmia import RmiaOffline
 from attacks.membership.svc_mia import SvcMia
 from audit.inputs.data import Arrays
 from audit.policy.policy import load_policy
@@ -28,6 +29,21 @@ def test_quantiles_without_inputs_or_rows_have_no_meaning() -> None:
     small = gaussian_case("random", n=90)
     with pytest.raises(NotApplicable, match="100 auxiliary rows"):
         observe(QuantileRegression(), view(0, case=small), small)
+
+
+def test_the_plan_knows_rows_and_inputs_that_are_missing() -> None:
+    """Asked without a model: by the sizes of the sets and their first rows."""
+    bare = replace(RANDOM, sets={role: Arrays(None, data.y) for role, data in RANDOM.sets.items()})
+    texts = {role: Arrays(np.full((len(data), 1), "a"), data.y) for role, data in RANDOM.sets.items()}
+    small = gaussian_case("random", n=9)
+    assert QuantileRegression().applicable(bare) == "needs the inputs of the rows: this data set has no inputs x"
+    assert QuantileRegression().applicable(replace(RANDOM, sets=texts)) == "needs inputs that are numbers"
+    assert "there are 9" in QuantileRegression().applicable(small)
+    assert "there are 9" in RmiaOffline().applicable(small)
+    assert "10 retain and 10 test rows" in SvcMia().applicable(small)
+    assert "there are 0" in RmiaOffline().applicable(replace(RANDOM, labels={}))
+    for attack in (QuantileRegression(), RmiaOffline(), SvcMia()):
+        assert attack.applicable(RANDOM) == ""
 
 
 def test_quantiles_take_pictures_and_named_inputs() -> None:

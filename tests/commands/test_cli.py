@@ -265,6 +265,14 @@ def test_dry_run(case: Path, cli: Cli) -> None:
     assert "dry run: nothing was run" in ended.err
 
 
+def test_a_run_that_will_be_personal_data_says_so_once(case: Path, cli: Cli) -> None:
+    flags = ("--forget", case / "forget.npz", "--arch", ARCH, "--attacks", "reconstruction", "--effort", "quick")
+    assert "personal data" not in cli("run", *flags, "--dry-run").text
+    for more in (("--dry-run",), ("-q",)):
+        told = cli("run", *flags, "--include-samples", *more).err
+        assert told.count("personal data: --include-samples keeps pictures of deleted rows in run.json") == 1
+
+
 def test_attacks(cli: Cli) -> None:
     ended = cli("attacks")
     assert ended.code == 0
@@ -425,7 +433,7 @@ def test_verify(finished: Path, keys: tuple[Path, Path], built: Path, cli: Cli, 
     assert (code, "anybody can write a policy: name the one" in text) == (3, True)
     code, text = verify(cli, finished, keys[1], model, "--policy", str(lenient))
     digest = hashlib.sha256(lenient.read_bytes()).hexdigest()
-    assert (code, f"judged by the policy 'lenient' (SHA-256 {digest})" in text) == (0, True)
+    assert (code, f"judged by the policy 'lenient', version 4 (SHA-256 {digest})" in text) == (0, True)
     code, text = verify(cli, finished, keys[1], model, "--policy", "strict")
     assert (code, "judged by another policy" in text) == (1, True)
     assert verify(cli, finished, keys[1], model, "--policy", "lax")[0] == 2

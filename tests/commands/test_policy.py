@@ -10,7 +10,7 @@ from cases.synthetic import Setup
 from attacks.base import discover
 from audit.collect.versions import refuse_other_versions
 from audit.errors import CouldNotRun
-from audit.policy.policy import FILES, _built_in, load_policy
+from audit.policy.policy import BUILT_IN, FILES, PRESENT, _built_in, load_policy
 from tests.conftest import Cli
 
 
@@ -39,7 +39,10 @@ def own(path: Path, **changes: str) -> Path:
 
 def test_a_policy_of_ones_own_is_checked(tmp_path: Path, cli: Cli) -> None:
     wide = own(tmp_path / "wide.toml", **{"auc_margin = 0.10": "auc_margin = 0.20"})
-    assert "weaker than standard: auc_margin is 0.2, not 0.1" in cli("policy", "check", wide).out
+    assert (
+        "ours, version 4, is weaker than standard, version 4: auc_margin is 0.2, not 0.1"
+        in cli("policy", "check", wide).out
+    )
     other = own(tmp_path / "other.toml", **{'"membership.location" = 0.3\n': '"nothing.location" = 0.3\n'})
     ended = cli("policy", "check", other)
     assert ended.code == 2
@@ -57,10 +60,20 @@ def test_two_policies_side_by_side(cli: Cli) -> None:
     found = cli("policy", "diff", "standard", "strict").out
     assert "auc_margin" in found
     assert "min_forget" not in found
-    assert "random claims: weaker than strict" in found
+    assert "random claims: standard, version 4, is weaker than strict, version 4: " in found
+    found = cli("policy", "diff", "standard@3", "standard").out
+    assert "standard, version 3, is weaker than standard, version 4: its primaries of class claims" in found
     found = cli("policy", "diff", "standard@1", "standard").out
     assert "primary.random.features.membership.location" in found
     assert "its primaries of class claims are others at logits, features access" in found
+
+
+def test_the_present_version_has_its_number_for_a_name(cli: Cli) -> None:
+    for name in BUILT_IN:
+        assert load_policy(f"{name}@{PRESENT}") == load_policy(name)
+        assert load_policy(name)[0].version == PRESENT
+    assert "no difference" in cli("policy", "diff", f"standard@{PRESENT}", "standard").out
+    assert f"standard@{PRESENT}" in cli("policy", "show", f"standard@{PRESENT + 1}").text
 
 
 def test_evidence_of_another_version_is_refused() -> None:
