@@ -16,6 +16,7 @@ import numpy as np
 from attacks.base import Floats
 
 K = 0.2  # our choice of two in use (.2, .4): share of the least likely tokens
+STEEPEST = 69.0  # largest exponent of a ratio, our choice: e**69 is just below the largest score that is taken, 1e30
 LEAST_VARIANCE = 1e-6  # of log-probabilities over the vocabulary, as the public code of min-k++ has it
 
 
@@ -48,7 +49,7 @@ def truth_ratio(right: float, wrong: Sequence[float]) -> float:
         right: mean negative log-likelihood of the (paraphrased) right answer.
         wrong: of each wrong answer; one at least.
     """
-    return math.exp(min(right - math.fsum(wrong) / len(wrong), 500.0))
+    return math.exp(min(right - math.fsum(wrong) / len(wrong), STEEPEST))
 
 
 def rouge_l(said: str, text: str) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 from .base import Array, Floats, Task, Truth, Unit
 
 LEAD = "lead"  # stands among the declared directions and names the signal that leads
+LEFT_OUT = "left-out"  # stands there too: what an import left out, in words. No name of a signal has a hyphen
 LOWER, HIGHER = "lower", "higher"
 MEAN_LOSS = "nll"  # exp of its mean is a perplexity
 LEAST = 1e-12  # probabilities are kept this far from 0 and 1, where their logarithm has no value
@@ -58,6 +59,7 @@ VOCABULARY: dict[str, Meaning] = {
     "rouge_l": Meaning(HIGHER, "ROUGE-L of the answer", "ROUGE-L"),
     "correct": Meaning(HIGHER, "is the answer right? 0 or 1", "accuracy"),
 }
+MOST = 1e30  # our choice: no score is larger in size, and the squares of many such values still have a finite sum
 #: smallest and largest value that a signal can have
 RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("squared_error", "abs_error", "nll", "nll_sum"), (0.0, float("inf"))),
@@ -70,17 +72,29 @@ ERRORS = ("squared_error", "abs_error")
 PROBABLE = (MEAN_LOSS, "nll_sum")  # of which the likelihood of a row is known, not its density
 
 
+def limits(signal: str) -> tuple[float, float]:
+    """Smallest and largest value that a signal can have; none is larger in size than ``MOST``."""
+    low, high = RANGES.get(signal, (-MOST, MOST))
+    return low, min(high, MOST)
+
+
+def limits_words(signal: str) -> str:
+    """The same in words."""
+    low, high = limits(signal)
+    return f"from {low:g} to {high:g}"
+
+
 def directions(names: list[str], declared: Mapping[str, str]) -> dict[str, str]:
     """Direction of each signal by name, the leading one first.
 
     Args:
         names: of the signals that were given.
-        declared: directions of own names, and under ``lead`` which signal leads.
+        declared: directions of own names, under ``lead`` which signal leads, under ``left-out`` a sentence.
 
     Raises:
         ValueError: a signal without direction, a wrong one, or a leading signal that was not given.
     """
-    own = {name: word for name, word in declared.items() if name != LEAD}
+    own = {name: word for name, word in declared.items() if name not in (LEAD, LEFT_OUT)}
     wrong = sorted(name for name, word in own.items() if word not in (LOWER, HIGHER))
     wrong += sorted(name for name, word in own.items() if name in VOCABULARY and word != VOCABULARY[name].direction)
     if wrong:

@@ -80,8 +80,9 @@ def import_command(
 
     Language models (hf) and log-probabilities of tokens (tokens) are read in the same way: texts in, scores out.
 
-    Rows are joined by id. A row that is null or missing in one model is dropped in all, and counted. Signals that tell
-    members by low values there and high values here are turned, and that is said. Nothing is unpickled or run. The
+    Rows are joined by id. A row that is null or missing in one model is dropped in all, counted by model and said in
+    the record; what the log of the unlearned model alone lacks is refused. Signals that tell members by low values
+    there and high values here are turned, and that is said. Nothing is unpickled or run. The
     folder is readable by you alone; ids, authors and texts stand in its private/ only, and the digests of all logs in
     import.json.
     """
@@ -102,12 +103,8 @@ def import_command(
     found, said = import_logs(order, out)
     console = human()
     for role, ids in found.ids.items():
-        counts = found.counts[role]
         by = f", {len(set(found.groups[role]))} groups" if all(found.groups[role]) else ""
-        dropped = f"; dropped in all models: {counts['null']} null, {counts['missing']} missing in some"
-        console.print(
-            f"{role}: {len(ids)} rows{by}{dropped if counts['null'] + counts['missing'] else ''}", soft_wrap=True
-        )
+        console.print(f"{role}: {len(ids)} rows{by}", soft_wrap=True)
     for key, origin in found.origin.items():
         way = found.signals[key.partition(".")[2]]
         console.print(f"{key} ({way} = more like a member): {origin}", soft_wrap=True)

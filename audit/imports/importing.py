@@ -20,6 +20,7 @@ from .lm_eval import LmEval
 from .muse import Muse
 from .open_unlearning import OpenUnlearning
 from .privacy_meter import PrivacyMeter
+from .ranges import out_of_range
 from .tofu import Tofu
 from .token_files import TokenFiles
 from .written import write
@@ -78,8 +79,10 @@ def import_logs(order: Order, folder: Path) -> tuple[Joined, list[str]]:
     for model, source in asked.items():
         try:
             logs[model] = layout.read(source, names, order.group_key)
+            told = out_of_range(logs[model])
         except ValueError as error:
-            problems.append(f"{model}: {error}")
+            told = [str(error)]
+        problems += [f"{model}: {line if source in line else f'{shown(source)}: {line}'}" for line in told]
     if problems:
         raise InputError(problems)
     beside = {name: logs.pop(name) for name in [REFERENCE] if name in logs}

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from attacks.tasks.scores import MOST
 from audit.errors import brief
 from audit.inputs.naming import shown
 from audit.record.readonce import read_once, sha256_of
@@ -165,18 +166,20 @@ def number(value: Any, where: str) -> float | None:
     """A finite number, also where it is written as text, as lm-evaluation-harness does; None for null.
 
     Raises:
-        ValueError: anything else; NaN is no null.
+        ValueError: anything else; NaN is no null, true no number, and none is larger in size than ``MOST``.
     """
     if value is None:
         return None
     try:
-        found = float(value) if isinstance(value, int | float | str) else math.nan
+        found = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else math.nan
     except (ValueError, OverflowError):
         found = math.nan
     if not math.isfinite(found):
         raise ValueError(
             f"{where} is {brief(value)}, no finite number: evaluate that row again, or write null where it has no value"
         )
+    if abs(found) > MOST:
+        raise ValueError(f"{where} is {brief(value)}, larger in size than {MOST:g}: no score is; evaluate it again")
     return found
 
 

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from audit.errors import brief
+from audit.inputs.naming import shown
 
 from .layout import Layout, Log, Rows, number, read_lines, within
 
 FILE = re.compile(r"samples_(?P<task>.+?)_\d{4}-\d\d-\d\dT[\d.:-]+\.jsonl")
 ACCURACY = ("acc", "exact_match")
-HASHES = ("doc_hash", "prompt_hash", "target_hash")  # of the row, of what was asked and of the right answer
+HASHES = ("doc_hash", "prompt_hash", "target_hash")  # of the row, what was asked, the right answer
 #: of each signal, what it is read from
 ORIGIN = {
     "nll_sum": "minus the log-likelihood of the right answer",
@@ -40,16 +41,23 @@ class LmEval(Layout):
         for role, name in names.items():
             if name not in tasks:
                 raise ValueError(f"{source} holds no samples of {name}: it holds {', '.join(sorted(tasks)) or 'none'}")
-            log.sets[role] = _rows(tasks[name], within(tasks[name], Path(source)), log, group_key)
+            *older, file = tasks[name]
+            if older:
+                runs = f"of {len(older) + 1} runs of {shown(name)} in one folder"
+                log.said.append(f"{role}: {runs} the newest is read, {shown(file.name)}")
+            log.sets[role] = _rows(file, within(file, Path(source)), log, group_key)
         return log
 
 
-def _tasks(path: Path) -> dict[str, Path]:
-    """The newest file of each task: names end with the time."""
+def _tasks(path: Path) -> dict[str, list[Path]]:
+    """The files of each task, the newest last: names end with the time."""
     files = sorted(path.rglob("samples_*.jsonl"), key=lambda file: file.name) if path.is_dir() else [path]
     if len({file.parent for file in files}) > 1:
         raise ValueError(f"{path} holds samples in several folders: name that of one model")
-    found = {match["task"]: file for file in files if (match := FILE.fullmatch(file.name))}
+    found: dict[str, list[Path]] = {}
+    for file in files:
+        if match := FILE.fullmatch(file.name):
+            found.setdefault(match["task"], []).append(file)
     if not found:
         raise ValueError(f"{path} holds no samples_<task>_<time>.jsonl: run lm_eval with --log_samples")
     return found
@@ -62,12 +70,12 @@ def _rows(path: Path, place: str, log: Log, group_key: str | None) -> Rows:
         key = str(sample.get("doc_id", ""))
         if not key or key in rows.checks:
             raise ValueError(f"{where}: doc_id {brief(sample.get('doc_id'))} is absent or stands twice: one row a doc")
-        rows.checks[key] = " ".join(str(sample.get(name, "")) for name in HASHES)
+        rows.checks[key] = " ".join(str(sample.get(name, "")) for name in (*HASHES, "target"))
         of_right, best_other = _likelihoods(sample, where)
         columns["nll_sum"][key] = None if of_right is None else -of_right
         columns["margin"][key] = None if of_right is None or best_other is None else of_right - best_other
         told = next((name for name in ACCURACY if name in sample), None)
-        columns["correct"][key] = number(sample[told], f"{where}, {told}") if told else None
+        columns["correct"][key] = _right(sample[told], f"{where}, {told}") if told else None
         document = sample.get("doc")
         if isinstance(document, dict):
             rows.texts[key] = str(document)
@@ -76,6 +84,11 @@ def _rows(path: Path, place: str, log: Log, group_key: str | None) -> Rows:
     for name, values in columns.items():  # generated text has no log-likelihood, a single request no margin
         rows.add(name, values if set(values.values()) != {None} else {}, ORIGIN[name])
     return rows
+
+
+def _right(value: Any, where: str) -> float | None:
+    """Whether an answer is right: a number, or true or false, as some tasks write it."""
+    return float(value) if isinstance(value, bool) else number(value, where)
 
 
 def _likelihoods(sample: Mapping[str, Any], where: str) -> tuple[float | None, float | None]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from attacks.tasks.scores import VOCABULARY
+from attacks.tasks.scores import LEFT_OUT, VOCABULARY
 from audit.errors import CouldNotRun, UsageError
 from audit.record.files import save_arrays, write_private
 from audit.record.version import VERSION
@@ -70,6 +70,8 @@ def write(folder: Path, layout: str, found: Joined, logs: Mapping[str, Log], sai
         "signals": {name: f"{way} = more like a member" for name, way in found.signals.items()},
         "read_from": found.origin,
         "rows": found.counts,
+        "dropped": found.dropped,
+        "left_out": found.left_out,
         "said": said,
         "written": digests,
     }
@@ -95,6 +97,8 @@ def _config(found: Joined) -> str:
     lines += [f'{model} = "{model}.npz"' for model in ("original", "unlearned") if model in found.values]
     lines += [f"retrained = {json.dumps([f'{model}.npz' for model in models])}"] * bool(models)
     own = {name: way for name, way in found.signals.items() if name not in VOCABULARY}
-    if own:
-        lines += ["", "[scores]", *(f'{name} = "{way}"' for name, way in own.items())]
+    declared = [f'{name} = "{way}"' for name, way in own.items()]
+    if found.left_out:
+        declared.append(f"{LEFT_OUT} = {json.dumps('; '.join(found.left_out))}")
+    lines += ["", "[scores]", *declared] if declared else []
     return "\n".join(lines) + "\n"

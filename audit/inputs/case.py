@@ -24,7 +24,7 @@ from .listed import by_content, input_records, loading_lines, no_names, unnamed
 from .probing import probe_models
 from .provenance import warm_starts
 from .reading import read_models
-from .scores import FORM, StoredScores, common_queries, scores_of
+from .scores import FORM, StoredScores, common_queries, left_out_words, scores_of
 from .set_files import REQUIRED_DATA, ReadSets, read_sets
 from .sets import Grants, Overlap, Selection, Sets, assign, drop_duplicates, infer_claim, shared_ids
 from .targets import Target
@@ -146,8 +146,8 @@ def load_case(given: Given, overlap_share: float) -> LoadedCase:
     _check_claim(given.claim.kind, task)
     if given.build.probabilities and not task.class_logits:
         problems.append(f"--probabilities has no meaning for {task.name}: give {task.words}")
-    read = _read(given, problems, need_inputs=not bare, truth=task.truth)
-    files, said = read.files, [*read.said, *task.said()]
+    read = _read(given, problems, need_inputs=not bare, truth=task.truth if models else given.truth)
+    files, said = read.files, [*read.said, *task.said(), *left_out_words(given.build.scores)]
     problems += wrong_models
     if given.provenance == "exact":
         problems += warm_starts(models, given.claim.public_layers)

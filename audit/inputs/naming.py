@@ -29,10 +29,10 @@ def check_name(path: Path) -> None:
         )
 
 
-def shown(name: str) -> str:
-    """A name for a message: one line, nothing that a terminal obeys, and no more than ``LONGEST`` characters."""
+def shown(name: str, longest: int = LONGEST) -> str:
+    """A name for a message: one line, nothing that a terminal obeys, and no more than ``longest`` characters."""
     safe = "".join(_escaped(character) if _odd(character) else character for character in name)
-    return safe if len(safe) <= LONGEST else f"{safe[:LONGEST]}..."
+    return safe if len(safe) <= longest else f"{safe[:longest]}..."
 
 
 def listed(names: list[str], most: int = 8) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from attacks.base import Access, Floats
-from attacks.tasks.scores import HIGHER, RANGES, directions
+from attacks.tasks.scores import HIGHER, LEFT_OUT, directions, limits, limits_words
 
 from .config import DATA_ROLES
 from .data import Arrays, positions
@@ -25,6 +25,7 @@ Array = np.ndarray[Any, Any]
 FEATURES = "features"
 KEY = re.compile(rf"(?P<set>{'|'.join(DATA_ROLES)})(@(?P<query>[^@]+))?\.(?P<signal>[A-Za-z_]\w{{0,63}})", re.ASCII)
 FORM = "<set>.<signal>, as in forget.nll"
+LONGEST = 2000  # characters of what an import left out; its own sentences have a few hundred
 TOKENS = "holds log-probabilities of tokens: `audit import tokens` makes scores of them, and those are audited"
 
 
@@ -133,17 +134,16 @@ def _wrong(array: Array, where: str, signal: str) -> list[str]:
     if array.ndim != wanted or array.dtype.kind not in "biuf":
         form = "(n, d)" if features else "(n,), one number a row"
         return [f"{where} is {array.dtype} {array.shape}: save numbers of shape {form}"]
-    finite = np.isfinite(array.astype(np.float64))
-    if finite.all():
-        low, high = RANGES.get(signal, (-np.inf, np.inf))
-        outside = (array < low) | (array > high)
-        if not outside.any():
-            return []
-        bounds = f"from {low:g} to {high:g}" if np.isfinite(high) else f"at least {low:g}"
-        return [
-            f"{where} has values that are not {bounds} in {positions(outside)}: {signal} cannot be such; turn or mend"
-        ]
-    return [f"{where} holds NaN or infinite values in {positions(~finite)}: leave such rows out of all models"]
+    values = array.astype(np.float64)
+    finite = np.isfinite(values)
+    if not finite.all():
+        return [f"{where} holds NaN or infinite values in {positions(~finite)}: leave such rows out of all models"]
+    low, high = limits(signal)
+    outside = (values < low) | (values > high)
+    if not outside.any():
+        return []
+    what = f"{where} has values that are not {limits_words(signal)} in {positions(outside)}"
+    return [f"{what}: {signal} cannot be such; turn or mend"]
 
 
 def scores_of(models: Mapping[str, Target], problems: list[str]) -> dict[str, StoredScores]:
@@ -157,6 +157,12 @@ def scores_of(models: Mapping[str, Target], problems: list[str]) -> dict[str, St
         told = "; ".join(f"{name}: {', '.join(map(shown, sorted(model.names)))}" for name, model in found.items())
         problems.append(f"the models have different signals ({told}): give the same signals of every model")
     return found
+
+
+def left_out_words(declared: Mapping[str, str]) -> tuple[str, ...]:
+    """What an import left out, as ``[scores]`` says; for the assumptions of the record."""
+    told = declared.get(LEFT_OUT, "")
+    return (f"left out when the logs were imported, as its audit.toml says: {shown(told, LONGEST)}",) if told else ()
 
 
 def common_queries(models: Sequence[StoredScores], sources: Sequence[str]) -> tuple[str, ...]:

@@ -91,8 +91,8 @@ def test_signals_of_leakpro(tmp_path: Path, sets: dict[str, str], imported: Any)
     labels = [int(i < 40) for i in range(ROWS)]
     values = [None if i == 6 else float(v) for i, v in enumerate(P[:, 0])]
     sources = {
-        "original": attack(tmp_path / "a.json", P[:, 1].tolist(), labels),
-        "unlearned": attack(tmp_path / "b.json", values, labels),
+        "unlearned": attack(tmp_path / "a.json", P[:, 1].tolist(), labels),
+        "original": attack(tmp_path / "b.json", values, labels),
     }
     folder, found, _ = imported("leakpro", sources, sets=sets)
     assert found.signals == {"signal": "higher"}

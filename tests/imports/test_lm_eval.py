@@ -69,6 +69,28 @@ def test_rows_whose_hashes_differ_are_refused(tmp_path: Path, imported: Any, nam
         imported("lm-eval", {"original": good, "unlearned": save(tmp_path / "bad", rows)}, sets=TASKS)
 
 
+def test_a_right_answer_that_changed_under_its_hash_is_refused(tmp_path: Path, imported: Any) -> None:
+    """A hash is what the log says of it: the likelihood of another answer would be read."""
+    rows = {role: samples("unlearned", role, several=True) for role in SIZES}
+    good = save(tmp_path / "good", rows)
+    rows["forget"][4]["target"] = "2"
+    with pytest.raises(InputError, match="forget, row 4 and 0 more are other documents, or asked otherwise"):
+        imported("lm-eval", {"original": good, "unlearned": save(tmp_path / "bad", rows)}, sets=TASKS)
+
+
+def test_of_two_runs_the_newer_one_is_read_and_that_is_said(tmp_path: Path, imported: Any) -> None:
+    rows = {role: samples("unlearned", role, several=False) for role in SIZES}
+    source, other = save(tmp_path / "a", rows), save(tmp_path / "b", rows)
+    newer = source / "samples_wmdp_bio_2025-02-02T03-04-05.678901.jsonl"
+    rows["forget"][0]["filtered_resps"][0][0] = "-7.5"
+    newer.write_text("".join(json.dumps(row) + "\n" for row in rows["forget"]))
+    folder, _, said = imported("lm-eval", {"unlearned": source, "original": other}, sets=TASKS)
+    assert f"unlearned: forget: of 2 runs of wmdp_bio in one folder the newest is read, {newer.name}" in said
+    assert not any("retain" in line for line in said)
+    assert saved(folder, "unlearned")["forget.nll_sum"][0] == 7.5
+    assert saved(folder, "original")["forget.nll_sum"][0] == losses("unlearned", "forget")[0]
+
+
 def test_malformed_rows_are_refused_with_the_row(tmp_path: Path, imported: Any) -> None:
     rows = {role: samples("unlearned", role, several=True) for role in SIZES}
     good = save(tmp_path / "good", rows)
@@ -119,18 +141,20 @@ def test_a_null_in_one_model_drops_that_row_in_all_and_no_signal(
     sources = {}
     for model in ("original", "unlearned"):
         rows = {role: samples(model, role, several=several) for role in SIZES}
-        if model == "unlearned":
+        if model == "original":
             rows["forget"][4]["filtered_resps"][answer][0] = None
             rows["holdout"][7]["acc"] = None
         sources[model] = save(tmp_path / model, rows)
     folder, found, said = imported("lm-eval", sources, sets=TASKS)
     assert list(found.signals) == (["nll_sum", "margin", "correct"] if several else ["nll_sum", "correct"])
-    assert not any("left out" in line for line in said)
+    assert not any("nll_sum is left out" in line for line in said)
     assert [found.counts[role] for role in ("forget", "holdout")] == [
         {"rows": SIZES[role] - 1, "null": 1, "missing": 0} for role in ("forget", "holdout")
     ]
     assert "wmdp_bio:4" not in saved(folder, "forget")["ids"]
-    np.testing.assert_allclose(saved(folder, "original")["forget.nll_sum"], np.delete(losses("original", "forget"), 4))
+    np.testing.assert_allclose(
+        saved(folder, "unlearned")["forget.nll_sum"], np.delete(losses("unlearned", "forget"), 4)
+    )
 
 
 def test_a_signal_without_any_value_is_left_out(tmp_path: Path, imported: Any) -> None:
@@ -139,4 +163,6 @@ def test_a_signal_without_any_value_is_left_out(tmp_path: Path, imported: Any) -
         row["filtered_resps"] = ["generated text"]
     _, found, said = imported("lm-eval", {"unlearned": save(tmp_path / "unlearned", rows)}, sets=TASKS)
     assert list(found.signals) == ["correct"]
-    assert "nll_sum is left out: not every log has it for forget" in said
+    assert (
+        "nll_sum is left out: no log has it for forget; ATTENTION: nll_sum would have decided, now correct does" in said
+    )

@@ -56,12 +56,12 @@ def test_logs_of_other_texts_are_refused_and_groups_it_has_no_field_for(tmp_path
 
 
 def test_a_null_of_any_column_drops_its_row_in_all_and_no_signal(tmp_path: Path, imported: Any) -> None:
-    other = log("unlearned")
+    other = log("original")
     for row, field in enumerate(("PPL", "PPL/zlib", "Min-20%")):
         other["forget"][row][field] = None
     sources = {
-        "original": dump(tmp_path / "a" / "log.json", log("original")),
-        "unlearned": dump(tmp_path / "log.json", other),
+        "unlearned": dump(tmp_path / "a" / "log.json", log("unlearned")),
+        "original": dump(tmp_path / "log.json", other),
     }
     folder, found, _ = imported("muse", sources)
     assert list(found.signals) == ["nll", "min_k", "zlib_nll"]

@@ -56,7 +56,7 @@ def test_the_command_that_it_prints_audits_what_it_wrote(
     ended = cli("import", "open-unlearning", *given, "--out", "case")
     assert ended.code == 0, ended.err
     assert "forget: 60 rows, 15 groups" in ended.err
-    assert "min_k is left out: not every log has it for retain" in ended.err
+    assert "min_k is left out: no log has it for retain" in ended.err
     command = shlex.split(ended.out.strip())
     assert command == ["audit", "run", "--config", "case/audit.toml"]
     monkeypatch.chdir("case")
@@ -117,11 +117,14 @@ def test_rows_that_are_null_in_one_model_are_dropped_in_all_and_counted(tmp_path
     def change(model: str, content: dict[str, Any]) -> None:
         if model == "retrained-0":
             content["mia_loss"]["forget"]["value_by_index"]["3"] = None
-        if model == "unlearned":
+        if model == "original":
             del content["mia_loss"]["forget"]["value_by_index"]["5"]
 
     folder, found, _ = imported("open-unlearning", written(tmp_path, change))
     assert found.counts["forget"] == {"rows": 58, "null": 1, "missing": 1}
+    assert found.dropped == {
+        "forget": {"original": {"null": 0, "missing": 1}, "retrained-0": {"null": 1, "missing": 0}}
+    }
     kept = [i for i in range(60) if i not in (3, 5)]
     assert saved(folder, "forget")["ids"].tolist() == [f"forget:{i}" for i in kept]
     np.testing.assert_array_equal(

@@ -52,7 +52,7 @@ def test_a_folder_and_the_file_of_all_give_the_same(tmp_path: Path, imported: An
 
 def test_malformed_rows_are_refused_with_the_row(tmp_path: Path, imported: Any) -> None:
     path = folder_of(tmp_path, "unlearned")
-    broken = log("unlearned", "forget")
+    broken = log("original", "forget")
     broken["avg_gt_loss"]["4"] = "low"
     dump(path / FILES["forget"], broken)
     with pytest.raises(InputError, match=r"eval_log_forget.json, row '4', avg_gt_loss is 'low'"):
@@ -65,13 +65,13 @@ def test_malformed_rows_are_refused_with_the_row(tmp_path: Path, imported: Any) 
 
 def test_a_null_of_any_column_drops_its_row_in_all_and_no_signal(tmp_path: Path, imported: Any) -> None:
     sources = {model: folder_of(tmp_path, model) for model in ("original", "unlearned")}
-    broken = log("unlearned", "forget")
+    broken = log("original", "forget")
     broken["avg_gt_loss"]["4"] = broken["rougeL_recall"]["5"] = broken["avg_paraphrased_loss"]["6"] = None
     broken["average_perturb_loss"]["7"] = [2.0, None]
-    dump(sources["unlearned"] / FILES["forget"], broken)
+    dump(sources["original"] / FILES["forget"], broken)
     folder, found, _ = imported("tofu", sources)
     assert list(found.signals) == ["nll", "truth_ratio", "rouge_l"]
     assert found.counts["forget"] == {"rows": 56, "null": 4, "missing": 0}
     np.testing.assert_array_equal(
-        saved(folder, "original")["forget.nll"], np.delete(losses("original", "forget"), [4, 5, 6, 7])
+        saved(folder, "unlearned")["forget.nll"], np.delete(losses("unlearned", "forget"), [4, 5, 6, 7])
     )

@@ -164,7 +164,18 @@ WRONG: dict[str, tuple[Any, str]] = {
     "unknown name": (lambda m, k, a: {k.replace("squared_error", "loss"): a}, r"signals loss have no direction"),
     "NaN": (lambda m, k, a: {k: np.where(np.arange(len(a)) == 2, np.nan, a)}, r"holds NaN or infinite values"),
     "negative likelihoods": (lambda m, k, a: {k.replace("squared_error", "nll"): a - 9}, r"nll cannot be such"),
-    "turned errors": (lambda m, k, a: {k: -a}, r"values that are not at least 0 in .*squared_error cannot be such"),
+    "turned errors": (
+        lambda m, k, a: {k: -a},
+        r"values that are not from 0 to 1e\+30 in .*squared_error cannot be such",
+    ),
+    "an absurd value": (
+        lambda m, k, a: {k: np.where(np.arange(len(a)) == 2, 1e308, a)},
+        r"squared_error has values that are not from 0 to 1e\+30 in .*positions 2",
+    ),
+    "an absurd value of an own signal": (
+        lambda m, k, a: {k: a, k.replace("squared_error", "margin"): np.where(np.arange(len(a)) == 2, -1e31, a)},
+        r"margin has values that are not from -1e\+30 to 1e\+30 in .*positions 2",
+    ),
     "length": (lambda m, k, a: {k: a[:-1] if k.startswith("forget") else a}, r"forget.squared_error has 59 rows"),
     "missing set": (lambda m, k, a: {} if k.startswith("retain") else {k: a}, r"no .*retain.squared_error"),
     "two columns": (lambda m, k, a: {k: np.stack([a, a], 1)}, r"one number a row"),
