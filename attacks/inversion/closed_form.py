@@ -10,14 +10,13 @@ from attacks.base import Access, Attack, Case, Floats, NotApplicable, Scores, Si
 from attacks.signals import log_softmax
 
 from .common import (
-    CLASS_CLAIM,
     NO_CHANGE,
     NO_CHANGE_REMEDY,
     beside,
     chance,
     exposure,
     shares,
-    too_few_decoys,
+    unranked,
 )
 from .linear import deleted_gradient, rows_of, with_bias
 from .quality import matched, nearest
@@ -60,7 +59,7 @@ class ClosedForm(Attack):
 
     def applicable(self, case: Case) -> str:
         """Rows of a deleted class are known by their class; a rank needs decoys."""
-        return CLASS_CLAIM if case.kind == "class" else too_few_decoys(case)
+        return unranked(case)
 
     def check_models(self, view: View, original: View | None, case: Case) -> None:  # noqa: ARG002
         """A head of the original's shape."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from attacks.base import Case, Floats, Ints, Network, NotApplicable, View
+from attacks.inputs import unless_continuous
 
 DECOYS = 99  # our choice: a rank among 99 never-seen rows can reach p = .01
 CLASS_CLAIM = "publishing both versions reveals a deleted class whatever the method"
@@ -107,6 +108,16 @@ def too_few_decoys(case: Case) -> str:
     """ "" or why no row can be told from never-seen ones."""
     found = len(case.labels["holdout"])
     return "" if found >= DECOYS else f"needs {DECOYS} never-seen rows as decoys, there are {found}"
+
+
+def unranked(case: Case) -> str:
+    """Why single rows are not ranked among decoys, or "": rows of a deleted class are known by their class."""
+    return CLASS_CLAIM if case.kind == "class" else too_few_decoys(case)
+
+
+def unlike(case: Case) -> str:
+    """The same where rows are compared by their distance, or the gradients at them, which want continuous inputs."""
+    return unranked(case) or unless_continuous(case, DISCRETE)
 
 
 def shares(scores: Floats, decoys: Floats) -> Floats:

@@ -7,11 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from attacks.base import PER_EXAMPLE, Access, Attack, Case, Floats, Ints, NotApplicable, Scores, Signals, View
-from attacks.inputs import unless_continuous
 
 from .common import (
-    CLASS_CLAIM,
-    DISCRETE,
     NO_CHANGE,
     NO_CHANGE_REMEDY,
     Difference,
@@ -21,7 +18,7 @@ from .common import (
     exposure,
     inputs,
     row_by_row,
-    too_few_decoys,
+    unlike,
 )
 from .objective import Layerwise, Problems, Simulation, by_vmap, cosine
 
@@ -60,9 +57,7 @@ class LineUp(Attack):
 
     def applicable(self, case: Case) -> str:
         """Rows of a deleted class are known by their class; a rank needs decoys, and a distance continuous inputs."""
-        if case.kind == "class":
-            return CLASS_CLAIM
-        return too_few_decoys(case) or unless_continuous(case, DISCRETE)
+        return unlike(case)
 
     def check_models(self, view: View, original: View | None, case: Case) -> None:  # noqa: ARG002
         """Weights of the original's names and shapes."""

@@ -8,12 +8,9 @@ from typing import ClassVar
 import numpy as np
 
 from attacks.base import DOTS, Access, Attack, Case, Scores, Signals, View
-from attacks.inputs import unless_continuous
 
 from . import samples
 from .common import (
-    CLASS_CLAIM,
-    DISCRETE,
     NO_CHANGE,
     NO_CHANGE_REMEDY,
     beside,
@@ -21,7 +18,7 @@ from .common import (
     difference,
     exposure,
     shares,
-    too_few_decoys,
+    unlike,
 )
 from .inverter import MODES, Inverter, Settings
 
@@ -99,9 +96,7 @@ class Reconstruction(Attack):
 
     def applicable(self, case: Case) -> str:
         """Rows of a deleted class are known by their class; a rank needs decoys, and a distance continuous inputs."""
-        if case.kind == "class":
-            return CLASS_CLAIM
-        return too_few_decoys(case) or unless_continuous(case, DISCRETE)
+        return unlike(case)
 
     def check_models(self, view: View, original: View | None, case: Case) -> None:  # noqa: ARG002
         """Weights of the original's names and shapes."""
