@@ -13,6 +13,8 @@ from .base import Array, Floats, Task, Truth, Unit
 
 LEAD = "lead"  # stands among the declared directions and names the signal that leads
 LEFT_OUT = "left-out"  # stands there too: what an import left out, in words. No name of a signal has a hyphen
+LACKED = "unlearned-lacks"  # and there: rows that the audited model's log alone lacks, in words
+LACKED_WORDS = "the audited model's log alone lacks "  # how the assumption begins that the record then has
 LOWER, HIGHER = "lower", "higher"
 MEAN_LOSS = "nll"  # exp of its mean is a perplexity
 LEAST = 1e-12  # probabilities are kept this far from 0 and 1, where their logarithm has no value
@@ -89,12 +91,13 @@ def directions(names: list[str], declared: Mapping[str, str]) -> dict[str, str]:
 
     Args:
         names: of the signals that were given.
-        declared: directions of own names, under ``lead`` which signal leads, under ``left-out`` a sentence.
+        declared: directions of own names, under ``lead`` which signal leads, under ``left-out`` and
+            ``unlearned-lacks`` sentences.
 
     Raises:
         ValueError: a signal without direction, a wrong one, or a leading signal that was not given.
     """
-    own = {name: word for name, word in declared.items() if name not in (LEAD, LEFT_OUT)}
+    own = {name: word for name, word in declared.items() if name not in (LEAD, LEFT_OUT, LACKED)}
     wrong = sorted(name for name, word in own.items() if word not in (LOWER, HIGHER))
     wrong += sorted(name for name, word in own.items() if name in VOCABULARY and word != VOCABULARY[name].direction)
     if wrong:

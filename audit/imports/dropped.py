@@ -1,4 +1,4 @@
-"""Rows that some model's log lacks: counted by model, refused where the audited model's log alone lacks them."""
+"""Rows that some model's log lacks: counted by model; many that the audited model's log alone lacks block a PASS."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def sentence(role: str, lost: int, total: int, counts: Mapping[str, Mapping[str,
     return f"{lost} of {total} {role} rows are left out in all models: {', '.join(parts)}"
 
 
-def refused(role: str, total: int, lack: Mapping[str, Mapping[str, str]]) -> str:
-    """What is wrong with rows that the unlearned model's log alone lacks; "" = nothing.
+def lacked_alone(role: str, total: int, lack: Mapping[str, Mapping[str, str]]) -> str:
+    """How many rows the unlearned model's log alone lacks, where that blocks a PASS; "" = it does not.
 
     Where it is the only log there is nothing to compare it with: rows could be absent and nobody would see it.
     """
@@ -51,7 +51,4 @@ def refused(role: str, total: int, lack: Mapping[str, Mapping[str, str]]) -> str
     alone = len(set(lack.get(UNLEARNED, ())) - others)
     if len(lack) < 2 or alone <= MOST_ALONE * total:
         return ""
-    return (
-        f"{UNLEARNED}: {alone} of {total} {role} rows are null or missing in its log and in no other model's, more "
-        f"than {MOST_ALONE:.0%}: what it still knows could stand there; evaluate the unlearned model on all rows"
-    )
+    return f"{alone} of {total} {role} rows"

@@ -1,7 +1,7 @@
 """Logs of several models joined by id: a row counts only where every model has every signal of it.
 
-What one of them lacks is dropped in all, counted by model and said in the record; what the audited model's log alone
-lacks is refused, so that it does not choose what is judged (`common`, `dropped`).
+What one of them lacks is dropped in all, counted by model and said in the record. The audited model's log does not
+choose what is judged: a signal that it alone lacks is refused, many rows block a PASS (`common`, `dropped`).
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from attacks.tasks.scores import VOCABULARY
+from attacks.tasks.scores import LACKED_WORDS, VOCABULARY
 from audit.errors import InputError
 from audit.inputs.naming import shown
 
 from .common import common_sets, common_signals, named
-from .dropped import counted, lacking, refused, sentence
+from .dropped import counted, lacked_alone, lacking, sentence
 from .layout import Log, Rows
 
 MOST_LOST = 0.2  # our choice: share of a set's rows that may be dropped; what is left of it else says little
@@ -34,6 +34,7 @@ class Joined:
         counts: of each set, rows kept and dropped, by reason.
         dropped: of each set, rows that each model lacks, by reason; a row can count for several models.
         left_out: sets, signals and rows that are not of all models, a sentence each; no row is named.
+        lacked: rows that the unlearned model's log alone lacks, so many that they block a PASS, by set.
     """
 
     ids: dict[str, list[str]] = field(default_factory=dict)
@@ -45,6 +46,7 @@ class Joined:
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     dropped: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
+    lacked: list[str] = field(default_factory=list)
 
 
 def join(logs: Mapping[str, Log]) -> tuple[Joined, list[str]]:
@@ -70,7 +72,8 @@ def join(logs: Mapping[str, Log]) -> tuple[Joined, list[str]]:
         _join_set(role, {model: log.sets[role] for model, log in logs.items()}, names, found, problems)
     if problems:
         raise InputError(problems)
-    return found, [*_said(logs), *found.left_out]
+    alone = [f"{LACKED_WORDS}{', '.join(found.lacked)}: no PASS; evaluate the unlearned model on all rows"]
+    return found, [*_said(logs), *found.left_out, *(alone if found.lacked else [])]
 
 
 def _said(logs: Mapping[str, Log]) -> list[str]:
@@ -100,10 +103,8 @@ def _join_set(role: str, models: Mapping[str, Rows], names: list[str], found: Jo
             "same rows"
         )
         return
-    alone = refused(role, len(everything), lack)
-    if alone:
-        problems.append(alone)
-        return
+    if alone := lacked_alone(role, len(everything), lack):
+        found.lacked.append(alone)
     if lost:
         found.dropped[role] = counted(lack)
         found.left_out.append(sentence(role, lost, len(everything), found.dropped[role]))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from attacks.tasks.scores import LEFT_OUT, VOCABULARY
+from attacks.tasks.scores import LACKED, LEFT_OUT, VOCABULARY
 from audit.errors import CouldNotRun, UsageError
 from audit.record.files import save_arrays, write_private
 from audit.record.version import VERSION
@@ -100,5 +100,7 @@ def _config(found: Joined) -> str:
     declared = [f'{name} = "{way}"' for name, way in own.items()]
     if found.left_out:
         declared.append(f"{LEFT_OUT} = {json.dumps('; '.join(found.left_out))}")
+    if found.lacked:
+        declared.append(f"{LACKED} = {json.dumps(', '.join(found.lacked))}")
     lines += ["", "[scores]", *declared] if declared else []
     return "\n".join(lines) + "\n"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from attacks.base import Access, Floats
-from attacks.tasks.scores import HIGHER, LEFT_OUT, directions, limits, limits_words
+from attacks.tasks.scores import HIGHER, LACKED, LACKED_WORDS, LEFT_OUT, directions, limits, limits_words
 
 from .config import DATA_ROLES
 from .data import Arrays, positions
@@ -161,8 +161,8 @@ def scores_of(models: Mapping[str, Target], problems: list[str]) -> dict[str, St
 
 def left_out_words(declared: Mapping[str, str]) -> tuple[str, ...]:
     """What an import left out, as ``[scores]`` says; for the assumptions of the record."""
-    told = declared.get(LEFT_OUT, "")
-    return (f"left out when the logs were imported, as its audit.toml says: {shown(told, LONGEST)}",) if told else ()
+    words = {LEFT_OUT: "left out when the logs were imported, as its audit.toml says: ", LACKED: LACKED_WORDS}
+    return tuple(f"{begin}{shown(declared[key], LONGEST)}" for key, begin in words.items() if declared.get(key))
 
 
 def common_queries(models: Sequence[StoredScores], sources: Sequence[str]) -> tuple[str, ...]:

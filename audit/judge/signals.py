@@ -12,6 +12,7 @@ import numpy as np
 
 from attacks.base import Floats, Signals
 from attacks.laws import ranks
+from attacks.tasks.scores import LACKED_WORDS
 from audit.collect.evidence import AttackRun, Evidence
 from audit.policy.policy import Policy
 from audit.record.findings import Gate
@@ -33,11 +34,18 @@ def signal_gates(evidence: Evidence, scoring: Scoring, policy: Policy) -> tuple[
     if not evidence.task.declared or run is None:
         return ()
     lead, *others = evidence.task.declared
-    found = [_sound(lead, evidence)]
+    found = [_sound(lead, evidence), *_whole(evidence)]
     smaller = policy.model_copy(update={"alpha": policy.alpha / max(1, len(others))})
     for name in others:
         found += _trace(name, run, evidence, scoring, smaller)
     return tuple(found)
+
+
+def _whole(evidence: Evidence) -> list[Gate]:
+    """Were rows left out because the audited model's log alone lacks them? What it still knows could stand there."""
+    lacked = [line for line in evidence.facts.assumptions if line.startswith(LACKED_WORDS)]
+    reason = "; ".join(f"{line}: what it still knows could stand there; evaluate it on all rows" for line in lacked)
+    return [Gate(name="rows left out", ok=False, effect="blocks PASS", reason=reason)] if lacked else []
 
 
 def _sound(lead: str, evidence: Evidence) -> Gate:

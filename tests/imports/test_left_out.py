@@ -1,4 +1,4 @@
-"""What the log of the audited model alone lacks is refused; what others lack is named, counted, and in the record."""
+"""A signal that the audited model's log alone lacks is refused, rows block a PASS; all that is left out is named."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cases.scores_case import build
 
+import audit
 from audit.errors import InputError
 from audit.imports.joined import join
 from audit.imports.layout import Log, Rows
@@ -99,24 +101,32 @@ def test_another_field_in_the_log_of_the_audited_model_is_refused_and_in_another
 
 
 @pytest.mark.parametrize("gone", ["null", "missing"])
-@pytest.mark.parametrize(("count", "refused"), [(2, False), (3, True)])
-def test_rows_that_the_audited_model_alone_lacks(gone: str, count: int, refused: bool) -> None:
-    """1 % of 200 rows are 2."""
+@pytest.mark.parametrize(("count", "lacked"), [(2, []), (3, ["3 of 200 forget rows"])])
+def test_rows_that_the_audited_model_alone_lacks(gone: str, count: int, lacked: list[str]) -> None:
+    """They are dropped in all models as others are; 1 % of 200 rows are 2, and more of them block a PASS."""
     found = logs("nll", "rouge_l")
     column = found["unlearned"].sets["forget"].signals["rouge_l"]
     for i in range(count):
         column[str(i)] = None
         if gone == "missing":
             del column[str(i)]
-    if refused:
-        with pytest.raises(
-            InputError, match="unlearned: 3 of 200 forget rows are null or missing in its log and in no"
-        ):
-            join(found)
-    else:
-        told = join(found)[0]
-        assert told.left_out == [f"2 of 200 forget rows are left out in all models: 2 {gone} in unlearned"]
-        assert told.dropped["forget"] == {"unlearned": {"null": 0, "missing": 0} | {gone: 2}}
+    told, said = join(found)
+    assert told.left_out == [f"{count} of 200 forget rows are left out in all models: {count} {gone} in unlearned"]
+    assert told.dropped["forget"] == {"unlearned": {"null": 0, "missing": 0} | {gone: count}}
+    assert told.lacked == lacked
+    assert any("alone lacks 3 of 200 forget rows: no PASS" in line for line in said) is bool(lacked)
+
+
+def test_they_block_a_pass_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    case, gates = build(3), []
+    for line in ("", 'unlearned-lacks = "3 of 60 forget rows"\n'):
+        Path("audit.toml").write_text(f"[scores]\n{line}")
+        gates.append({gate.name: gate for gate in audit.run(**case.given(config="audit.toml")).result.gates})
+    assert "rows left out" not in gates[0]
+    blocked = gates[1]["rows left out"]
+    assert not blocked.ok
+    assert "the audited model's log alone lacks 3 of 60 forget rows" in blocked.reason
 
 
 def test_rows_that_other_models_lack_too_are_counted_by_model() -> None:
