@@ -81,10 +81,10 @@ def import_command(
     Language models (hf) and log-probabilities of tokens (tokens) are read in the same way: texts in, scores out.
 
     Rows are joined by id. A row that is null or missing in one model is dropped in all, counted by model and said in
-    the record; what the log of the unlearned model alone lacks is refused. Signals that tell members by low values
-    there and high values here are turned, and that is said. Nothing is unpickled or run. The
-    folder is readable by you alone; ids, authors and texts stand in its private/ only, and the digests of all logs in
-    import.json.
+    the record; where the log of the unlearned model alone lacks a signal it is refused, where it lacks many rows there
+    is no PASS. Signals that tell members by low values there and high values here are turned, and that is said. Nothing
+    is unpickled or run. The folder is readable by you alone; ids, authors and texts stand in its private/ only, and the
+    digests of all logs in import.json.
     """
     from audit.imports.importing import Order, import_logs, models_of
 

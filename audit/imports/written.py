@@ -72,6 +72,7 @@ def write(folder: Path, layout: str, found: Joined, logs: Mapping[str, Log], sai
         "rows": found.counts,
         "dropped": found.dropped,
         "left_out": found.left_out,
+        "unlearned_lacks": found.lacked,
         "said": said,
         "written": digests,
     }
